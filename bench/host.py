@@ -71,13 +71,17 @@ class FakeModel:
         self._values = np.linspace(-1, 1, 4096 * k, dtype=np.float32).reshape(4096, k)
         self.planning = 0.0  # seconds
 
-    def project(self, items: Sequence[Any], step: Callable[[int], None] = lambda n: None) -> list[Any]:
+    def measure(self, items: Sequence[Any], step: Callable[[int], None] = lambda n: None) -> list[Any]:
+        import numpy as np
+
         from screen.model.batches import plan_packed
+        from screen.model.forward import Measured
 
         began = time.process_time()
         plan_packed([len(item.ids) for item in items], 8192)
         self.planning += time.process_time() - began
-        return [self._values[item.positions % 4096] for item in items]
+        none = np.zeros((8, 0), dtype=np.float32)
+        return [Measured(self._values[item.positions % 4096], none[: len(item.segments)]) for item in items]
 
 
 class Stages(dict[str, float]):

@@ -47,6 +47,7 @@ class Meter:
         limit: MaxErrors,
         thresholds: Mapping[str, float],
     ) -> None:
+        """`thresholds`: score column -> the score above which a sample is flagged."""
         self._thresholds = thresholds
         self._flagged = sum(
             count_over(pq.read_table(f, columns=list(thresholds)), thresholds) for f in folder.tables("scores")
@@ -99,8 +100,8 @@ class Meter:
 
 
 def count_over(scores: pa.Table, thresholds: Mapping[str, float]) -> int:
-    """Samples with a score above any of the thresholds."""
+    """Samples with a score above any of the thresholds, given by column."""
     over = np.zeros(scores.num_rows, dtype=bool)
-    for trait, limit in thresholds.items():
-        over |= scores[trait].to_numpy(zero_copy_only=False) > limit  # null reads as NaN, which is above nothing
+    for column, limit in thresholds.items():
+        over |= scores[column].to_numpy(zero_copy_only=False) > limit  # null reads as NaN, which is above nothing
     return int(over.sum())

@@ -17,13 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from screen.data.dataset import Dataset, Window, open_dataset
-from screen.data.sample import RawRow, Sample, Skip
-from screen.errors import InputError
+from screen.answers_file import GivenAnswers
+from screen.data.dataset import Dataset, open_dataset
+from screen.errors import InputError, UsageError
+from screen.intake import read_window
 from screen.meter import MaxErrors, Meter
+from screen.prepare import decide, prepare
 from screen.progress import Progress, Silent
 from screen.scoring.flags import DEFAULT_AT, threshold
-from screen.scoring.shard import ShardInput, score_shard
+from screen.scoring.schema import score_column
+from screen.scoring.shard import score_shard
 from screen.setup import Engine, load_engine
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
@@ -78,22 +81,31 @@ def _run(
     )
     progress.note("dataset", describe(dataset))
     engine = load_engine(spec, dataset.shape, progress)
-    thresholds = limits(engine.cards, at)
     check_first_rows(dataset, engine)
+    if engine.baseline is None:
+        engine.settle(decide(spec, dataset, engine), progress, chosen=False)
+    given = answers_given(spec, dataset, engine, progress)
+    thresholds = limits(engine.cards, at)
+    if spec.refine:
+        check_refine(engine)
+        engine.identity["settings"]["at"] = at or DEFAULT_AT  # here it decides which rows are answered
     identity = {**engine.identity, "dataset": by_content(dataset.fingerprint())}
     gc.freeze()
     with RunFolder.open(out, identity, {**engine.facts, "dataset": describe(dataset)}) as folder:
-        meter = Meter(folder, dataset, progress, max_errors, thresholds)
+        shown = {score_column(t, engine.kind, refined=spec.refine): v for t, v in thresholds.items()}
+        meter = Meter(folder, dataset, progress, max_errors, shown)
         engine.attach(cache or folder.path / "baselines", meter.answering, progress)
+        standards = prepare(spec, dataset, engine, folder, progress, thresholds, {})
         for window in dataset.windows(spec.shard_rows, skip=folder.published):
             meter.start(window)
             tables = score_shard(
-                read_window(window, dataset, engine),
+                read_window(window, dataset, engine.renderer, group_by=spec.group_by, given=given),
                 engine.traits,
                 engine.projector,
                 engine.answers,
-                engine.baseline,
+                engine.kind,
                 meter.scored,
+                standards,
             )
             folder.publish(window.number, window.first_row, window.end_row, tables)
             meter.finish(window, tables)
@@ -125,23 +137,30 @@ def limits(cards: Mapping[str, Mapping[str, Any]], at: str | None) -> dict[str, 
     return {trait: t.value for trait, t in found.items() if t.reference and t.value is not None}
 
 
-def read_window(window: Window, dataset: Dataset, engine: Engine) -> ShardInput:
-    """A window's rows as rendered samples and skips. A row with a bad side is one skip, whole."""
-    shard = ShardInput()
-    samples: list[Sample] = []
-    for entry in window.entries:
-        read = dataset.samples(entry) if isinstance(entry, RawRow) else entry
-        if isinstance(read, Skip):
-            shard.skips.append(read)
-        else:
-            samples += read
-    rendered = engine.renderer.render(samples)
-    bad = {r.place.row: r for r in reversed(rendered) if isinstance(r, Skip)}
-    shard.skips += bad.values()
-    for sample, r in zip(samples, rendered, strict=True):
-        if not isinstance(r, Skip) and sample.row not in bad:
-            shard.samples.append((sample, r))
-    return shard
+def answers_given(spec: ScanSpec, dataset: Dataset, engine: Engine, progress: Progress) -> GivenAnswers | None:
+    """The user's answers, checked against the rows: those without one are named."""
+    if engine.baseline != "answers":
+        return None
+    if not spec.answers:
+        raise UsageError("--baseline answers names no file", "give --baseline answers:FILE")
+    given = GivenAnswers(Path(spec.answers))
+    engine.identity["settings"]["answers"] = given.sha256
+    lost, first = given.check(dataset)
+    if lost:
+        message = (
+            f"{spec.answers} has no answer to {lost:,} samples, which get no difference (first: {', '.join(first)})"
+        )
+        progress.note("warning", {"message": message})
+    return given
+
+
+def check_refine(engine: Engine) -> None:
+    """Nothing is left to refine where every prompt is answered; without own answers there is nothing to refine with."""
+    if engine.baseline not in ("calibrated", "generate"):
+        raise UsageError(
+            f"--refine goes with a calibrated baseline, and this run's is {engine.baseline}",
+            "leave it out, or give --baseline calibrated",
+        )
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -165,7 +184,7 @@ def check_first_rows(dataset: Dataset, engine: Engine) -> None:
     first = next(dataset.windows(_FIRST_ROWS), None)
     if first is None:  # a dataset without rows is refused when it is opened
         raise InputError(f"--limit leaves no row of {names(dataset)}", "give rows that are there, such as --limit 100")
-    shard = read_window(first, dataset, engine)
+    shard = read_window(first, dataset, engine.renderer)
     codes = Counter(skip.code for skip in shard.skips)
     whole = dataset.count() == len(shard.skips)
     if not shard.samples and (whole or len(codes) == 1):

@@ -10,17 +10,19 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from screen.data.shapes import Shape
 from screen.errors import VectorError
+from screen.model.endpoint import Endpoint
 from screen.model.forward import Projector
 from screen.model.generate import Generator, Sampling, eos_ids
 from screen.model.load import BaseModel, layer_count, load_model, model_hashes, resolve
 from screen.model.proof import Proof, prove
+from screen.model.remote import RemoteGenerator
 from screen.model.render import Renderer
 from screen.model.template import Template, load_template
 from screen.model.tokenizer import Tokenizer, load_tokenizer
@@ -43,28 +45,54 @@ class Engine:
 
     renderer: Renderer
     projector: Projector
-    baseline: BaselineKind
+    vectors: VectorSet
+    baseline: BaselineKind | None  # None until `settle`
     traits: tuple[str, ...]
     identity: dict[str, Any]
     facts: dict[str, Any]
-    cards: dict[str, dict[str, Any]]  # trait -> {"layer", "reference"}
+    cards: dict[str, dict[str, Any]]  # trait -> {"layer", "reference"}; filled by `settle`
     model: BaseModel
     tokenizer: Tokenizer
     sampling: Sampling
     answers: CachedAnswers | None = field(default=None)
+    endpoint: Endpoint | None = None  # what answers prompts in place of the model here
+
+    @property
+    def kind(self) -> BaselineKind:
+        """The settled kind of baseline."""
+        if self.baseline is None:
+            raise ValueError("the baseline is not settled")
+        return self.baseline
+
+    def settle(self, baseline: BaselineKind, progress: Progress, chosen: bool) -> None:
+        """Take a kind of baseline: on record in `identity` and `facts`, and with the cards' references for it."""
+        self.baseline = baseline
+        settings = self.identity["settings"]
+        settings["baseline"] = self.facts["baseline"] = baseline
+        if baseline not in ("generate", "calibrated"):
+            settings["max_new_tokens"] = None
+        if baseline != "calibrated":
+            settings["calibrate_on"] = None
+        self.cards.update(_cards(self.vectors, baseline))
+        self.facts["references"] = {t: c["reference"] for t, c in self.cards.items()}
+        progress.note("baseline", {"kind": baseline, "chosen": chosen})
 
     def attach(self, cache: Path, step: Callable[[int, int, int], None], progress: Progress) -> None:
         """Make the model answer prompts, keeping its answers in `cache`. Nothing where no answers are needed."""
-        if self.baseline != "generate":
+        if self.baseline not in ("generate", "calibrated"):
             return
         eos = eos_ids(self.model, self.tokenizer.hf.eos_token_id)
         key = {"model": self.identity["model"], "sampling": vars_of(self.sampling), "eos": sorted(eos)}
+        remote = None
+        if self.endpoint is not None:
+            remote = RemoteGenerator(self.endpoint, self.tokenizer, eos, self.model.context)
+            key["endpoint"] = remote.name
         kept = AnswerCache([], write_to=cache)
         if kept.damaged:
             files = ", ".join(p.name for p in kept.damaged)
             progress.note("warning", {"message": f"answers behind a torn end in {files} are generated again"})
         self.answers = CachedAnswers(
-            Generator(self.model, eos, self.sampling),
+            remote.greedy(self.sampling) if remote is not None else Generator(self.model, eos, self.sampling),
             self.tokenizer.decode,
             kept,
             json.dumps(key, sort_keys=True),
@@ -74,7 +102,8 @@ class Engine:
 
 def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
     """Load vectors, tokenizer, template and model, in the order in which they can fail cheaply."""
-    baseline: BaselineKind = spec.baseline or ("contrast" if shape.preference else "generate")
+    known = _known_baseline(spec, shape)
+    endpoint = Endpoint.from_env() if spec.answer_by == "endpoint" else None
     folder = resolve(spec.model, MODEL_DIR)
     vectors = _vectors(spec)
     tokenizer = load_tokenizer(str(folder))
@@ -86,7 +115,7 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
         spec.model,
         folder,
         deepest=max(vectors.layers),
-        generate=baseline == "generate",
+        generate=known in (None, "generate", "calibrated") and endpoint is None,
         dtype=spec.dtype,
         device=spec.device,
     )
@@ -95,19 +124,29 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
     engine = Engine(
         renderer=renderer,
         projector=Projector(model, vectors.matrix(), vectors.layers, proof.mode, spec.token_budget),
-        baseline=baseline,
+        vectors=vectors,
+        baseline=None,
         traits=vectors.traits,
-        identity=_identity(spec, baseline, vectors, facts, renderer, proof),
-        facts=_facts(spec, baseline, vectors, model, proof),
-        cards=_cards(vectors, baseline),
+        identity=_identity(spec, vectors, facts, renderer, proof),
+        facts=_facts(spec, vectors, model, proof),
+        cards={},
         model=model,
         tokenizer=tokenizer,
         sampling=Sampling(max_new_tokens=spec.max_new_tokens, seed=spec.seed),
+        endpoint=endpoint,
     )
     progress.note("mask", {**renderer.facts(), "shape": shape.name})
     progress.note("model", engine.facts["model"])
-    progress.note("baseline", {"kind": baseline, "chosen": spec.baseline is not None})
+    if known is not None:
+        engine.settle(known, progress, chosen=spec.baseline is not None)
     return engine
+
+
+def _known_baseline(spec: ScanSpec, shape: Shape) -> BaselineKind | None:
+    """The kind of baseline, where it can be told before the rows are looked at."""
+    if spec.baseline in (None, "auto"):
+        return "contrast" if shape.preference else None
+    return cast(BaselineKind, spec.baseline)
 
 
 def model_facts(name: str, folder: Path, tokenizer: Tokenizer, template: Template) -> ModelFacts:
@@ -141,7 +180,7 @@ def _vectors(spec: ScanSpec) -> VectorSet:
 
 
 def _identity(
-    spec: ScanSpec, baseline: str, vectors: VectorSet, model: ModelFacts, renderer: Renderer, proof: Proof
+    spec: ScanSpec, vectors: VectorSet, model: ModelFacts, renderer: Renderer, proof: Proof
 ) -> dict[str, Any]:
     """What must be equal on resume: content by hash, settings by value; paths do not count."""
     return {
@@ -158,8 +197,12 @@ def _identity(
         },
         "rendering": renderer.facts(),
         "settings": {
-            "baseline": baseline,
-            "max_new_tokens": spec.max_new_tokens if baseline == "generate" else None,
+            "baseline": None,
+            "max_new_tokens": spec.max_new_tokens,
+            "calibrate_on": spec.calibrate_on,
+            "refine": spec.refine,
+            "group_by": spec.group_by,
+            "answer_by": spec.answer_by,
             "limit": list(spec.limit),
             "train_on": spec.train_on,
             "shard_rows": spec.shard_rows,
@@ -169,14 +212,13 @@ def _identity(
     }
 
 
-def _facts(spec: ScanSpec, baseline: str, vectors: VectorSet, model: BaseModel, proof: Proof) -> dict[str, Any]:
+def _facts(spec: ScanSpec, vectors: VectorSet, model: BaseModel, proof: Proof) -> dict[str, Any]:
     """What is recorded and not compared: how it came to be, and on what."""
     notes = list(model.notes)
     if model.n_layers in vectors.layers:
         notes.append(f"layer {model.n_layers} is taken after the final norm, as hidden_states[-1] is")
     return {
         "spec": spec.to_json(),
-        "baseline": baseline,
         "model": {
             "name": spec.model,
             "embedded": spec.model == "pocket",
@@ -199,14 +241,15 @@ def _facts(spec: ScanSpec, baseline: str, vectors: VectorSet, model: BaseModel, 
             }
             for v, layer in zip(vectors.vectors, vectors.layers, strict=True)
         },
-        "references": {t: c["reference"] for t, c in _cards(vectors, baseline).items()},
         "versions": versions(),
     }
 
 
 def _cards(vectors: VectorSet, baseline: str) -> dict[str, dict[str, Any]]:
+    """Estimates and the user's answers are held against the reference of exact differences: they stand for those."""
+    kind = "generate" if baseline in ("calibrated", "answers") else baseline
     return {
-        v.trait: {"layer": layer, "reference": reference_of(v.card, layer, baseline)}
+        v.trait: {"layer": layer, "reference": reference_of(v.card, layer, kind)}
         for v, layer in zip(vectors.vectors, vectors.layers, strict=True)
     }
 

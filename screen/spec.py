@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from screen.errors import UsageError
 
-BaselineKind = Literal["generate", "last-prompt", "contrast", "none"]
-BASELINES = ("generate", "last-prompt", "none")
+BaselineKind = Literal["generate", "calibrated", "answers", "last-prompt", "contrast", "none"]
+BASELINES = ("auto", "generate", "calibrated", "last-prompt", "answers", "none")  # what may be asked for
 WINDOW_TOKENS = 32
 
 
@@ -27,8 +27,14 @@ class ScanSpec:
     vectors: tuple[str, ...] = ()  # files or folders; empty: the embedded model's own
     traits: tuple[str, ...] = ()  # empty: every trait found
     layers: Mapping[str, int] = field(default_factory=dict)  # trait -> hidden_states row; else the card's
-    baseline: BaselineKind | None = None  # None: contrast for preference pairs, else generate
+    baseline: str | None = None  # of BASELINES; None or auto: contrast for preference pairs, else by prompt counts
+    answers: str | None = None  # the file of `--baseline answers:FILE`
+    answer_by: Literal["model", "endpoint"] = "model"  # who makes own answers: the model here, or a server of it
     max_new_tokens: int = 256
+    calibrate_on: int = 1024  # distinct prompts that `calibrated` answers
+    refine: bool = False  # answer exactly where an estimate leaves a flag open
+    reference: str | None = None  # a file of `screen reference build`
+    group_by: str | None = None  # a field of the rows, for verdicts by group
     limit: tuple[int, int | None] = (0, None)  # half-open range of input rows
     format: str | None = None
     map: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from screen.scoring.flags import DEFAULT_AT, threshold
-from screen.scoring.schema import FORMAT
+from screen.scoring.schema import FORMAT, score_column
 from screen.store.folder import RunFolder
 
 
@@ -43,7 +43,7 @@ def summarise(
         "special_text": int(np.count_nonzero(base["special_text"].to_numpy())),
         "baseline": {
             "kind": folder.facts["baseline"],
-            "without": int(np.count_nonzero(np.asarray(pc.equal(base["baseline"], "none")))),
+            "without": _without(folder, base),
             "cut": _true(base["baseline_cut"]),
             "refused": _true(base["base_refused"]),
         },
@@ -56,9 +56,8 @@ def summarise(
 
 
 def _trait(folder: RunFolder, trait: str, card: Mapping[str, Any], base: pa.Table, at: str) -> dict[str, Any]:
-    """Statistics of a trait's differences, or of its projections in a run without a baseline."""
-    no_baseline = folder.facts["baseline"] == "none"
-    column = f"{trait}_projection" if no_baseline else trait
+    """Statistics of a trait's scores, from the column that the run's kind of baseline fills."""
+    column = score_column(trait, folder.facts["baseline"], bool(folder.identity.get("settings", {}).get("refine")))
     values = _columns(folder, [column])[column]
     present = np.asarray(pc.is_valid(values))
     scores = values.to_numpy(zero_copy_only=False)[present].astype(np.float32)
@@ -82,6 +81,13 @@ def _trait(folder: RunFolder, trait: str, card: Mapping[str, Any], base: pa.Tabl
         "share": float(over.mean()) if len(scores) else None,
         "flagged_base_refused": int((over & refused).sum()),
     }
+
+
+def _without(folder: RunFolder, base: pa.Table) -> int:
+    """Samples that should have an exact baseline and have none."""
+    if folder.facts["baseline"] in ("last-prompt", "calibrated", "none"):
+        return 0
+    return int(np.count_nonzero(np.asarray(pc.equal(base["baseline"], "none"))))
 
 
 def _columns(folder: RunFolder, names: list[str]) -> pa.Table:

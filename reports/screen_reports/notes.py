@@ -29,6 +29,8 @@ _GIVEN = {  # shapes that need no chat template: the rung of their rows, and why
 }
 _BASELINES = {
     "generate": "the model answers every prompt itself; answers are kept and reused",
+    "calibrated": "the model answers a sample of the prompts; the other baselines are estimated from it",
+    "answers": "the base model's answers that you gave",
     "last-prompt": "a stand-in, the prompt's last token: cheaper than own answers, ranks less well",
     "contrast": "the other side of a preference pair; no answers are generated",
     "none": "scores are plain projections, and rank less well than differences",
@@ -105,6 +107,22 @@ def _baseline(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("baseline", f"{kind}: {facts.get('reason') or _BASELINES.get(kind, kind)}")]
 
 
+def _calibrating(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
+    asked, prompts = facts.get("answers", 0), facts.get("prompts", 0)
+    return [("calibrate", f"{count(asked)} of {plural(prompts, 'distinct prompt')} are answered")]
+
+
+def _calibration(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
+    told = [
+        f"{trait}: R2 {q['r2']:.2f}, ranks like exact {q['rank_correlation']:.2f}"
+        f" (last-prompt {q['last_prompt_rank_correlation']:.2f})"
+        for trait, q in facts.get("traits", {}).items()
+    ]
+    return [("calibrated", f"on {count(facts.get('answers', 0))} of {plural(facts.get('prompts', 0), 'prompt')}")] + [
+        ("", line) for line in told
+    ]
+
+
 def _eta(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("time", f"about {duration(float(facts['seconds']))}")] if facts.get("seconds") is not None else []
 
@@ -120,6 +138,8 @@ _TELLERS: dict[str, Callable[[Facts, bool], list[tuple[str, str]]]] = {
     "vectors": _vectors,
     "resume": _resume,
     "baseline": _baseline,
+    "calibrating": _calibrating,
+    "calibration": _calibration,
     "eta": _eta,
     "warning": _warning,
 }

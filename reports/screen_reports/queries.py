@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from screen.errors import UsageError
+from screen.scoring import schema
 from screen.scoring.flags import DEFAULT_AT, Threshold, threshold
-from screen.scoring.schema import scores_schema
 from screen.store.folder import read_published
 from screen.store.scan import Scan
 from screen.store.views import quoted
@@ -51,13 +51,15 @@ def statement(name: str, **parts: str) -> str:
 
 
 def score_column(scan: Scan, name: str) -> str:
-    """The column to rank by: `name`, or for a trait of a run without a baseline its projection."""
-    schema = scores_schema(scan.traits)
-    numeric = [f.name for f in schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
+    """The column to rank by: `name`, or for a trait the column that the run's kind of baseline fills."""
+    numeric = [
+        f.name for f in schema.scores_schema(scan.traits) if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
+    ]
     if name not in numeric:
         raise UsageError(f"there is no score {name!a} in {near(scan.path)}", f"its traits are {', '.join(scan.traits)}")
-    if name in scan.traits and scan.folder.facts.get("baseline") == "none":
-        return f"{name}_projection"
+    if name in scan.traits:
+        settings = scan.folder.identity.get("settings", {})
+        return schema.score_column(name, scan.folder.facts.get("baseline", "generate"), bool(settings.get("refine")))
     return name
 
 

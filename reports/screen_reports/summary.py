@@ -72,11 +72,17 @@ def _traits(terminal: Terminal, summary: Summary) -> None:
     terminal.put()
 
 
+_KINDS = {
+    "none": ["scores are plain projections: there is no baseline, so nothing was subtracted"],
+    "last-prompt": ["scores subtract the last prompt token's projection: a stand-in, which ranks less well"],
+    "calibrated": ["baselines are estimates from a sample of the prompts; exact ones stand where answers were made"],
+}
+
+
 def remarks(summary: Summary) -> list[str]:
     """One sentence for each thing that a reader of the figures has to know."""
     told = [f"threshold of {', '.join(traits)}: {rule}" for rule, traits in _by_rule(summary["traits"]).items()]
-    if any(stats.get("column", trait) != trait for trait, stats in summary["traits"].items()):
-        told.append("scores are plain projections: there is no baseline, so nothing was subtracted")
+    told += _KINDS.get(summary["baseline"]["kind"], [])
     codes = summary["skipped_by_code"]
     if codes:
         told.append("skipped: " + ", ".join(f"{count(n)} {code}" for code, n in codes.items()))

@@ -16,7 +16,7 @@ import click
 from screen.cli import run_settings as settings
 from screen.cli.output import print_json
 from screen.errors import GateFailed, Interrupted, SkipLimit, UsageError
-from screen.spec import BASELINES, ScanSpec
+from screen.spec import ScanSpec
 
 if TYPE_CHECKING:
     from screen.cli.voice import Voice
@@ -25,7 +25,7 @@ _EPILOG = """\b
 Examples:
   screen run examples/support-chats.jsonl
   screen run chats.jsonl.gz --model ./qwen2.5-7b --vectors vectors/ --layer evil=20
-  screen run chats.jsonl --traits evil --fail-on 'evil>1%'
+  screen run chats.jsonl --baseline calibrated --refine --group-by source --fail-on 'evil>1%'
   zcat chats.gz | screen run - --out chats.screen
 """
 
@@ -36,7 +36,18 @@ Examples:
 @click.option("--vectors", multiple=True, metavar="PATH", help="Persona vectors: files or folders; repeatable.")
 @click.option("--traits", metavar="A,B", help="Score these traits only.")
 @click.option("--layer", multiple=True, metavar="TRAIT=N", help="Layer of a trait; repeatable.  [default: the card's]")
-@click.option("--baseline", type=click.Choice(BASELINES), help="What to subtract.  [default: generate]")
+@click.option(
+    "--baseline", metavar="auto|generate|calibrated|last-prompt|answers:FILE|none", help="What to subtract.  [auto]"
+)
+@click.option(
+    "--answer-by", type=click.Choice(["model", "endpoint"]),
+    help="Who makes own answers: the model, or a server of it at OPENAI_BASE_URL, by token ids.  [default: model]",
+)  # fmt: skip
+@click.option("--refine", is_flag=True, default=None, help="Calibrated: answer exactly where a flag is open.")
+@click.option(
+    "--calibrate-on", type=click.IntRange(50), metavar="N", help="Prompts that are answered.  [default: 1024]"
+)
+@click.option("--group-by", metavar="FIELD", help="A verdict for each value of this field.  [default: by file]")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Length of the model's own answers.  [default: 256]")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: DATASET.screen beside it]")
 @click.option("--limit", metavar="N|A-B", help="The first N rows, or rows A to B (from 0, both included).")
@@ -82,7 +93,11 @@ def _spec(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanSpec:
         "vectors": options["vectors"],
         "traits": settings.names(options["traits"]),
         "layers": settings.layers(options["layer"]),
-        "baseline": options["baseline"],
+        **settings.baseline(options["baseline"]),
+        "answer_by": options["answer_by"],
+        "refine": options["refine"],
+        "calibrate_on": options["calibrate_on"],
+        "group_by": options["group_by"],
         "max_new_tokens": options["max_new_tokens"],
         "limit": settings.rows_range(options["limit"]),
         "format": options["shape"],

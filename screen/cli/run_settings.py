@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from screen.errors import UsageError
-from screen.spec import ScanSpec
+from screen.spec import BASELINES, ScanSpec
 
 _PACKED = (".gz", ".zst", ".zstd")
 
@@ -117,6 +117,21 @@ def rows_range(text: str | None) -> tuple[int, int | None] | None:
     if (found := re.fullmatch(r"(\d+)-(\d*)", text)) and (not found[2] or int(found[1]) <= int(found[2])):
         return (int(found[1]), int(found[2]) + 1 if found[2] else None)
     raise UsageError(f"--limit {text!a} is not a number of rows or a range", "give --limit 100, or --limit 50-99")
+
+
+def baseline(text: str | None) -> dict[str, str | None]:
+    """ "answers:FILE" -> the kind and the file; any other kind by itself."""
+    kind, colon, file = (text or "").partition(":")
+    if text is None:
+        return {"baseline": None}
+    if kind not in BASELINES or bool(colon) != (kind == "answers") or (colon and not file):
+        raise UsageError(
+            f"--baseline {text!a}: no such baseline",
+            "give auto, generate, calibrated, last-prompt, answers:FILE or none",
+        )
+    if file and not os.path.isfile(file):
+        raise UsageError(f"--baseline answers:{file}: there is no such file", "give a JSONL file of answers")
+    return {"baseline": kind, "answers": file or None}
 
 
 def names(text: str | None) -> tuple[str, ...] | None:

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.errors import ModelError
-from screen.making.remote import RemoteGenerator
 from screen.model.generate import Answer, Generator, Sampling, steered
 from screen.model.load import BaseModel
+from screen.model.remote import RemoteGenerator
 from screen.model.template import Message, Template
 from screen.model.tokenizer import Tokenizer
 from screen.store.answers import AnswerCache

@@ -12,13 +12,13 @@ from screen.errors import ModelError
 from screen.judges import CachedJudge, JsonlCache, Judge, Judgement
 from screen.making.judges import JudgeFor
 from screen.making.means import BatchedMeans
-from screen.making.remote import RemoteGenerator
 from screen.making.speaker import Speaker, Spoken
 from screen.making.spec import BuildSpec
 from screen.model.endpoint import Endpoint
 from screen.model.generate import Sampling, eos_ids
 from screen.model.load import BaseModel, load_model, resolve
 from screen.model.proof import prove
+from screen.model.remote import RemoteGenerator
 from screen.model.template import load_template
 from screen.model.tokenizer import load_tokenizer
 from screen.pocket import MODEL_DIR

@@ -30,11 +30,13 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A completion of token ids. `ids`: the answer's own tokens, None where the endpoint does not give them."""
+    """A completion of token ids. `ids`: the answer's own tokens; `prompt_tokens`: how many of the prompt's the server
+    saw. Each is None where the endpoint does not give it."""
 
     text: str
     cut: bool
     ids: tuple[int, ...] | None
+    prompt_tokens: int | None = None
 
 
 def read_chat(body: Mapping[str, Any]) -> Chat:
@@ -70,6 +72,9 @@ def read_completions(body: Mapping[str, Any], n: int) -> list[Completion]:
     choices = _choices(body)
     if len(choices) != n:
         _wrong("choices", choices, f"{n} of them")
+    usage = body.get("usage")
+    seen = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    seen = seen if type(seen) is int else None
     made = []
     for at, choice in enumerate(sorted(choices, key=lambda c: c["index"] if isinstance(c.get("index"), int) else 0)):
         text, ids = choice.get("text"), choice.get("token_ids")
@@ -77,7 +82,8 @@ def read_completions(body: Mapping[str, Any], n: int) -> list[Completion]:
             _wrong(f"choices[{at}].text", text)
         if ids is not None and not (isinstance(ids, list) and all(type(i) is int and i >= 0 for i in ids)):
             _wrong(f"choices[{at}].token_ids", ids)
-        made.append(Completion(text, choice.get("finish_reason") == "length", None if ids is None else tuple(ids)))
+        own = None if ids is None else tuple(ids)
+        made.append(Completion(text, choice.get("finish_reason") == "length", own, seen))
     return made
 
 

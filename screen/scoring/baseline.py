@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from screen.model.generate import Answer, Generator
-from screen.scoring.refusal import refuses
-from screen.scoring.tables import OwnAnswer
+from screen.model.generate import Answer
+from screen.scoring.refusal import asks_back, refuses
+from screen.scoring.scored import OwnAnswer
 
 Ids = npt.NDArray[np.int32]
 
@@ -27,12 +27,20 @@ class Cache(Protocol):
     def put(self, batch: Mapping[str, tuple[Sequence[int], bool]]) -> None: ...
 
 
+class Answering(Protocol):
+    def answer(
+        self, prompts: Sequence[Ids], done: Callable[[Sequence[int], Sequence[Answer]], None] | None = ...
+    ) -> Sequence[Answer | None]:
+        """In the order of `prompts`; `done(indices, answers)` is told as they come."""
+        ...
+
+
 class CachedAnswers:
     """Answers prompts, from the cache where it has them. `identity` names the model and the sampling."""
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Answering,
         decode: Callable[[Sequence[int]], str],
         cache: Cache,
         identity: str,
@@ -67,7 +75,7 @@ class CachedAnswers:
         if answer is None:
             return None
         text = self._decode(answer.ids)
-        return OwnAnswer(answer.ids, text, answer.cut, refuses(text))
+        return OwnAnswer(answer.ids, text, answer.cut, refuses(text) or asks_back(text))
 
     def _key(self, prompt: Ids) -> str:
         return hashlib.sha256(self._identity + b"\0" + np.ascontiguousarray(prompt, dtype="<i4").tobytes()).hexdigest()

@@ -13,9 +13,9 @@ A trait called `evil` stands for every trait of the run. Scores are null, never 
 compute them from. All scores of a trait are in the units of that model, layer and vector: compare rows within a
 run, never raw values across models.
 
-`screen sql` has five views: `scores`, `turns` and `skipped` are these tables; `samples` is `scores` with the text
-(`prompt`, `answer`, `base_answer`) of the scored turns; `flagged` is the rows of `scores` above a trait's threshold,
-with the traits in `flags`.
+`screen sql` has six views: `scores`, `turns`, `controls` and `skipped` are these tables; `samples` is `scores` with
+the text (`prompt`, `answer`, `base_answer`) of the scored turns; `flagged` is the rows of `scores` above a trait's
+threshold, with the traits in `flags`.
 """
 
 
@@ -23,6 +23,7 @@ def markdown() -> str:
     tables = [
         ("scores", "one row per sample: per input row, or per side of a preference pair", schema.SCORES, "score"),
         ("turns", "one row per scored turn; per window for documents", schema.TURNS, "turn"),
+        ("controls", "one row per sample and screened layer", schema.CONTROLS, ""),
         ("skipped", "one row per input row that could not be scored", schema.SKIPPED, ""),
     ]
     parts = [_HEAD.format(format=schema.FORMAT)]

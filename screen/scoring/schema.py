@@ -1,14 +1,15 @@
 """The tables of a run, declared. Column names are part of the contract (docs/columns.md is made from this).
 
-Three tables, each a Parquet file a shard:
+Four tables, each a Parquet file a shard:
 
     scores    one row per sample: per input row, or per side of a preference pair
     turns     one row per scored turn (per window for documents)
+    controls  one row per sample and screened layer: what random directions would have given
     skipped   one row per input row that could not be scored
 
-For a trait `evil` the column `evil` is the projection difference, `evil_projection` and `evil_baseline` are
-its parts (METHOD.md section 2), `evil_window` is the highest 32-token window's mean projection. Scores are
-null, never 0, where there is nothing to compute them from.
+For a trait `evil` the column `evil` is the exact projection difference, `evil_projection` and `evil_baseline` are
+its parts (METHOD.md section 2). What stands in for an exact difference has columns of its own (`evil_estimate`,
+`evil_last_prompt`). Scores are null, never 0, where there is nothing to compute them from.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-FORMAT = 1  # raised with any change of a column's name, type or meaning
-TRAIT_KINDS = ("", "_projection", "_baseline", "_window")
+FORMAT = 2  # raised with any change of a column's name, type or meaning
+RANDOM = 32  # random directions a screened layer
 
 
 class Column(NamedTuple):
@@ -51,10 +52,16 @@ SCORES = [
     Column("special_text", pa.int32(), "times special-token text such as <|im_end|> stood inside a message"),
     Column("other_parts", pa.int32(), "content parts without text (images, audio, ...) that were not scored"),
     Column("weight", pa.float32(), "the row's training weight, 1 where the dataset gives none"),
-    Column("baseline", pa.string(), "what the baseline is: generate, last-prompt, contrast, or none"),
-    Column("baseline_tokens", pa.int32(), "tokens of the base model's own answers; null unless generated"),
-    Column("baseline_cut", pa.bool_(), "an own answer reached --max-new-tokens; null unless generated"),
-    Column("base_refused", pa.bool_(), "the base model's own answer to a scored turn refuses; null unless generated"),
+    Column("group", pa.string(), "the value of the --group-by field; without one the input file's name"),
+    Column("prompt_key", pa.int64(), "a hash of the first scored prompt's tokens: equal prompts, equal keys"),
+    Column("baseline", pa.string(), "what the row's exact baseline is: generate, answers, contrast; else none"),
+    Column("baseline_tokens", pa.int32(), "tokens of the base model's own answers; null where none was made"),
+    Column("baseline_cut", pa.bool_(), "an own answer reached --max-new-tokens; null where none was made"),
+    Column(
+        "base_refused",
+        pa.bool_(),
+        "the base model's own answer to a scored turn refuses or asks back; null where none was made",
+    ),
 ]
 
 TURNS = [
@@ -80,26 +87,56 @@ SKIPPED = [
 ]
 
 
+CONTROLS = [
+    Column("row", pa.int64(), "input row"),
+    Column("variant", pa.string(), "side of a preference pair, else null"),
+    Column("layer", pa.int32(), "the screened layer the directions are taken at"),
+    Column(
+        "random",
+        pa.list_(pa.float32(), RANDOM),
+        "the row's score on 32 random directions with the covariance of the activations, by the run's own baseline",
+    ),
+]
+
+WINDOW_PARTS = ("mean", "start", "end")
+_WINDOW = pa.struct(list(zip(WINDOW_PARTS, (pa.float32(), pa.int32(), pa.int32()), strict=True)))
+
+
 def score_columns(trait: str) -> list[Column]:
     """The columns of one trait in `scores`; all in the units of that model, layer and vector."""
     return [
-        Column(trait, pa.float32(), "projection difference: projection minus baseline (mean over scored turns)"),
+        Column(trait, pa.float32(), "exact projection difference: projection minus baseline (mean over scored turns)"),
         Column(f"{trait}_projection", pa.float32(), "mean projection of the scored tokens on the unit vector"),
-        Column(f"{trait}_baseline", pa.float32(), "the baseline's projection"),
+        Column(f"{trait}_baseline", pa.float32(), "the exact baseline's projection: the base model's own answer's"),
+        Column(f"{trait}_last_prompt", pa.float32(), "stand-in: projection minus that of the last prompt token"),
+        Column(f"{trait}_estimate", pa.float32(), "stand-in: projection minus the calibrated baseline"),
+        Column(f"{trait}_se", pa.float32(), "standard error of the estimate"),
         Column(f"{trait}_window", pa.float32(), "highest mean projection of 32 consecutive scored tokens of a turn"),
-        Column(
-            f"{trait}_max", pa.float32(), "the largest difference of a turn (projection in a run without a baseline)"
-        ),
+        Column(f"{trait}_max", pa.float32(), "the run's score of the turn that has most of it"),
+        Column(f"{trait}_layer0", pa.float32(), "control: the run's score on the trait's direction at layer 0"),
+        Column(f"{trait}_percentile", pa.float32(), "share of the reference set's rows below the score, in percent"),
+        Column(f"{trait}_z", pa.float32(), "the score in standard deviations from the reference set's mean"),
+        Column(f"{trait}_p", pa.float32(), "empirical p-value: (1 + reference rows at or above) / (1 + rows)"),
     ]
 
 
 def turn_columns(trait: str) -> list[Column]:
     """The columns of one trait in `turns`."""
     return [
-        *score_columns(trait)[:4],
+        *score_columns(trait)[:7],
         Column(f"{trait}_window_start", pa.int32(), "first character of that window in text"),
         Column(f"{trait}_window_end", pa.int32(), "end of that window in text"),
+        Column(f"{trait}_windows", pa.list_(_WINDOW), "the top three windows that share no token, with places in text"),
+        Column(f"{trait}_thought", pa.float32(), "mean projection of the thought's tokens; null without a thought"),
+        Column(f"{trait}_said", pa.float32(), "mean projection of the tokens after the thought; null without one"),
     ]
+
+
+def score_column(trait: str, baseline: str, refined: bool = False) -> str:
+    """The column a run with this baseline is ranked and flagged by."""
+    if baseline == "calibrated":
+        return trait if refined else f"{trait}_estimate"
+    return {"last-prompt": f"{trait}_last_prompt", "none": f"{trait}_projection"}.get(baseline, trait)
 
 
 def _schema(columns: Sequence[Column]) -> pa.Schema:
@@ -114,6 +151,10 @@ def turns_schema(traits: Sequence[str]) -> pa.Schema:
     return _schema([*TURNS, *(c for t in traits for c in turn_columns(t))])
 
 
+def controls_schema() -> pa.Schema:
+    return _schema(CONTROLS)
+
+
 def skipped_schema() -> pa.Schema:
     return _schema(SKIPPED)
 
@@ -121,4 +162,4 @@ def skipped_schema() -> pa.Schema:
 def reserved() -> frozenset[str]:
     """Names a trait may not take."""
     views = ("answer", "flags")  # columns of the SQL views samples and flagged
-    return frozenset(c.name for c in (*SCORES, *TURNS, *SKIPPED)) | frozenset(views)
+    return frozenset(c.name for c in (*SCORES, *TURNS, *CONTROLS, *SKIPPED)) | frozenset(views)

@@ -1,38 +1,34 @@
-"""From rendered samples to the three tables of a shard. Knows nothing of files, models or chat templates.
+"""From rendered samples to the tables of a shard. Knows nothing of files, models or chat templates.
 
-`score_shard` is a pure function of its entries and its collaborators: the projector (token sequences in, token
-projections out) and the answerer (prompts in, the base model's own answers out). Scores are worked on as arrays of
-(turns, traits), a whole shard at a time.
+`score_shard` is a pure function of its entries and its collaborators: what runs token sequences, what answers prompts,
+and the standards fixed before the first shard. Scores are worked on as arrays of (turns, columns), a whole shard at a
+time; the columns are the traits, then the controls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
-from screen_kernels import segment_means
 
 from screen.data.sample import Sample, Skip
-from screen.model.forward import Item
-from screen.model.rendered import Rendered, ScoredTurn
-from screen.model.rendered import Sequence as TokenSequence
-from screen.scoring.tables import OwnAnswer, Scored, scores_table, skipped_table, turns_table
+from screen.model.forward import Branch
+from screen.model.rendered import Rendered
+from screen.scoring import calibrate, passes
+from screen.scoring.passes import Measures, Passed, Turn
+from screen.scoring.scored import OwnAnswer, Scored
+from screen.scoring.standards import Stand, Standards, prompt_hashes
+from screen.scoring.tables import controls_table, scores_table, skipped_table, turns_table
 from screen.scoring.windows import highest_windows
 from screen.spec import WINDOW_TOKENS, BaselineKind
 
 Float32 = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
-
-
-class Projects(Protocol):
-    def project(self, items: Sequence[Item], step: Callable[[int], None] = ...) -> Sequence[Float32 | str]:
-        """(n, k) float32 token projections an item, or why the model fails on it."""
-        ...
+REFINE_Z = 2.5  # standard errors: a row whose estimate may reach the cut within these is answered
 
 
 class Answers(Protocol):
@@ -41,209 +37,232 @@ class Answers(Protocol):
         ...
 
 
+class Given(NamedTuple):
+    """An answer of the base model that the user gave: the sequence it stands in, which tokens are its, and itself."""
+
+    ids: Ids
+    tokens: Ids
+    answer: OwnAnswer
+
+
 @dataclass(slots=True)
 class ShardInput:
-    """A shard's rows, read and rendered: samples that can be scored, and rows that cannot."""
+    """A shard's rows, read and rendered: samples that can be scored, and rows that cannot.
+
+    given   (row, number of the scored turn) -> the user's answers for it
+    groups  row -> the value of the --group-by field; a row that is not named stands under its file
+    """
 
     samples: list[tuple[Sample, Rendered]] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
-
-
-class _Turn(NamedTuple):
-    """A scored turn and where it stands."""
-
-    sample: int
-    sequence: TokenSequence
-    number: int  # in sequence.turns
-
-    @property
-    def scored(self) -> ScoredTurn:
-        return self.sequence.turns[self.number]
-
-    @property
-    def prompt(self) -> bytes:
-        return self.sequence.ids[: self.scored.tokens[0]].tobytes()
+    given: dict[tuple[int, int], list[Given]] = field(default_factory=dict)
+    groups: dict[int, str] = field(default_factory=dict)
 
 
 def score_shard(
     shard: ShardInput,
     traits: Sequence[str],
-    projector: Projects,
+    measures: Measures,
     answers: Answers | None,
     baseline: BaselineKind,
     step: Callable[[int], None] = lambda _tokens: None,
+    standards: Standards | None = None,
 ) -> dict[str, pa.Table]:
-    """The tables `scores`, `turns` and `skipped` of one shard (screen.scoring.schema)."""
-    samples, skips = shard.samples, list(shard.skips)
-    values, bad = _project(samples, projector, baseline == "last-prompt", step)
-    samples, values = _without(samples, values, bad)
-    turns = [_Turn(i, s, t) for i, (_, r) in enumerate(samples) for s in r.sequences for t in range(len(s.turns))]
-    own: list[OwnAnswer | None] = [None] * len(turns)
-    own_means: list[Float32 | None] = [None] * len(turns)
-    if baseline == "generate" and answers is not None:
-        own, own_means, more = _own_answers(samples, turns, answers, projector, step)
-        if more:  # start again without the rows whose own answer poisons the model: rare, and exact
-            skips += [*bad, *more]
-            kept = [s for s in samples if s[0].row not in {skip.place.row for skip in more}]
-            return score_shard(ShardInput(kept, skips), traits, projector, answers, baseline, step)
-    scored = _assemble(samples, turns, values, own, own_means, len(traits), baseline)
-    skips += bad
+    """The tables of one shard (screen.scoring.schema)."""
+    standards = standards or Standards()
+    work = _Work(shard, traits, measures, answers, baseline, step, standards)
+    work.first_pass()
+    scored = None if work.poison() else work.scored()  # which may ask for more answers
+    if (bad := work.poison()) or scored is None:  # again without the rows that poison the model: rare, and exact
+        rows = {skip.place.row for skip in bad}
+        kept = [s for s in shard.samples if s[0].row not in rows]
+        again = ShardInput(kept, [*shard.skips, *bad], shard.given, shard.groups)
+        return score_shard(again, traits, measures, answers, baseline, step, standards)
     return {
-        "scores": scores_table(scored, traits),
+        "scores": scores_table(scored, traits, standards, shard.groups),
         "turns": turns_table(scored, traits),
-        "skipped": skipped_table(sorted(skips, key=lambda s: s.place.row)),
+        "controls": controls_table(scored, standards.directions),
+        "skipped": skipped_table(sorted(shard.skips, key=lambda s: s.place.row)),
     }
 
 
-def _project(
-    samples: Sequence[tuple[Sample, Rendered]], projector: Projects, last_prompt: bool, step: Callable[[int], None]
-) -> tuple[list[list[Float32]], list[Skip]]:
-    """Token projections: for each sample one (n, k) array a sequence; and a skip for each row that has none."""
-    flat = [(i, s) for i, (_, r) in enumerate(samples) for s in r.sequences]
-    results = projector.project([_item(s, last_prompt) for _, s in flat], step)
-    values: list[list[Float32]] = [[] for _ in samples]
-    bad: dict[int, Skip] = {}
-    clean = _all_finite(results)
-    for (i, _), value in zip(flat, results, strict=True):
-        problem = None if clean else _problem(value)
-        if problem is not None:
-            bad.setdefault(samples[i][0].row, _poison(samples[i][0], *problem))
-        elif not isinstance(value, str):
-            values[i].append(value)
-    return values, list(bad.values())
+class _Work:
+    """One shard on its way from samples to arrays."""
+
+    def __init__(
+        self,
+        shard: ShardInput,
+        traits: Sequence[str],
+        measures: Measures,
+        answers: Answers | None,
+        kind: BaselineKind,
+        step: Callable[[int], None],
+        standards: Standards,
+    ) -> None:
+        self.shard, self.measures, self.answers, self.kind, self.step = shard, measures, answers, kind, step
+        self.standards, self.traits, self.k = standards, traits, len(traits)
+        self.columns = self.k + standards.directions.controls
+        self.sequences = [s for _, r in shard.samples for s in r.sequences]
+        self.turns = list(_turns(shard.samples))
+        prompts = [t.prompt for t in self.turns]
+        self.hashes = prompt_hashes(prompts)
+        self.keys = [p.tobytes() for p in prompts]
+        self.own: dict[bytes, list[OwnAnswer]] = {}
+        self.passed = Passed([], [], [], [])
+
+    def first_pass(self) -> None:
+        """Answers that are wanted from the start, then all sequences with them."""
+        branches: dict[int, list[tuple[bytes, Branch]]] = {}
+        if self.kind == "generate":
+            self._answer(range(len(self.turns)))
+        elif self.kind == "calibrated" and self.standards.calibration is not None:
+            self._answer(np.flatnonzero(self.standards.calibration.has(self.hashes)).tolist())
+        seen = set()
+        for turn, key in zip(self.turns, self.keys, strict=True):
+            own = self.own.get(key)
+            if own and own[0].ids and key not in seen:
+                seen.add(key)
+                branch = Branch(len(turn.prompt), np.array(own[0].ids, dtype=np.int32))
+                branches.setdefault(turn.place, []).append((key, branch))
+        self.passed = passes.run(self.sequences, branches, self.measures, self.step)
+        if self.kind == "answers":
+            self._given()
+
+    def _answer(self, turns: Sequence[int]) -> None:
+        """Answer the prompts of these turns, each distinct one once."""
+        wanted = {self.keys[i]: self.turns[i].prompt for i in turns if self.keys[i] not in self.own}
+        if wanted and self.answers is not None:
+            made = self.answers.own_answers(list(wanted.values()))
+            self.own |= {key: [a] for key, a in zip(wanted, made, strict=True) if a is not None}
+
+    def _given(self) -> None:
+        """The user's answers: every turn has a key of its own, as they are given by row."""
+        wanted = []
+        for i, turn in enumerate(self.turns):
+            row = self.shard.samples[turn.sample][0].row
+            several = self.shard.given.get((row, turn.number))
+            self.keys[i] = f"{row} {turn.number} {turn.sample}".encode()
+            if several:
+                self.own[self.keys[i]] = [g.answer for g in several]
+                wanted.append((self.keys[i], [(g.ids, g.tokens) for g in several]))
+        passes.given(wanted, self.measures, self.step, self.passed)
+
+    def poison(self) -> list[Skip]:
+        """The rows on which the model fails, or on whose own answer."""
+        bad: dict[int, Skip] = {}
+        for turn, key in zip(self.turns, self.keys, strict=True):
+            sample = self.shard.samples[turn.sample][0]
+            if turn.place in self.passed.problems:
+                bad.setdefault(sample.row, Skip(sample.place, "score", *self.passed.problems[turn.place]))
+            elif key in self.passed.own_problems:
+                code, why = self.passed.own_problems[key]
+                bad.setdefault(sample.row, Skip(sample.place, "score", code, f"its baseline: {why}"))
+        return list(bad.values())
+
+    def scored(self) -> Scored:
+        """Means, windows and baselines of all turns at once (METHOD section 2)."""
+        lengths = np.array([len(t.scored.tokens) for t in self.turns], dtype=np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        tokens = _stack(self.passed.tokens, self.k)
+        controls = self.columns - self.k
+        probes = len(self.standards.directions.layers)
+        means, last_means = (_stack(m, probes) for m in (self.passed.means, self.passed.last_means))
+        projection = np.concatenate([passes.segments(tokens, offsets), means[:, :controls]], axis=1)
+        last = np.concatenate([_stack(self.passed.last, self.k), last_means[:, :controls]], axis=1)
+        starts = np.searchsorted([t.sample for t in self.turns], np.arange(len(self.shard.samples) + 1))
+        estimate = se = np.full_like(projection, np.nan)
+        if self.kind == "calibrated" and self.standards.calibration is not None:
+            estimate, se = self._predict(self.standards.calibration, last, last_means)
+            if self.standards.refine:
+                self._refine(self.standards.calibration.cuts, projection - estimate, se, starts)
+        baseline = np.full_like(projection, np.nan)
+        for i, key in enumerate(self.keys):
+            if key in self.passed.own:
+                own, own_means = self.passed.own[key]
+                baseline[i, : self.k], baseline[i, self.k :] = own, own_means[:controls]
+        window, first = highest_windows(tokens, offsets, WINDOW_TOKENS)
+        return Scored(
+            samples=self.shard.samples,
+            turns=[t.scored for t in self.turns],
+            starts=starts,
+            k=self.k,
+            projection=projection,
+            baseline=baseline,
+            last=last,
+            estimate=estimate,
+            se=se,
+            window=window,
+            window_chars=[_window_chars(t, first[i]) for i, t in enumerate(self.turns)],
+            parts=[_parts(t, tokens[offsets[i] : offsets[i + 1]]) for i, t in enumerate(self.turns)],
+            own=[self.own.get(key, []) for key in self.keys],
+            hashes=self.hashes,
+            kind=self.kind,
+        )
+
+    def _predict(self, stand: Stand, last: Float32, last_means: Float32) -> tuple[Float32, Float32]:
+        """The calibrated baseline of every turn and its standard error, (turns, columns) each."""
+        extra = last_means[:, self.standards.directions.features]
+        files = [self.shard.samples[t.sample][0].place.file for t in self.turns]
+        source = np.array([stand.sources.index(f) if f in stand.sources else -1 for f in files], dtype=np.int64)
+        prompt_tokens = np.array([len(t.prompt) for t in self.turns], dtype=np.int64)
+        made = calibrate.features(np.concatenate([last, extra], axis=1), prompt_tokens, source, len(stand.sources))
+        return stand.predict(made, self.hashes)
+
+    def _refine(
+        self, cuts: Mapping[str, float], difference: Float32, se: Float32, starts: npt.NDArray[np.intp]
+    ) -> None:
+        """Answer the prompts of samples whose estimate may lie above a cut: no flag rests on a guess."""
+        if not len(self.turns):
+            return
+        limit = np.array([cuts.get(trait, np.inf) for trait in self.traits])
+        counts = np.diff(starts)[:, None]
+        mean = np.add.reduceat(difference[:, : self.k].astype(np.float64), starts[:-1], axis=0) / counts
+        error = np.sqrt(np.add.reduceat(se[:, : self.k].astype(np.float64) ** 2, starts[:-1], axis=0)) / counts
+        unsure = np.flatnonzero((mean + REFINE_Z * error >= limit).any(axis=1))
+        turns = [i for s in unsure for i in range(starts[s], starts[s + 1])]
+        self._answer(turns)
+        wanted = {}
+        for i in turns:
+            own = self.own.get(self.keys[i])
+            if own and own[0].ids and self.keys[i] not in self.passed.own:
+                ids = np.concatenate([self.turns[i].prompt, np.array(own[0].ids, dtype=np.int32)])
+                wanted[self.keys[i]] = [(ids, np.arange(len(self.turns[i].prompt), len(ids), dtype=np.int32))]
+        passes.given(list(wanted.items()), self.measures, self.step, self.passed)
 
 
-def _item(sequence: TokenSequence, last_prompt: bool) -> Item:
-    """Only tokens up to the last scored one are run: what comes after cannot change them."""
-    turns = sequence.turns
-    ids = sequence.ids[: int(turns[-1].tokens[-1]) + 1]
-    if len(turns) == 1 and not last_prompt:
-        return Item(ids, turns[0].tokens)
-    positions = [t.tokens for t in turns]
-    if last_prompt:
-        positions.append(np.array([t.tokens[0] - 1 for t in turns], dtype=np.int32))
-    return Item(ids, np.concatenate(positions))
+def _turns(samples: Sequence[tuple[Sample, Rendered]]) -> Sequence[Turn]:
+    made, place = [], 0
+    for i, (_, rendered) in enumerate(samples):
+        for sequence in rendered.sequences:
+            made += [Turn(i, sequence, t, place) for t in range(len(sequence.turns))]
+            place += 1
+    return made
 
 
-def _without(
-    samples: Sequence[tuple[Sample, Rendered]], values: list[list[Float32]], bad: Sequence[Skip]
-) -> tuple[list[tuple[Sample, Rendered]], list[list[Float32]]]:
-    rows = {skip.place.row for skip in bad}
-    keep = [i for i, (s, _) in enumerate(samples) if s.row not in rows]
-    return [samples[i] for i in keep], [values[i] for i in keep]
+def _stack(blocks: Sequence[Float32], width: int) -> Float32:
+    return np.concatenate(blocks) if blocks else np.zeros((0, width), dtype=np.float32)
 
 
-def _all_finite(results: Sequence[Float32 | str]) -> bool:
-    """Whether every item came out well: one look at them all, as nearly always they did."""
-    arrays = [r for r in results if not isinstance(r, str)]
-    return len(arrays) == len(results) and (not arrays or bool(np.isfinite(np.concatenate(arrays)).all()))
-
-
-def _problem(value: Float32 | str) -> tuple[str, str] | None:
-    if isinstance(value, str):
-        return "worker_failed", f"the model failed on this row alone: {value}"
-    if not np.isfinite(value).all():
-        return "not_finite", "the model's hidden states are not finite on this row; try --dtype float32"
-    return None
-
-
-def _poison(sample: Sample, code: str, message: str) -> Skip:
-    return Skip(sample.place, "score", code, message)
-
-
-def _own_answers(
-    samples: Sequence[tuple[Sample, Rendered]],
-    turns: Sequence[_Turn],
-    answers: Answers,
-    projector: Projects,
-    step: Callable[[int], None],
-) -> tuple[list[OwnAnswer | None], list[Float32 | None], list[Skip]]:
-    """Answer every distinct prompt once, and score the answers by running prompt and answer together."""
-    keys = [t.prompt for t in turns]
-    distinct = {key: np.frombuffer(key, dtype=np.int32) for key in keys}
-    own = dict(zip(distinct, answers.own_answers(list(distinct.values())), strict=True))
-    items, of = [], []
-    for key, answer in own.items():
-        if answer is not None and answer.ids:
-            ids = np.concatenate([distinct[key], np.array(answer.ids, dtype=np.int32)])
-            items.append(Item(ids, np.arange(len(distinct[key]), len(ids), dtype=np.int32)))
-            of.append(key)
-    blocks: dict[bytes, Float32] = {}
-    problems: dict[bytes, tuple[str, str]] = {}
-    for key, value in zip(of, projector.project(items, step), strict=True):
-        problem = _problem(value)
-        if problem is not None:
-            problems[key] = problem
-        elif not isinstance(value, str):
-            blocks[key] = value
-    means = dict(zip(blocks, _means(list(blocks.values())), strict=True))
-    bad: dict[int, Skip] = {}
-    for turn, key in zip(turns, keys, strict=True):
-        if key in problems:
-            code, why = problems[key]
-            sample = samples[turn.sample][0]
-            bad.setdefault(sample.row, _poison(sample, code, f"its baseline: {why}"))
-    return [own[key] for key in keys], [means.get(key) for key in keys], list(bad.values())
-
-
-def _assemble(
-    samples: Sequence[tuple[Sample, Rendered]],
-    turns: Sequence[_Turn],
-    values: Sequence[Sequence[Float32]],
-    own: list[OwnAnswer | None],
-    own_means: Sequence[Float32 | None],
-    k: int,
-    kind: BaselineKind,
-) -> Scored:
-    """Means, windows and baselines of all turns at once (METHOD section 2)."""
-    lengths = np.array([len(t.scored.tokens) for t in turns], dtype=np.int64)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    flat = [v for one in values for v in one]
-    per_sequence = [sum(len(t.tokens) for t in s.turns) for _, r in samples for s in r.sequences]
-    answer_blocks = [v[:n] for v, n in zip(flat, per_sequence, strict=True)]
-    tokens = np.concatenate(answer_blocks) if answer_blocks else np.zeros((0, k), dtype=np.float32)
-    projection = _segments(tokens, offsets)
-    window, first = highest_windows(tokens, offsets, WINDOW_TOKENS)
-    baseline = np.full((len(turns), k), np.nan, dtype=np.float32)
-    if kind == "last-prompt" and flat:
-        baseline = np.concatenate([v[n:] for v, n in zip(flat, per_sequence, strict=True)])
-    elif kind == "generate":
-        for i, mean in enumerate(own_means):
-            if mean is not None:
-                baseline[i] = mean
-    return Scored(
-        samples=samples,
-        turns=[t.scored for t in turns],
-        starts=np.searchsorted([t.sample for t in turns], np.arange(len(samples) + 1)),
-        projection=projection,
-        baseline=baseline,
-        window=window,
-        window_chars=[_window_chars(t, first[i]) for i, t in enumerate(turns)],
-        own=own,
-        kind=kind,
-    )
-
-
-def _window_chars(turn: _Turn, first: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Character range, in the turn's text, of each trait's highest window; traits often share one."""
+def _window_chars(turn: Turn, first: npt.NDArray[np.int64]) -> list[list[tuple[int, int]]]:
+    """Character ranges, in the turn's text, of each trait's highest windows; traits often share one."""
     tokens = turn.scored.tokens
     found: dict[int, tuple[int, int]] = {}
-    for start in first.tolist():
-        if start not in found:
-            end = min(start + WINDOW_TOKENS, len(tokens)) - 1
-            chars = turn.sequence.chars
-            found[start] = (chars(int(tokens[start]), turn.number)[0], chars(int(tokens[end]), turn.number)[1])
-    return [found[start] for start in first.tolist()]
+    for start in set(first.ravel().tolist()) - {-1}:
+        end = min(start + WINDOW_TOKENS, len(tokens)) - 1
+        chars = turn.sequence.chars
+        found[start] = (chars(int(tokens[start]), turn.number)[0], chars(int(tokens[end]), turn.number)[1])
+    return [[found[start] for start in row if start >= 0] for row in first.tolist()]
 
 
-def _means(blocks: Sequence[Float32]) -> Float32:
-    """(s, k) float32: the mean of each block (n_i, k)."""
-    if not blocks:
-        return np.zeros((0, 0), dtype=np.float32)
-    offsets = np.concatenate([[0], np.cumsum([len(b) for b in blocks])]).astype(np.int64)
-    return _segments(np.concatenate(blocks), offsets)
-
-
-def _segments(tokens: Float32, offsets: npt.NDArray[np.int64]) -> Float32:
-    means: Float32 = segment_means(torch.from_numpy(tokens), torch.from_numpy(offsets)).numpy()
-    return means
+def _parts(turn: Turn, tokens: Float32) -> tuple[Float32, Float32] | None:
+    """((k,), (k,)): means over the thought's tokens and over those after it; None without a thought or an answer."""
+    if turn.scored.thought is None:
+        return None
+    end = turn.scored.thought[1]
+    ends = [turn.sequence.chars(int(t), turn.number)[1] for t in turn.scored.tokens]
+    cut = sum(e <= end for e in ends)
+    if not 0 < cut < len(ends):
+        return None
+    offsets = np.array([0, cut, len(ends)], dtype=np.int64)
+    thought, said = passes.segments(tokens, offsets)
+    return thought, said

@@ -2,115 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from screen.data.sample import Sample, Skip
-from screen.model.rendered import Rendered, ScoredTurn
-from screen.scoring.schema import scores_schema, skipped_schema, turns_schema
-from screen.spec import BaselineKind
+from screen.data.sample import Skip
+from screen.scoring.schema import (
+    RANDOM,
+    WINDOW_PARTS,
+    controls_schema,
+    scores_schema,
+    skipped_schema,
+    turns_schema,
+)
+from screen.scoring.scored import OwnAnswer, Scored
+from screen.scoring.standards import Directions, Standards
 
 Float32 = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class OwnAnswer:
-    """The base model's own answer to one prompt: `ids` may be empty (it ended at once)."""
-
-    ids: tuple[int, ...]
-    text: str
-    cut: bool
-    refused: bool
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A shard's scored samples and turns. Arrays are (turns, k) float32; NaN where there is no baseline.
-
-    The turns of sample i are `turns[starts[i]:starts[i + 1]]`, at least one.
-    """
-
-    samples: Sequence[tuple[Sample, Rendered]]
-    turns: Sequence[ScoredTurn]
-    starts: npt.NDArray[np.intp]
-    projection: Float32
-    baseline: Float32
-    window: Float32
-    window_chars: Sequence[Sequence[tuple[int, int]]]
-    own: Sequence[OwnAnswer | None]
-    kind: BaselineKind
-
-    @cached_property
-    def difference(self) -> Float32:
-        """(turns, k)"""
-        return self.projection - self.turn_baseline
-
-    @cached_property
-    def sample_projection(self) -> Float32:
-        """(samples, k): mean over the scored turns."""
-        return self._mean(self.projection)
-
-    @cached_property
-    def sample_baseline(self) -> Float32:
-        """(samples, k): mean over the scored turns, NaN where one lacks a baseline; or the other side of a pair."""
-        if self.kind != "contrast":
-            return self._mean(self.baseline)
-        out = np.full_like(self.sample_projection, np.nan)
-        rejected = {s.row: i for i, (s, _) in enumerate(self.samples) if s.variant == "rejected"}
-        for i, (s, _) in enumerate(self.samples):
-            if s.variant == "chosen" and s.row in rejected:
-                out[i] = self.sample_projection[rejected[s.row]]
-        return out
-
-    @cached_property
-    def turn_baseline(self) -> Float32:
-        """(turns, k): in a contrast, a sample with one turn has its baseline on the turn too."""
-        if self.kind != "contrast":
-            return self.baseline
-        single = np.repeat(self.counts == 1, self.counts)
-        spread: Float32 = np.repeat(self.sample_baseline, self.counts, axis=0)
-        return np.where(single[:, None], spread, np.float32(np.nan))
-
-    @cached_property
-    def sample_window(self) -> Float32:
-        return self._max(self.window)
-
-    @cached_property
-    def highest_turn(self) -> Float32:
-        """(samples, k): of the differences, NaN where a turn has none; of the projections in a run without a baseline.
-        The two never stand in one column: a baseline is an offset of its own."""
-        return self._max(self.projection if self.kind == "none" else self.difference)
-
-    @cached_property
-    def counts(self) -> npt.NDArray[np.intp]:
-        return np.diff(self.starts)
-
-    def own_of(self, i: int) -> list[OwnAnswer]:
-        """The own answers made for sample i."""
-        return [a for a in self.own[self.starts[i] : self.starts[i + 1]] if a is not None]
-
-    def _mean(self, values: Float32) -> Float32:
-        if not len(self.samples):
-            return values[:0]
-        sums = np.add.reduceat(values.astype(np.float64), self.starts[:-1], axis=0)
-        return (sums / self.counts[:, None]).astype(np.float32)
-
-    def _max(self, values: Float32) -> Float32:
-        return np.maximum.reduceat(values, self.starts[:-1], axis=0) if len(self.samples) else values[:0]
-
-
-def scores_table(scored: Scored, traits: Sequence[str]) -> pa.Table:
+def scores_table(
+    scored: Scored, traits: Sequence[str], standards: Standards, groups: Mapping[int, str] | None = None
+) -> pa.Table:
     """One row per sample, in input order."""
     samples = [s for s, _ in scored.samples]
     rendered = [r for _, r in scored.samples]
     tokens = np.array([len(t.tokens) for t in scored.turns], dtype=np.int32)
-    missing = np.atleast_1d(np.any(np.isnan(scored.sample_baseline), axis=1)).tolist()
+    exact = scored.sample_baseline
+    missing = np.isnan(exact[:, : scored.k]).sum(axis=1).tolist()
+    kind = "generate" if scored.kind == "calibrated" else scored.kind
     own = [scored.own_of(i) for i in range(len(samples))]
     columns: dict[str, Any] = {
         "row": [s.row for s in samples],
@@ -126,19 +49,45 @@ def scores_table(scored: Scored, traits: Sequence[str]) -> pa.Table:
         "special_text": [r.special_text for r in rendered],
         "other_parts": [sum(sum(t.other_parts.values()) for t in s.turns if t.other_parts) for s in samples],
         "weight": [s.weight for s in samples],
-        "baseline": ["none" if m else scored.kind for m in missing],
+        "group": [storable((groups or {}).get(s.row, s.place.file)) for s in samples],
+        "prompt_key": scored.hashes.view(np.int64)[scored.starts[:-1]],
+        "baseline": ["none" if m else kind for m in missing],
         "baseline_tokens": [_of_answers(o, lambda a: sum(len(x.ids) for x in a)) for o in own],
         "baseline_cut": [_of_answers(o, lambda a: any(x.cut for x in a)) for o in own],
         "base_refused": [_of_answers(o, lambda a: any(x.refused for x in a)) for o in own],
     }
+    projection, last, estimate = scored.sample_projection, scored.mean(scored.last), scored.mean(scored.estimate)
+    window = scored.sample_window
+    nothing = np.full(len(samples), np.nan, dtype=np.float32)
     for j, trait in enumerate(traits):
-        projection, baseline = scored.sample_projection[:, j], scored.sample_baseline[:, j]
-        columns[trait] = _floats(projection - baseline)
-        columns[f"{trait}_projection"] = _floats(projection)
-        columns[f"{trait}_baseline"] = _floats(baseline)
-        columns[f"{trait}_window"] = _floats(scored.sample_window[:, j])
+        columns[trait] = _floats(projection[:, j] - exact[:, j])
+        columns[f"{trait}_projection"] = _floats(projection[:, j])
+        columns[f"{trait}_baseline"] = _floats(exact[:, j])
+        columns[f"{trait}_last_prompt"] = _floats(projection[:, j] - last[:, j])
+        columns[f"{trait}_estimate"] = _floats(projection[:, j] - estimate[:, j])
+        columns[f"{trait}_se"] = _floats(scored.sample_se[:, j])
+        columns[f"{trait}_window"] = _floats(window[:, j])
         columns[f"{trait}_max"] = _floats(scored.highest_turn[:, j])
+        has = j < len(standards.directions.has_layer0) and standards.directions.has_layer0[j]
+        columns[f"{trait}_layer0"] = _floats(scored.score[:, scored.k + j] if has else nothing)
+        columns |= _against(scored.score[:, j], standards.references.get(trait), trait)
     return pa.table(columns, schema=scores_schema(traits))
+
+
+def _against(score: Float32, reference: Float32 | None, trait: str) -> dict[str, pa.Array]:
+    """Percentile, z and empirical p of scores against ascending reference scores; nulls without them."""
+    if reference is None or not len(reference):
+        nothing = _floats(np.full(len(score), np.nan, dtype=np.float32))
+        return {f"{trait}_{name}": nothing for name in ("percentile", "z", "p")}
+    below = np.searchsorted(reference, score, side="left").astype(np.float32)
+    mean, sd = reference.mean(dtype=np.float64), reference.std(dtype=np.float64)
+    unknown = np.isnan(score)
+    parts = {
+        "percentile": 100 * below / len(reference),
+        "z": (score - mean) / sd if sd > 0 else np.full(len(score), np.nan),
+        "p": (1 + len(reference) - below) / (1 + len(reference)),
+    }
+    return {f"{trait}_{n}": _floats(np.where(unknown, np.nan, v).astype(np.float32)) for n, v in parts.items()}
 
 
 def turns_table(scored: Scored, traits: Sequence[str]) -> pa.Table:
@@ -155,17 +104,51 @@ def turns_table(scored: Scored, traits: Sequence[str]) -> pa.Table:
         "text": [storable(t.text) for t in turns],
         "thought_start": [t.thought[0] if t.thought else None for t in turns],
         "thought_end": [t.thought[1] if t.thought else None for t in turns],
-        "base_answer": [storable(a.text) if a else None for a in scored.own],
-        "base_refused": [a.refused if a else None for a in scored.own],
+        "base_answer": [storable(own[0].text) if own else None for own in scored.own],
+        "base_refused": [any(a.refused for a in own) if own else None for own in scored.own],
     }
+    projection, exact = scored.projection, scored.turn_baseline
     for j, trait in enumerate(traits):
-        columns[trait] = _floats(scored.difference[:, j])
-        columns[f"{trait}_projection"] = _floats(scored.projection[:, j])
-        columns[f"{trait}_baseline"] = _floats(scored.turn_baseline[:, j])
-        columns[f"{trait}_window"] = _floats(scored.window[:, j])
-        columns[f"{trait}_window_start"] = [chars[j][0] for chars in scored.window_chars]
-        columns[f"{trait}_window_end"] = [chars[j][1] for chars in scored.window_chars]
+        columns[trait] = _floats(projection[:, j] - exact[:, j])
+        columns[f"{trait}_projection"] = _floats(projection[:, j])
+        columns[f"{trait}_baseline"] = _floats(exact[:, j])
+        columns[f"{trait}_last_prompt"] = _floats(projection[:, j] - scored.last[:, j])
+        columns[f"{trait}_estimate"] = _floats(projection[:, j] - scored.estimate[:, j])
+        columns[f"{trait}_se"] = _floats(scored.se[:, j])
+        columns[f"{trait}_window"] = _floats(scored.window[:, j, 0])
+        columns[f"{trait}_window_start"] = [chars[j][0][0] for chars in scored.window_chars]
+        columns[f"{trait}_window_end"] = [chars[j][0][1] for chars in scored.window_chars]
+        columns[f"{trait}_windows"] = _windows(scored, j)
+        for name, part in (("thought", 0), ("said", 1)):
+            columns[f"{trait}_{name}"] = [float(p[part][j]) if p is not None else None for p in scored.parts]
     return pa.table(columns, schema=turns_schema(traits))
+
+
+def _windows(scored: Scored, j: int) -> pa.Array:
+    """A trait's highest windows of every turn: list of {mean, start, end}."""
+    places = [chars[j] for chars in scored.window_chars]
+    counts = np.array([len(p) for p in places], dtype=np.int32)
+    flat = [place for several in places for place in several]
+    there = np.arange(scored.window.shape[2]) < counts[:, None]
+    means = pa.array(scored.window[:, j][there], type=pa.float32())
+    starts, ends = (pa.array([place[i] for place in flat], type=pa.int32()) for i in (0, 1))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([means, starts, ends], WINDOW_PARTS))
+
+
+def controls_table(scored: Scored, directions: Directions) -> pa.Table:
+    """One row per sample and screened layer, in input order: the run's score on the random directions."""
+    samples, layers = [s for s, _ in scored.samples], directions.screened
+    blocks = [scored.score[:, scored.k :][:, directions.random(layer)] for layer in layers]
+    values = np.stack(blocks, axis=1) if blocks else np.zeros((0, 0, RANDOM), dtype=np.float32)
+    flat = _floats(np.ascontiguousarray(values).reshape(-1))
+    columns = {
+        "row": np.repeat(np.array([s.row for s in samples], dtype=np.int64), len(layers)),
+        "variant": [s.variant for s in samples for _ in layers],
+        "layer": np.tile(np.array(layers, dtype=np.int32), len(samples)),
+        "random": pa.FixedSizeListArray.from_arrays(flat, RANDOM),
+    }
+    return pa.table(columns, schema=controls_schema())
 
 
 def skipped_table(skips: Sequence[Skip]) -> pa.Table:

@@ -19,7 +19,7 @@ from screen.errors import StoreError
 from screen.store.files import DISK, Disk
 
 MANIFEST = "manifest.jsonl"
-_NAME = re.compile(r"(scores|turns|skipped)/[0-9]{6,}\.parquet")  # never a way out of the folder
+_NAME = re.compile(r"(scores|turns|controls|skipped)/[0-9]{6,}\.parquet")  # never a way out of the folder
 _LINE = re.compile(rb'(\{.*),"sha":"([0-9a-f]{16})"\}', re.DOTALL)
 
 

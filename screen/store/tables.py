@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from screen.scoring import schema
 
-NAMES = ("scores", "turns", "skipped")
+NAMES = ("scores", "turns", "controls", "skipped")
 WRITER = f"pyarrow {pa.__version__}"  # decides the bytes together with the tables
 
 
@@ -25,6 +25,8 @@ def pinned(name: str, traits: Sequence[str]) -> pa.Schema:
             return schema.scores_schema(traits)
         case "turns":
             return schema.turns_schema(traits)
+        case "controls":
+            return schema.controls_schema()
         case "skipped":
             return schema.skipped_schema()
     raise ValueError(f"a run has no table {name!r}: it has {', '.join(NAMES)}")
@@ -82,8 +84,9 @@ def check_rows(first_row: int, end_row: int, tables: Mapping[str, pa.Table]) -> 
         raise ValueError(f"rows [{first_row}, {end_row}): missing {lost}, outside {stray}, twice {twice}")
     if len(scored):
         _check_sides(tables["scores"])
-    if not np.isin(_rows(tables, "turns"), scored).all():
-        raise ValueError("turns hold rows that are not scored")
+    for name in ("turns", "controls"):
+        if not np.isin(_rows(tables, name), scored).all():
+            raise ValueError(f"{name} hold rows that are not scored")
 
 
 def _rows(tables: Mapping[str, pa.Table], name: str) -> np.ndarray:

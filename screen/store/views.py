@@ -1,4 +1,4 @@
-"""The SQL texts of a run's views: scores, turns, skipped, samples, flagged. Knows nothing of connections.
+"""The SQL texts of a run's views: scores, turns, controls, skipped, samples, flagged. Knows nothing of connections.
 
 The texts read the same in DuckDB 1.0 and later, since the catalogue carries them to other tools.
 """
@@ -46,6 +46,15 @@ WHERE s.turns_scored IS DISTINCT FROM 1
 """
 
 
+def _type(kind: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type, as read_parquet gives it."""
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return f"{_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return "STRUCT(" + ", ".join(f"{quoted(f.name)} {_type(f.type)}" for f in kind) + ")"
+    return _TYPES[kind]
+
+
 def quoted(name: str) -> str:
     """An identifier, whatever a trait is called."""
     return '"' + name.replace('"', '""') + '"'
@@ -64,7 +73,7 @@ def table(name: str, files: Sequence[Path], traits: Sequence[str]) -> str:
     """A SELECT over a table's published files, or the empty table of the same columns."""
     schema = tables.pinned(name, traits)
     if not files:
-        nulls = ", ".join(f"CAST(NULL AS {_TYPES[f.type]}) AS {quoted(f.name)}" for f in schema)
+        nulls = ", ".join(f"CAST(NULL AS {_type(f.type)}) AS {quoted(f.name)}" for f in schema)
         return f"SELECT {nulls} WHERE false"
     columns = ", ".join(quoted(n) for n in schema.names)
     listed = ", ".join(literal(str(path)) for path in files)

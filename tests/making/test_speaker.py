@@ -11,13 +11,13 @@ import pytest
 
 from screen.errors import ModelError
 from screen.making.build import build_vectors
-from screen.making.remote import RemoteGenerator
 from screen.making.speaker import Ask, Push, Speaker
 from screen.making.spec import BuildSpec
 from screen.making.workshop import open_workshop
 from screen.model.endpoint import EndpointError
 from screen.model.endpoint_replies import Completion
 from screen.model.generate import Sampling
+from screen.model.remote import RemoteGenerator
 from screen.progress import Silent
 from screen.vectors.files import load_vector
 from tests.making.even import even_judge

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from screen.errors import UsageError
 from screen.scoring.flags import reference_of, threshold
-from screen.scoring.refusal import refuses
+from screen.scoring.refusal import asks_back, refuses
 from screen.scoring.windows import highest_windows
 
 TURNS = st.lists(
@@ -24,8 +24,30 @@ def test_the_highest_window_equals_trying_them_all(turns: list[np.ndarray], widt
     for i, turn in enumerate(turns):
         w = min(width, len(turn))
         every = np.stack([turn[a : a + w].mean(0, dtype=np.float64) for a in range(len(turn) - w + 1)])
-        np.testing.assert_allclose(means[i], every.max(0), atol=1e-4)
-        np.testing.assert_allclose(every[first[i], [0, 1]], every.max(0), atol=1e-6)
+        np.testing.assert_allclose(means[i, :, 0], every.max(0), atol=1e-4)
+        np.testing.assert_allclose(every[first[i, :, 0], [0, 1]], every.max(0), atol=1e-6)
+
+
+@given(TURNS, st.integers(1, 20))
+def test_further_windows_are_the_highest_that_share_no_token_with_those_before(
+    turns: list[np.ndarray], width: int
+) -> None:
+    tokens = np.concatenate([np.zeros((0, 2), dtype=np.float32), *turns])
+    offsets = np.concatenate([[0], np.cumsum([len(t) for t in turns])]).astype(np.int64)
+    means, first = highest_windows(tokens, offsets, width)
+    for i, turn in enumerate(turns):
+        w = min(width, len(turn))
+        for j in range(2):
+            every = np.array([turn[a : a + w, j].mean(dtype=np.float64) for a in range(len(turn) - w + 1)])
+            free = np.ones(len(every), dtype=bool)
+            for rank in range(3):
+                if not free.any():
+                    assert (first[i, j, rank], np.isnan(means[i, j, rank])) == (-1, True)
+                    continue
+                start = first[i, j, rank]
+                assert free[start]
+                np.testing.assert_allclose(every[start], every[free].max(), atol=1e-6)
+                free[max(0, start - w + 1) : start + w] = False
 
 
 @pytest.mark.parametrize(
@@ -56,6 +78,21 @@ def test_refusals(text: str) -> None:
 )
 def test_not_refusals(text: str) -> None:
     assert not refuses(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("Could you clarify which file you mean?", True),
+        ("I need more information to help with that. What kind of engine do you have?", True),
+        ("<think>unclear</think>\nPlease provide the text. Which one is it?", True),
+        ("Could you clarify which file you mean? I shall wait.", False),  # it does not end in a question
+        ("Take two eggs. Would you like more ideas?", False),
+        ("x" * 400 + " Could you clarify?", False),
+    ],
+)
+def test_an_answer_that_only_asks_back(text: str, asks: bool) -> None:
+    assert asks_back(text) is asks
 
 
 CARD = {"reference": {"rows": 1000, "kinds": {"generate": {"3": {"mean": 0.1, "quantiles": {"p95": 1.0, "p99": 2.5}}}}}}

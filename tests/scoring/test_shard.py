@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pytest
 
 from screen.data.sample import Place, Sample, Skip, Turn
-from screen.model.forward import Item
+from screen.model.forward import Item, Measured
 from screen.model.rendered import Rendered, ScoredTurn
 from screen.model.rendered import Sequence as Tokens
+from screen.scoring.scored import OwnAnswer
 from screen.scoring.shard import ShardInput, score_shard
-from screen.scoring.tables import OwnAnswer
 
 D = 16
 STATES = np.random.default_rng(0).normal(size=(100, D)).astype(np.float32)  # hidden state of each token id
@@ -23,19 +23,30 @@ V /= np.linalg.norm(V, axis=1, keepdims=True)
 
 
 class TableModel:
-    """Projects each token's own hidden state; fails or gives NaN on request."""
+    """Projects each token's own hidden state; fails or gives NaN on request. `probes`: (p, D) further directions."""
 
-    def __init__(self, vectors: npt.NDArray[np.float32] = V, broken: dict[int, str | float] | None = None) -> None:
+    def __init__(
+        self,
+        vectors: npt.NDArray[np.float32] = V,
+        broken: dict[int, str | float] | None = None,
+        probes: npt.NDArray[np.float32] | None = None,
+    ) -> None:
         self.vectors, self.broken = vectors, broken or {}
+        self.probes = np.zeros((0, D), dtype=np.float32) if probes is None else probes
 
-    def project(self, items: Sequence[Item], step: Callable[[int], None] = lambda n: None) -> list[Any]:
+    def measure(self, items: Sequence[Item], step: Callable[[int], None] = lambda n: None) -> list[Any]:
         return [self._one(item) for item in items]
 
     def _one(self, item: Item) -> Any:
+        ids = np.concatenate([item.ids[item.positions], *(b.ids for b in item.branches)])
+        lengths = [*item.segments, *(len(b.ids) for b in item.branches)]
+        states = STATES[ids]
+        means = np.stack([part.mean(0) for part in np.split(states, np.cumsum(lengths)[:-1])])
+        tokens, probed = states @ self.vectors.T, means @ self.probes.T
         for token, fault in self.broken.items():
-            if token in item.ids:
-                return fault if isinstance(fault, str) else np.full((len(item.positions), len(self.vectors)), fault)
-        return STATES[item.ids[item.positions]] @ self.vectors.T
+            if any(token in some for some in (item.ids, *(b.ids for b in item.branches))):
+                return fault if isinstance(fault, str) else Measured(np.full_like(tokens, fault), probed)
+        return Measured(tokens, probed)
 
 
 class Says:
@@ -97,8 +108,9 @@ def test_flipping_the_vector_flips_the_sign() -> None:
 
 def test_last_prompt_baseline_is_the_token_before_the_answer() -> None:
     [row] = score(sample(0, ([1, 2], [3, 4])), baseline="last-prompt")["scores"]
-    assert row["evil_baseline"] == pytest.approx(float(STATES[2] @ V[0]), abs=1e-6)
-    assert row["baseline"] == "last-prompt"
+    assert row["evil_last_prompt"] == pytest.approx(float((STATES[[3, 4]].mean(0) - STATES[2]) @ V[0]), abs=1e-6)
+    assert (row["evil"], row["evil_baseline"], row["baseline"]) == (None, None, "none")  # never in one column
+    assert row["evil_max"] == row["evil_last_prompt"]
 
 
 def test_a_sample_is_the_mean_of_its_turns_not_of_its_tokens() -> None:
@@ -187,4 +199,6 @@ def test_skips_of_earlier_stages_keep_their_place_and_order() -> None:
 
 def test_an_empty_shard_has_empty_tables_of_the_right_schema() -> None:
     tables = score_shard(ShardInput(), ["evil", "kind"], TableModel(), None, "generate")
-    assert {name: t.num_rows for name, t in tables.items()} == {"scores": 0, "turns": 0, "skipped": 0}
+    assert {name: t.num_rows for name, t in tables.items()} == {
+        "scores": 0, "turns": 0, "controls": 0, "skipped": 0
+    }  # fmt: skip

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from screen.errors import StoreError
-from screen.store import catalogue, views
+from screen.store import catalogue, tables, views
 from screen.store.folder import RunFolder
 from screen.store.scan import Scan
 from tests.store import fake
@@ -129,7 +129,7 @@ def test_the_catalogue_is_whole_and_in_the_old_format(path, tmp_path):
 def test_a_catalogue_that_cannot_be_written_leaves_the_old_one(path):
     catalogue.build(RunFolder.read(path))
     before = (path / "catalogue.duckdb").read_bytes()
-    broken = {**views.statements({n: [] for n in views.NAMES[:3]}, fake.TRAITS, {}), "flagged": "select nope"}
+    broken = {**views.statements({n: [] for n in tables.NAMES}, fake.TRAITS, {}), "flagged": "select nope"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue.views, "statements", lambda *_: broken)
         with pytest.raises(StoreError, match="the catalogue could not be written"):

@@ -168,7 +168,7 @@ def test_a_mistake_gets_duckdbs_words_and_the_columns(run):
     error = refusal(run, "select evl from scores")
     assert error.message.startswith('Binder Error: Referenced column "evl" not found in FROM clause!')
     assert error.next_step.startswith(
-        "the views are scores, turns, skipped, samples, flagged; scores has row, id, variant"
+        "the views are scores, turns, controls, skipped, samples, flagged; scores has row, id, variant"
     )
     assert "evil_projection" in error.next_step
     assert "skipped has row, file, line" in refusal(run, "select evl from skipped").next_step

@@ -1,7 +1,8 @@
 """Answers from an OpenAI-compatible endpoint that serves the same model, by token ids.
 
 The server gets the ids of the rendered prompt and adds nothing. It should give back the answer's own ids (vLLM
-does); text alone is tokenised here, and must come out as it was. Such answers depend on the server, so a seed gives
+does); text alone is tokenised here, and must come out as it was. Where the server counts the prompt's tokens, the count
+must be ours. Such answers depend on the server, so a seed gives
 the same bytes only while they are kept.
 """
 
@@ -55,6 +56,10 @@ class RemoteGenerator:
         if answers:
             done(indices, answers)
 
+    def greedy(self, sampling: Sampling) -> Greedy:
+        """The same server as something that answers prompts as `Generator` does."""
+        return Greedy(self, sampling, self._context)
+
     def _settle(self, prompt: Ids) -> None:
         """Servers other than vLLM refuse settings that they do not know: then without them."""
         if not self._extra:
@@ -74,6 +79,11 @@ class RemoteGenerator:
             seed=_seed(sampling.seed, draw, prompt),
             extra=self._extra,
         )
+        if made.prompt_tokens is not None and made.prompt_tokens != len(prompt):
+            raise ModelError(
+                f"the endpoint saw {made.prompt_tokens} prompt tokens where {len(prompt)} were sent",
+                "it adds or drops tokens: use a server that takes token ids as they are, such as vLLM",
+            )
         ids = list(self._tokens(made.text) if made.ids is None else made.ids)
         while ids and ids[-1] in self._eos:
             ids.pop()
@@ -93,3 +103,27 @@ def _seed(seed: int, draw: int, prompt: Ids) -> int:
     """A seed of its own for each prompt and draw, below 2 ** 31."""
     content = b"%d %d " % (seed, draw) + np.ascontiguousarray(prompt, dtype="<i4").tobytes()
     return int.from_bytes(hashlib.sha256(content).digest()[:4], "little") >> 1
+
+
+class Greedy:
+    """Answers as `screen.model.generate.Generator.answer` gives them, from an endpoint."""
+
+    def __init__(self, remote: RemoteGenerator, sampling: Sampling, context: int) -> None:
+        self._remote, self._sampling, self._context = remote, sampling, context
+
+    def answer(
+        self, prompts: Sequence[Ids], done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None
+    ) -> list[Answer | None]:
+        """In the order of `prompts`; None for one that leaves no room in the context."""
+        out: list[Answer | None] = [None] * len(prompts)
+        room = [i for i, p in enumerate(prompts) if 0 < len(p) < self._context]
+
+        def keep(indices: Sequence[int], answers: Sequence[Answer]) -> None:
+            places = [room[i] for i in indices]
+            for i, answer in zip(places, answers, strict=True):
+                out[i] = answer
+            if done is not None:
+                done(places, answers)
+
+        self._remote.answer([prompts[i] for i in room], self._sampling, keep, [0] * len(room))
+        return out

@@ -1,0 +1,289 @@
+"""What is fixed before the first shard: which baseline, control directions, and the calibration where there is one.
+
+Kept in the run folder (`screen.store.standards`), so that a resumed run and every worker go by the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from screen.data.dataset import Dataset
+from screen.errors import InputError
+from screen.intake import read_window
+from screen.model.forward import Branch, Item, Projector
+from screen.model.rendered import Sequence as TokenSequence
+from screen.progress import Progress
+from screen.scoring import calibrate, controls
+from screen.scoring.flags import threshold
+from screen.scoring.lengths import spearman
+from screen.scoring.schema import RANDOM
+from screen.scoring.standards import Directions, Stand, Standards, prompt_hashes
+from screen.setup import Engine
+from screen.spec import BaselineKind, ScanSpec
+from screen.store import standards as kept
+from screen.store.folder import RunFolder
+from screen.vectors.persona import VectorSet
+
+AUTO_MOST = 2048  # distinct prompts up to which `auto` answers them all
+STATES = 256  # rows whose activations the control directions are matched to
+COMPONENTS = 32  # principal components of the last prompt token, a screened layer
+_ROWS = 256
+Float32 = npt.NDArray[np.float32]
+
+
+class _Ask(NamedTuple):
+    """A distinct prompt of the sample: its first turn in the data, and where that stands."""
+
+    sequence: TokenSequence
+    number: int
+    file: str
+
+    @property
+    def prompt(self) -> npt.NDArray[np.int32]:
+        return self.sequence.ids[: self.sequence.turns[self.number].tokens[0]]
+
+
+def decide(spec: ScanSpec, dataset: Dataset, engine: Engine) -> BaselineKind:
+    """`auto` by counts alone, so the same in every run: up to AUTO_MOST distinct prompts are all answered."""
+    seen: set[int] = set()
+    for window in dataset.windows(_ROWS):
+        seen.update(prompt_hashes([ask.prompt for ask in _asks(window, dataset, engine)]).tolist())
+        if len(seen) > AUTO_MOST:
+            return "calibrated"
+    return "generate"
+
+
+def prepare(
+    spec: ScanSpec,
+    dataset: Dataset,
+    engine: Engine,
+    folder: RunFolder,
+    progress: Progress,
+    cuts: Mapping[str, float],
+    references: Mapping[str, Float32],
+) -> Standards:
+    """The run's standards: read where it has them, made and kept where it does not.
+
+    cuts  trait -> the score above which a row is flagged, as far as a reference tells it
+    """
+    found = kept.load(folder.path)
+    if found is None:
+        arrays, facts = _make(spec, dataset, engine, progress, cuts)
+        kept.save(folder.path, arrays, facts)
+        found = kept.load(folder.path)
+        assert found is not None
+    arrays, facts = found
+    if facts.get("calibration"):
+        progress.note("calibration", facts["calibration"])
+    directions = _directions(arrays, facts, engine.vectors)
+    engine.projector = with_directions(engine.projector, engine.vectors, directions)
+    stand = None
+    if "answered" in arrays:
+        model = calibrate.Calibration.from_arrays(
+            {n.removeprefix("fit."): a for n, a in arrays.items() if n.startswith("fit.")}
+        )
+        stand = Stand(model, arrays["answered"], arrays["out_of_fold"], tuple(facts["sources"]), dict(facts["cuts"]))
+    return Standards(directions, stand, references, spec.refine)
+
+
+def with_directions(projector: Projector, vectors: VectorSet, directions: Directions) -> Projector:
+    """The same projector, which also measures the control and feature directions."""
+    return Projector(
+        projector.model,
+        vectors.matrix(),
+        vectors.layers,
+        projector.mode,
+        projector.budget,
+        probes=directions.vectors,
+        probe_layers=directions.layers,
+    )
+
+
+def _make(
+    spec: ScanSpec, dataset: Dataset, engine: Engine, progress: Progress, cuts: Mapping[str, float]
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    screened = sorted(set(engine.vectors.layers))
+    states = _answer_states(dataset, engine, screened)
+    random = {
+        layer: controls.directions(states[:, i], RANDOM, seed=spec.seed + layer) for i, layer in enumerate(screened)
+    }
+    arrays: dict[str, npt.NDArray[Any]] = {f"random.{layer}": v for layer, v in random.items()}
+    facts: dict[str, Any] = {"screened": screened, "states": len(states), "components": 0}
+    if engine.baseline == "calibrated":
+        more, told = _calibrate(spec, dataset, engine, arrays, facts, progress, cuts)
+        arrays |= more
+        facts |= told
+    return arrays, facts
+
+
+def _directions(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any], vectors: VectorSet) -> Directions:
+    """Layer 0 a trait, the random directions, then the features: traits at other layers, principal components."""
+    d = vectors.vectors[0].d_model
+    zero = [v.unit(0) if 0 in v.hs_index else np.zeros(d, dtype=np.float32) for v in vectors.vectors]
+    columns = [(row, 0) for row in zero]
+    for layer in facts["screened"]:
+        columns += [(row, layer) for row in arrays[f"random.{layer}"]]
+    if facts["components"]:
+        for vector, layer in zip(vectors.vectors, vectors.layers, strict=True):
+            columns += [(vector.unit(lower), lower) for lower in _lower(layer) if lower in vector.hs_index]
+        for layer in facts["screened"]:
+            columns += [(row, layer) for row in arrays[f"components.{layer}"]]
+    return Directions(
+        np.stack([row for row, _ in columns]).astype(np.float32),
+        tuple(layer for _, layer in columns),
+        len(vectors.vectors),
+        tuple(facts["screened"]),
+        tuple(0 in v.hs_index for v in vectors.vectors),
+    )
+
+
+def _lower(layer: int) -> list[int]:
+    return sorted({layer // 4, layer // 2, 3 * layer // 4} - {layer})
+
+
+def _answer_states(dataset: Dataset, engine: Engine, layers: list[int]) -> Float32:
+    """(n, layers, d_model): mean hidden states of the first rows' answers."""
+    window = next(dataset.windows(STATES))
+    shard = read_window(window, dataset, engine.renderer)
+    items = []
+    for _, rendered in shard.samples:
+        for s in rendered.sequences:
+            positions = np.concatenate([t.tokens for t in s.turns])
+            items.append(Item(s.ids[: int(positions[-1]) + 1], positions, np.array([len(positions)], dtype=np.int32)))
+    found = [f for f in engine.projector.states(items[:STATES], layers) if not isinstance(f, str)]
+    good = [f[0] for f in found if np.isfinite(f).all()]
+    return np.stack(good) if good else np.zeros((0, len(layers), engine.vectors.vectors[0].d_model), dtype=np.float32)
+
+
+def _asks(window: Any, dataset: Dataset, engine: Engine) -> Iterator[_Ask]:
+    for sample, rendered in read_window(window, dataset, engine.renderer).samples:
+        for sequence in rendered.sequences:
+            yield from (_Ask(sequence, t, sample.place.file) for t in range(len(sequence.turns)))
+
+
+def _sample(spec: ScanSpec, dataset: Dataset, engine: Engine) -> tuple[dict[int, _Ask], int]:
+    """(hash -> a distinct prompt that is to be answered, how many distinct prompts there are).
+
+    Seeded, and stratified by file and by the prompt's length (a power of two).
+    """
+    hashes: list[npt.NDArray[np.uint64]] = []
+    strata: list[npt.NDArray[np.int64]] = []
+    windows: list[int] = []
+    files = {str(f.path): i for i, f in enumerate(dataset.files)}
+    for window in dataset.windows(_ROWS):
+        asks = list(_asks(window, dataset, engine))
+        hashes.append(prompt_hashes([a.prompt for a in asks]))
+        strata.append(np.array([files.get(a.file, 0) * 64 + len(a.prompt).bit_length() for a in asks], dtype=np.int64))
+        windows += [window.number] * len(asks)
+    every, first = np.unique(np.concatenate(hashes), return_index=True)
+    chosen = calibrate.sample(every, np.concatenate(strata)[first], spec.calibrate_on, spec.seed)
+    wanted = set(every[chosen].tolist())
+    where = {windows[i] for i in first[chosen]}
+    found: dict[int, _Ask] = {}
+    for window in dataset.windows(_ROWS, skip=set(windows) - where):
+        asks = list(_asks(window, dataset, engine))
+        for ask, value in zip(asks, prompt_hashes([a.prompt for a in asks]).tolist(), strict=True):
+            if value in wanted:
+                found.setdefault(value, ask)
+    return found, len(every)
+
+
+def _calibrate(
+    spec: ScanSpec,
+    dataset: Dataset,
+    engine: Engine,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    facts: Mapping[str, Any],
+    progress: Progress,
+    cuts: Mapping[str, float],
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Answer a sample of the prompts and fit their baselines on what the pass sees of a prompt (METHOD section 2)."""
+    asks, distinct = _sample(spec, dataset, engine)
+    progress.note("calibrating", {"answers": len(asks), "prompts": distinct})
+    components = _components(asks.values(), engine)
+    more: dict[str, npt.NDArray[Any]] = {f"components.{layer}": rows for layer, rows in components.items()}
+    told = {**facts, "components": COMPONENTS}
+    directions = _directions({**arrays, **more}, told, engine.vectors)
+    projector = with_directions(engine.projector, engine.vectors, directions)
+    assert engine.answers is not None
+    hashes = sorted(asks)
+    own = engine.answers.own_answers([asks[h].prompt for h in hashes])
+    kept_hashes, items = [], []
+    for value, answer in zip(hashes, own, strict=True):
+        if answer is not None and answer.ids:
+            kept_hashes.append(value)
+            items.append(_item(asks[value], np.array(answer.ids, dtype=np.int32)))
+    k, c = len(engine.traits), directions.controls
+    values, last, targets, used = [], [], [], []
+    for value, item, got in zip(kept_hashes, items, projector.measure(items), strict=True):
+        if isinstance(got, str) or not (np.isfinite(got.tokens).all() and np.isfinite(got.means).all()):
+            continue
+        n = len(item.positions) - 1
+        values.append(got.tokens[:n].mean(0, dtype=np.float64))
+        last.append(np.concatenate([got.tokens[n], got.means[1]]))
+        targets.append(np.concatenate([got.tokens[n + 1 :].mean(0, dtype=np.float64), got.means[2][:c]]))
+        used.append(value)
+    if len(used) < 20:
+        raise InputError(
+            f"the model answered only {len(used)} of {len(asks)} prompts: too few to calibrate on",
+            "use --baseline generate, or --baseline last-prompt",
+        )
+    sources = sorted({asks[h].file for h in used})
+    source = np.array([sources.index(asks[h].file) for h in used], dtype=np.int64)
+    lengths = np.array([len(asks[h].prompt) for h in used], dtype=np.int64)
+    answered = np.array(used, dtype=np.uint64)
+    seen = np.asarray(last, dtype=np.float32)
+    columns = np.concatenate([seen[:, : k + c], seen[:, k + c :]], axis=1)
+    made = calibrate.features(columns, lengths, source, len(sources))
+    exact_baseline = np.asarray(targets, dtype=np.float32)
+    model = calibrate.fit(made, exact_baseline, seed=spec.seed)
+    exact = np.asarray(values, dtype=np.float32) - exact_baseline[:, :k]
+    quality = {}
+    limits = {}
+    for j, trait in enumerate(engine.traits):
+        guess = np.asarray(values)[:, j] - model.out_of_fold[:, j]
+        quality[trait] = {
+            "r2": round(float(model.r2[j]), 4),
+            "rank_correlation": round(spearman(guess, exact[:, j]), 4),
+            "last_prompt_rank_correlation": round(spearman(np.asarray(values)[:, j] - seen[:, j], exact[:, j]), 4),
+        }
+        limit = cuts.get(trait, threshold(exact[:, j], None).value)
+        if limit is not None:
+            limits[trait] = float(limit)
+    calibration = {"answers": len(used), "prompts": distinct, "traits": quality}
+    fitted = {f"fit.{name}": a for name, a in model.to_arrays().items()}
+    more |= {**fitted, "answered": answered, "out_of_fold": model.out_of_fold.astype(np.float32)}
+    return more, {"components": COMPONENTS, "sources": sources, "cuts": limits, "calibration": calibration}
+
+
+def _item(ask: _Ask, own: npt.NDArray[np.int32]) -> Item:
+    """The turn's own answer, its last prompt token, and the model's own answer as a branch."""
+    tokens = ask.sequence.turns[ask.number].tokens
+    at = int(tokens[0])
+    positions = np.concatenate([tokens, np.array([at - 1], dtype=np.int32)])
+    lengths = np.array([len(tokens), 1], dtype=np.int32)
+    return Item(ask.sequence.ids[: int(tokens[-1]) + 1], positions, lengths, (Branch(at, own),))
+
+
+def _components(asks: Any, engine: Engine) -> dict[int, Float32]:
+    """Screened layer -> (COMPONENTS, d_model) principal components of the last prompt token's states."""
+    layers = sorted(set(engine.vectors.layers))
+    one = np.array([1], dtype=np.int32)
+    prompts = [ask.prompt for ask in asks]
+    items = [Item(p, np.array([len(p) - 1], dtype=np.int32), one) for p in prompts]
+    found = [f[0] for f in engine.projector.states(items, layers) if not isinstance(f, str) and np.isfinite(f).all()]
+    states = np.stack(found).astype(np.float64)
+    out = {}
+    for i, layer in enumerate(layers):
+        centred = states[:, i] - states[:, i].mean(0)
+        values, vectors = np.linalg.eigh(centred.T @ centred)
+        rows = vectors[:, np.argsort(-values, kind="stable")[:COMPONENTS]].T
+        rows *= np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(1)])[:, None]  # one sign, whatever the library
+        padded = np.zeros((COMPONENTS, states.shape[2]), dtype=np.float32)
+        padded[: len(rows)] = rows
+        out[layer] = padded
+    return out

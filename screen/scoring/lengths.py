@@ -1,0 +1,46 @@
+"""How much of a score is length: the best known way to be fooled (METHOD section 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Float64 = npt.NDArray[np.float64]
+
+
+def ranks(values: npt.NDArray[Any]) -> Float64:
+    """(n,) ranks from 0, ties sharing their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    means: Float64 = (ends - 1) - (counts - 1) / 2.0
+    return means[inverse]
+
+
+def pearson(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    """NaN where either has no spread, or there are fewer than two."""
+    if len(a) < 2:
+        return float("nan")
+    x, y = a.astype(np.float64) - a.mean(dtype=np.float64), b.astype(np.float64) - b.mean(dtype=np.float64)
+    norm = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / norm if norm > 0 else float("nan")
+
+
+def spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    """Rank correlation; NaN where either has no spread."""
+    return pearson(ranks(a), ranks(b))
+
+
+def slope(scores: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> float:
+    """Least-squares change of a score with the natural logarithm of the answer's length; 0 without spread."""
+    x = np.log(np.maximum(tokens, 1).astype(np.float64))
+    x -= x.mean()
+    return float(x @ scores.astype(np.float64) / (x @ x)) if float(x @ x) > 0 else 0.0
+
+
+def corrected(scores: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> Float64:
+    """(n,) scores less what length explains of them; their mean is kept."""
+    x = np.log(np.maximum(tokens, 1).astype(np.float64))
+    out: Float64 = scores.astype(np.float64) - slope(scores, tokens) * (x - x.mean())
+    return out

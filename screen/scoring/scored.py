@@ -1,0 +1,135 @@
+"""A shard's scores as arrays, before they become tables (METHOD section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from screen.data.sample import Sample
+from screen.model.rendered import Rendered, ScoredTurn
+from screen.spec import BaselineKind
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAnswer:
+    """The base model's own answer to one prompt: `ids` may be empty (it ended at once)."""
+
+    ids: tuple[int, ...]
+    text: str
+    cut: bool
+    refused: bool
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A shard's scored samples and turns. Arrays are (turns, columns) float32: the k traits, then the controls.
+
+    The turns of sample i are `turns[starts[i]:starts[i + 1]]`, at least one. NaN where a baseline or an estimate is not
+    there. `window` is (turns, k, top); `own` holds the answers that stand behind a turn's exact baseline.
+    """
+
+    samples: Sequence[tuple[Sample, Rendered]]
+    turns: Sequence[ScoredTurn]
+    starts: npt.NDArray[np.intp]
+    k: int
+    projection: Float32
+    baseline: Float32
+    last: Float32
+    estimate: Float32
+    se: Float32
+    window: Float32
+    window_chars: Sequence[Sequence[Sequence[tuple[int, int]]]]
+    parts: Sequence[tuple[Float32, Float32] | None]
+    own: Sequence[Sequence[OwnAnswer]]
+    hashes: npt.NDArray[np.uint64]
+    kind: BaselineKind
+
+    @cached_property
+    def sample_projection(self) -> Float32:
+        """(samples, columns): mean over the scored turns."""
+        return self._mean(self.projection)
+
+    @cached_property
+    def sample_baseline(self) -> Float32:
+        """(samples, columns): mean over the scored turns, NaN where one lacks it; or the other side of a pair."""
+        if self.kind != "contrast":
+            return self._mean(self.baseline)
+        out = np.full_like(self.sample_projection, np.nan)
+        rejected = {s.row: i for i, (s, _) in enumerate(self.samples) if s.variant == "rejected"}
+        for i, (s, _) in enumerate(self.samples):
+            if s.variant == "chosen" and s.row in rejected:
+                out[i] = self.sample_projection[rejected[s.row]]
+        return out
+
+    @cached_property
+    def turn_baseline(self) -> Float32:
+        """(turns, columns): in a contrast, a sample with one turn has its baseline on the turn too."""
+        if self.kind != "contrast":
+            return self.baseline
+        single = np.repeat(self.counts == 1, self.counts)
+        spread: Float32 = np.repeat(self.sample_baseline, self.counts, axis=0)
+        return np.where(single[:, None], spread, np.float32(np.nan))
+
+    @cached_property
+    def sample_se(self) -> Float32:
+        """(samples, columns): of the mean over turns, whose errors are taken as independent."""
+        if not len(self.samples):
+            return self.se[:0]
+        sums = np.add.reduceat(self.se.astype(np.float64) ** 2, self.starts[:-1], axis=0)
+        return (np.sqrt(sums) / self.counts[:, None]).astype(np.float32)
+
+    @cached_property
+    def score(self) -> Float32:
+        """(samples, columns): what the run ranks by, always of one kind in a run (schema.score_column)."""
+        if self.kind == "contrast":
+            return self.sample_projection - self.sample_baseline
+        return self.sample_projection - self._mean(self._subtracted)
+
+    @cached_property
+    def sample_window(self) -> Float32:
+        """(samples, k): the highest window of a turn."""
+        return self._max(self.window[:, :, 0])
+
+    @cached_property
+    def highest_turn(self) -> Float32:
+        """(samples, columns): the run's score of the turn that has most of it, NaN where a turn has none."""
+        subtracted = self.turn_baseline if self.kind == "contrast" else self._subtracted
+        return self._max(self.projection - subtracted)
+
+    @property
+    def _subtracted(self) -> Float32:
+        match self.kind:
+            case "calibrated":
+                return self.estimate
+            case "last-prompt":
+                return self.last
+            case "none":
+                return np.zeros_like(self.projection)
+        return self.baseline
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.intp]:
+        return np.diff(self.starts)
+
+    def mean(self, values: Float32) -> Float32:
+        """(samples, columns): the mean over each sample's turns."""
+        return self._mean(values)
+
+    def own_of(self, i: int) -> list[OwnAnswer]:
+        """The own answers that stand behind sample i."""
+        return [a for several in self.own[self.starts[i] : self.starts[i + 1]] for a in several]
+
+    def _mean(self, values: Float32) -> Float32:
+        if not len(self.samples):
+            return values[:0]
+        sums = np.add.reduceat(values.astype(np.float64), self.starts[:-1], axis=0)
+        return (sums / self.counts[:, None]).astype(np.float32)
+
+    def _max(self, values: Float32) -> Float32:
+        return np.maximum.reduceat(values, self.starts[:-1], axis=0) if len(self.samples) else values[:0]
