@@ -30,6 +30,7 @@ from screen.scoring.shard import score_shard
 from screen.setup import Engine, load_engine
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
+from screen.store.reference import Reference
 from screen.summary import summarise
 
 _FIRST_ROWS = 64
@@ -43,12 +44,14 @@ def run_scan(
     cache: Path | None = None,
     max_errors: MaxErrors | None = None,
     at: str | None = None,
+    fdr: float | None = None,
 ) -> dict[str, Any]:
     """Score a dataset into the run folder `out`, resuming what is there; returns the summary (summary.json).
 
     cache       where generated answers are kept for later runs; None: in the run folder
     max_errors  how many rows may fail to be scored before the run ends with SkipLimit
-    at          flag above this percentile of the card's reference instead of p99
+    at          flag above this percentile of the reference instead of p99
+    fdr         flag at this false-discovery rate against the spec's reference set
 
     Raises the errors of screen.errors; a row that cannot be scored is a Skip, never an error.
     """
@@ -56,7 +59,7 @@ def run_scan(
     spool = out.parent / f".{out.name}.stdin"  # what comes from a pipe is kept here while the scan reads it
     try:
         with settled_memory():
-            return _run(spec, out, spool, progress, cache, max_errors or MaxErrors(), at)
+            return _run(spec, out, spool, progress, cache, max_errors or MaxErrors(), at, fdr)
     finally:
         shutil.rmtree(spool, ignore_errors=True)
 
@@ -69,6 +72,7 @@ def _run(
     cache: Path | None,
     max_errors: MaxErrors,
     at: str | None,
+    fdr: float | None,
 ) -> dict[str, Any]:
     dataset = open_dataset(
         spec.dataset,
@@ -84,6 +88,7 @@ def _run(
     check_first_rows(dataset, engine)
     if engine.baseline is None:
         engine.settle(decide(spec, dataset, engine), progress, chosen=False)
+    reference = take_reference(spec, engine)
     given = answers_given(spec, dataset, engine, progress)
     thresholds = limits(engine.cards, at)
     if spec.refine:
@@ -95,7 +100,7 @@ def _run(
         shown = {score_column(t, engine.kind, refined=spec.refine): v for t, v in thresholds.items()}
         meter = Meter(folder, dataset, progress, max_errors, shown)
         engine.attach(cache or folder.path / "baselines", meter.answering, progress)
-        standards = prepare(spec, dataset, engine, folder, progress, thresholds, {})
+        standards = prepare(spec, dataset, engine, folder, progress, thresholds, reference.scores if reference else {})
         for window in dataset.windows(spec.shard_rows, skip=folder.published):
             meter.start(window)
             tables = score_shard(
@@ -109,7 +114,7 @@ def _run(
             )
             folder.publish(window.number, window.first_row, window.end_row, tables)
             meter.finish(window, tables)
-        summary = summarise(folder, engine.cards, at=at, run=meter.run_facts())
+        summary = summarise(folder, engine.cards, at=at, fdr=fdr, standards=standards, run=meter.run_facts())
         if not summary["scored"]:
             raise nothing_scored(dataset, summary["rows"], summary["skipped_by_code"])
         folder.finish(summary)
@@ -152,6 +157,19 @@ def answers_given(spec: ScanSpec, dataset: Dataset, engine: Engine, progress: Pr
         )
         progress.note("warning", {"message": message})
     return given
+
+
+def take_reference(spec: ScanSpec, engine: Engine) -> Reference | None:
+    """The reference set, if there is one: checked against the run, and put in place of the cards' own."""
+    if spec.reference is None:
+        return None
+    reference = Reference.load(Path(spec.reference))
+    reference.check(engine.identity, engine.kind)
+    engine.identity["settings"]["reference"] = reference.sha256
+    for trait, card in engine.cards.items():
+        card["reference"] = reference.as_card(trait)
+    engine.facts["references"] = {t: c["reference"] for t, c in engine.cards.items()}
+    return reference
 
 
 def check_refine(engine: Engine) -> None:

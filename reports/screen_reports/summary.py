@@ -28,7 +28,11 @@ def print_summary(terminal: Terminal, scan: Scan, summary: Summary, path: Path) 
     terminal.put(headline(summary))
     terminal.put()
     _traits(terminal, summary)
-    for line in remarks(summary):
+    for line in informative(summary):
+        terminal.put(line, style="bold yellow")
+    for line in means(summary):
+        terminal.put(f"mean of {line}")
+    for line in doubts(summary) + remarks(summary):
         terminal.put(line)
     _top_rows(terminal, rows, trait)
     _paths(terminal, scan, path)
@@ -49,9 +53,12 @@ def headline(summary: Summary) -> str:
 
 
 def _traits(terminal: Terminal, summary: Summary) -> None:
-    """A line a trait. "base refused": how many of the flagged ones answer what the base model refused."""
+    """A line a trait. "random": how many rows random directions flag at the same height. "base refused": how many of
+    the flagged ones answer what the base model refused."""
     generated = summary["baseline"]["kind"] == "generate"
     heads: list[Head] = [("trait", "left"), ("flagged", "right"), ("share", "right")]
+    controlled = any(stats.get("controls_flagged") for stats in summary["traits"].values())
+    heads += [("random", "right")] if controlled else []
     heads += [("base refused", "right")] if generated else []
     shown = ("p50", "p95", "max", "threshold")
     decimals = digits(stats[name] for stats in summary["traits"].values() for name in shown)
@@ -63,7 +70,8 @@ def _traits(terminal: Terminal, summary: Summary) -> None:
             [
                 terminal.cut(trait, 24),
                 Text(count(flagged), style="bold red" if flagged else ""),
-                share(flagged, stats["n"]),
+                share(flagged, stats.get("judged", stats["n"])),
+                *([beside(stats)] if controlled else []),
                 *([count(stats["flagged_base_refused"]) if flagged else "-"] if generated else []),
                 *(score(stats[name], decimals) for name in shown),
             ]
@@ -77,6 +85,53 @@ _KINDS = {
     "last-prompt": ["scores subtract the last prompt token's projection: a stand-in, which ranks less well"],
     "calibrated": ["baselines are estimates from a sample of the prompts; exact ones stand where answers were made"],
 }
+
+
+def beside(stats: Mapping[str, Any]) -> str:
+    """ "12-40": the mean and the highest count of rows that a random direction flags."""
+    found = stats.get("controls_flagged")
+    return f"{count(round(found['random']))}-{count(found['random_highest'])}" if found else "-"
+
+
+def informative(summary: Summary) -> list[str]:
+    """A sentence for each trait that says no more than its controls, and for each doubt."""
+    told = []
+    for trait, stats in summary["traits"].items():
+        standing = stats.get("standing")
+        if standing and not standing["informative"]:
+            told.append(f"{trait} is NOT INFORMATIVE HERE: {standing['reason']}")
+    return told
+
+
+def doubts(summary: Summary) -> list[str]:
+    """What else to keep in mind of the traits: other traits, words alone, how far the mean has moved."""
+    told = []
+    for trait, stats in summary["traits"].items():
+        standing = stats.get("standing") or {}
+        if standing.get("note"):
+            told.append(f"{trait}: {standing['note']}")
+    for found in summary.get("better_explained", ()):
+        rows = f"{count(found['rows'])} of {count(found['of'])} flagged rows"
+        told.append(f"{found['trait']}: {rows} stand higher on {found['other']}, which may explain them better")
+    return told
+
+
+def means(summary: Summary) -> list[str]:
+    """The dataset's mean score a trait with its 95 % interval, and of each group where there are several."""
+    told = []
+    for trait, stats in summary["traits"].items():
+        whole = stats.get("dataset") or {}
+        if whole.get("mean") is None or whole.get("low") is None:
+            continue
+        line = f"{trait} {score(whole['mean'], 2)} ({score(whole['low'], 2)} to {score(whole['high'], 2)})"
+        groups = [g for g in whole["groups"] if g.get("low") is not None]
+        if len(whole["groups"]) > 1 and groups:
+            top = sorted(groups, key=lambda g: -g["mean"])[:2]
+            line += "; highest: " + ", ".join(f"{one_line(g['group'])} {score(g['mean'], 2)}" for g in top)
+        if whole.get("answers_saved"):
+            line += f"; as wide from {count(whole['answers_saved'])} more answers without estimates"
+        told.append(line)
+    return told
 
 
 def remarks(summary: Summary) -> list[str]:

@@ -23,6 +23,7 @@ VERBS = {
     "sql": "Query a run with SQL.",
     "filter": "Copy a dataset without the rows that match.",
     "traits": "List, show and write traits.",
+    "reference": "Keep the scores of clean data, to hold others against.",
     "vectors": "Build, validate, list, show, import and export persona vectors.",
 }
 _GNU = ("-r", "-R", "-ls", "-list", "-S", "-d", "-D", "-x", "-RR", "-dr", "-dR", "-DR", "-Dr", "-wipe", "-dm", "-dmS")

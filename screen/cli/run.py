@@ -62,7 +62,10 @@ Examples:
 @click.option("--batch-tokens", type=click.IntRange(64), help="Tokens in one batch.  [default: 8192]")
 @click.option("--shard-rows", type=click.IntRange(1), help="Rows stored at once.  [default: 512]")
 @click.option("--max-errors", default="10%", show_default=True, metavar="N|N%|none", help="Rows that may be skipped.")
-@click.option("--at", metavar="pNN", help="Flag above this percentile of the card's reference.  [default: p99]")
+@click.option("--at", metavar="pNN", help="Flag above this percentile of the reference.  [default: p99]")
+@click.option("--fdr", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="Q",
+              help="Flag at this false-discovery rate against --reference.")  # fmt: skip
+@click.option("--reference", metavar="FILE", help="Scores of clean data, from `screen reference build`.")
 @click.option("--fail-on", multiple=True, metavar="'TRAIT>N%'", help="Exit 1 if more rows are flagged; repeatable.")
 @click.option("--spec", type=click.Path(path_type=Path), metavar="scan.json", help="Settings of an earlier run.")
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where own answers are kept.")
@@ -76,17 +79,18 @@ def command(dataset: tuple[str, ...], **options: Any) -> None:
     """
     gates = settings.gates(options["fail_on"])
     settings.check_at(options["at"])
+    settings.check_fdr(options)
     settings.max_errors(options["max_errors"])
-    spec = _spec(dataset, options)
+    spec = spec_of(dataset, options)
     if spec.traits:
         check_gate_names(gates, spec.traits)  # told before the run, not after it
     out = options["out"] or settings.default_out(spec.dataset)
-    summary = _scan(spec, out, options)
+    summary = perform(spec, out, options)
     _report(out, summary, options["as_json"])
     check_gates(gates, summary["traits"], out)
 
 
-def _spec(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanSpec:
+def spec_of(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanSpec:
     flags = {
         "dataset": dataset,
         "model": options["model"],
@@ -96,6 +100,7 @@ def _spec(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanSpec:
         **settings.baseline(options["baseline"]),
         "answer_by": options["answer_by"],
         "refine": options["refine"],
+        "reference": options["reference"],
         "calibrate_on": options["calibrate_on"],
         "group_by": options["group_by"],
         "max_new_tokens": options["max_new_tokens"],
@@ -117,7 +122,7 @@ def _spec(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanSpec:
     return settings.build(chosen)
 
 
-def _scan(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+def perform(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     from screen.cli.voice import voice
 
     speaker = voice(options["quiet"], options["verbose"])
@@ -135,6 +140,7 @@ def _scan(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, An
             cache=options["cache"] or settings.default_cache(),
             max_errors=MaxErrors(rows=rows, share=share),
             at=options["at"],
+            fdr=options["fdr"],
         )
         catalogue.build(RunFolder.read(out))
     return summary

@@ -86,6 +86,22 @@ def check_at(at: str | None) -> None:
         raise UsageError(f"--at takes a percentile of the reference such as p95 or p99, not {at!a}", "give --at p95")
 
 
+def check_fdr(options: Mapping[str, Any]) -> None:
+    """Told before the run, not after it."""
+    if options["fdr"] is not None and options["reference"] is None:
+        raise UsageError(
+            "--fdr goes by a reference set, and none is given",
+            "build one from clean rows with `screen reference build`, then give it with --reference",
+        )
+    if options["fdr"] is not None and (options["at"] is not None or options["refine"]):
+        raise UsageError("--fdr sets the cut when all rows are scored, so it goes with neither --at nor --refine",
+                         "leave one of them out")  # fmt: skip
+    if options["reference"] is not None and not os.path.isfile(options["reference"]):
+        raise UsageError(
+            f"--reference {options['reference']}: there is no such file", "build one: screen reference build"
+        )
+
+
 def default_out(dataset: Sequence[str]) -> Path:
     """`chats.screen` beside `chats.jsonl.gz`."""
     if len(dataset) != 1 or dataset[0] == "-" or not os.path.exists(dataset[0]):

@@ -14,8 +14,9 @@ compute them from. All scores of a trait are in the units of that model, layer a
 run, never raw values across models.
 
 `screen sql` has six views: `scores`, `turns`, `controls` and `skipped` are these tables; `samples` is `scores` with
-the text (`prompt`, `answer`, `base_answer`) of the scored turns; `flagged` is the rows of `scores` above a trait's
-threshold, with the traits in `flags`.
+the text (`prompt`, `answer`, `base_answer`) of the scored turns and, for each trait, `evil_corrected`: the run's score
+less what the answer's length explains of it; `flagged` is the rows of `scores` above a trait's threshold, with the
+traits in `flags`.
 """
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from screen.errors import UsageError
 
 DEFAULT_AT = "p99"
+_CARD = "the card's reference"
 _ROBUST_Z = 3.0
 _MAD_TO_SD = 1.4826  # of a normal distribution
 
@@ -41,10 +42,11 @@ def threshold(scores: npt.NDArray[np.float32], reference: Mapping[str, Any] | No
         quantiles = reference.get("quantiles", {})
         if at not in quantiles:
             raise UsageError(
-                f"the card's reference has no {at} (it has {', '.join(quantiles) or 'none'})", "give --at one of these"
+                f"{reference.get('name', _CARD)} has no {at} (it has {', '.join(quantiles) or 'none'})",
+                "give --at one of these",
             )
         rows = int(reference.get("rows", 0))
-        return Threshold(float(quantiles[at]), f"{at} of the card's reference ({rows:,} clean rows)", True)
+        return Threshold(float(quantiles[at]), f"{at} of {reference.get('name', _CARD)} ({rows:,} clean rows)", True)
     why = "no reference on the card for this layer and baseline"
     if len(scores) < 2:
         return Threshold(None, f"too few scores for a threshold; {why}", False)

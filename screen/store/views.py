@@ -64,9 +64,20 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def samples() -> str:
-    """Scores with text: the first scored turn's prompt, and answers laid end to end with an empty line between."""
-    return _SAMPLES
+def samples(flags: Mapping[str, Any], traits: Sequence[str]) -> str:
+    """Scores with text: the first scored turn's prompt, and answers laid end to end with an empty line between; and for
+    each trait its score less what length explains of it (null in a run that has not finished)."""
+    made = []
+    for trait in traits:
+        flag = flags.get(trait, {})
+        slope, mean = flag.get("length_slope"), flag.get("length_mean")
+        value = "CAST(NULL AS FLOAT)"
+        if slope is not None and mean is not None:
+            length = f"(ln(greatest(answer_tokens, 1)) - CAST({float(mean)!r} AS DOUBLE))"
+            value = f"CAST({quoted(flag.get('column', trait))} - CAST({float(slope)!r} AS DOUBLE) * {length} AS FLOAT)"
+        made.append(f"{value} AS {quoted(trait + '_corrected')}")
+    whole = f"(SELECT *, {', '.join(made)} FROM scores)" if made else "scores"
+    return _SAMPLES.replace("FROM scores s", f"FROM {whole} s")
 
 
 def table(name: str, files: Sequence[Path], traits: Sequence[str]) -> str:
@@ -104,4 +115,4 @@ def flagged(flags: Mapping[str, Any], traits: Sequence[str]) -> str:
 def statements(files: Mapping[str, Sequence[Path]], traits: Sequence[str], flags: Mapping[str, Any]) -> dict[str, str]:
     """Every view's SELECT, in the order in which they build on each other."""
     base = {name: table(name, files[name], traits) for name in tables.NAMES}
-    return {**base, "samples": samples(), "flagged": flagged(flags, traits)}
+    return {**base, "samples": samples(flags, traits), "flagged": flagged(flags, traits)}

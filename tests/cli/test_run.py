@@ -31,7 +31,7 @@ def test_a_first_run_says_what_it_does_in_order(screen: Screen, chats: Path, fla
     assert "data      chats.jsonl, 40 rows\n" in said.err
     lines = said.out.splitlines()
     assert lines[1].startswith("40 rows: 40 scored, 0 skipped; ")
-    assert lines[3].split() == ["trait", "flagged", "share", "p50", "p95", "max", "threshold"]
+    assert lines[3].split() == ["trait", "flagged", "share", "random", "p50", "p95", "max", "threshold"]
     assert [line.split()[0] for line in lines[4:6]] == ["evil", "kind"]
     assert sum(line.startswith("row ") for line in lines) == 3
     assert "written to chats.screen/: scores, turns, skipped, summary.json, catalogue.duckdb" in lines
@@ -62,7 +62,7 @@ def test_a_spec_is_replayed_and_flags_go_over_it(screen: Screen, chats: Path, fl
 def test_a_gate_fails(screen: Screen, chats: Path, flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     evil = {"share": 0.025, "threshold": 4.0, "rule": "p99"}
     summary = {"traits": {"evil": evil}}
-    monkeypatch.setattr("screen.cli.run._scan", lambda *a: summary)
+    monkeypatch.setattr("screen.cli.run.perform", lambda *a: summary)
     monkeypatch.setattr("screen.cli.run._report", lambda *a: None)
     said = screen("run", "chats.jsonl", *flags, "--fail-on", "evil>2.4%")
     assert (said.code, said.err) == (
