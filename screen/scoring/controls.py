@@ -42,7 +42,7 @@ _BIN_LEAST = 20
 class Standing:
     """How a trait's scores stand beside its controls, on this dataset.
 
-    tail   mean robust z of the top 1 % of rows; shift  the mean score in robust standard deviations
+    tail   mean robust z of the top 1 % of rows; shift  the median score in robust standard deviations
     Each with the mean and the highest of the random directions' (either sign). `corrected`: the tail once what the
     answers' length explains is taken out. `reason`: why not informative; `note`: a doubt that does not decide.
     """
@@ -78,10 +78,10 @@ def tail(values: npt.NDArray[Any]) -> Float64:
 
 
 def shift(values: npt.NDArray[Any]) -> Float64:
-    """Mean in units of 1.4826 MAD, a column at a time."""
-    x = values.astype(np.float64)
-    spread = 1.4826 * np.median(np.abs(x - np.median(x, axis=0)), axis=0)
-    out: Float64 = np.where(spread > 0, x.mean(axis=0) / np.where(spread > 0, spread, 1.0), 0.0)
+    """Median in units of 1.4826 MAD, a column at a time: where most of the rows lie, whatever a few do."""
+    middle = np.median(values.astype(np.float64), axis=0)
+    spread = 1.4826 * np.median(np.abs(values - middle), axis=0)
+    out: Float64 = np.where(spread > 0, middle / np.where(spread > 0, spread, 1.0), 0.0)
     return out
 
 
@@ -109,7 +109,7 @@ def standing(
     scores (n,) of the run; random (n, 32) the same kind of score on random directions; tokens (n,) answer lengths;
     layer  where the trait is read; layer0 (n,) the score of its direction at layer 0
 
-    Informative: the top rows stand out, or the mean is shifted, by more than for every random direction and by more
+    Informative: the top rows stand out, or the median is shifted, by more than for every random direction and by more
     than three of their standard deviations; and, for the rows, still so without what length explains. A vector that is
     read at layer 0 sees words alone and is never informative.
     """
@@ -117,7 +117,7 @@ def standing(
         return None
     own, moved = float(tail(scores)), abs(float(shift(scores)))
     tails, shifts = np.maximum(tail(random), tail(-random)), np.abs(shift(random))
-    left = float(tail(without_length(scores, tokens)))
+    left = _left(scores, without_length(scores, tokens))
     words = None if layer0 is None or np.isnan(layer0).any() else float(max(tail(layer0), tail(-layer0)))
     rows_stand_out, moves = _beyond(own, tails), _beyond(moved, shifts)
     still = _beyond(left, tails)
@@ -143,6 +143,13 @@ def standing(
         layer0=words,
         length_correlation=spearman(scores, tokens),
     )
+
+
+def _left(scores: npt.NDArray[Any], rest: Float64) -> float:
+    """The tail of what is left of the scores, in units of the scores' own spread: the rest may have next to none."""
+    n = max(TOP_LEAST, int(TOP_SHARE * len(scores)))
+    spread = 1.4826 * float(np.median(np.abs(scores - np.median(scores))))
+    return float(np.sort(rest)[-n:].mean()) / spread if spread > 0 else 0.0
 
 
 def _beyond(value: float, controls: Float64) -> bool:
