@@ -76,6 +76,11 @@ class Meter:
         self.tokens += tokens
         self._tick("scoring")
 
+    def shared(self, stage: str, tokens: int) -> None:
+        """Tokens "answered" or "scored" by one of several workers."""
+        self.tokens += tokens
+        self._tick("baselines" if stage == "answered" else "scoring")
+
     def finish(self, window: Window, tables: Mapping[str, Any]) -> None:
         self.rows += window.end_row - window.first_row
         self.skipped += tables["skipped"].num_rows

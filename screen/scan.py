@@ -10,15 +10,16 @@ from __future__ import annotations
 import gc
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from screen.answers_file import GivenAnswers
-from screen.data.dataset import Dataset, open_dataset
+from screen.data.dataset import Dataset, Window, open_dataset
+from screen.engines import shared
 from screen.errors import InputError, UsageError
 from screen.intake import read_window
 from screen.meter import MaxErrors, Meter
@@ -27,6 +28,7 @@ from screen.progress import Progress, Silent
 from screen.scoring.flags import DEFAULT_AT, threshold
 from screen.scoring.schema import score_column
 from screen.scoring.shard import score_shard
+from screen.scoring.standards import Standards
 from screen.setup import Engine, load_engine
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
@@ -45,6 +47,7 @@ def run_scan(
     max_errors: MaxErrors | None = None,
     at: str | None = None,
     fdr: float | None = None,
+    devices: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score a dataset into the run folder `out`, resuming what is there; returns the summary (summary.json).
 
@@ -52,6 +55,7 @@ def run_scan(
     max_errors  how many rows may fail to be scored before the run ends with SkipLimit
     at          flag above this percentile of the reference instead of p99
     fdr         flag at this false-discovery rate against the spec's reference set
+    devices     torch devices that share the work, one process each; empty: this process, on the spec's device
 
     Raises the errors of screen.errors; a row that cannot be scored is a Skip, never an error.
     """
@@ -59,7 +63,7 @@ def run_scan(
     spool = out.parent / f".{out.name}.stdin"  # what comes from a pipe is kept here while the scan reads it
     try:
         with settled_memory():
-            return _run(spec, out, spool, progress, cache, max_errors or MaxErrors(), at, fdr)
+            return _run(spec, out, spool, progress, cache, max_errors or MaxErrors(), at, fdr, devices)
     finally:
         shutil.rmtree(spool, ignore_errors=True)
 
@@ -73,6 +77,7 @@ def _run(
     max_errors: MaxErrors,
     at: str | None,
     fdr: float | None,
+    devices: Sequence[str],
 ) -> dict[str, Any]:
     dataset = open_dataset(
         spec.dataset,
@@ -101,24 +106,40 @@ def _run(
         meter = Meter(folder, dataset, progress, max_errors, shown)
         engine.attach(cache or folder.path / "baselines", meter.answering, progress)
         standards = prepare(spec, dataset, engine, folder, progress, thresholds, reference.scores if reference else {})
-        for window in dataset.windows(spec.shard_rows, skip=folder.published):
-            meter.start(window)
-            tables = score_shard(
-                read_window(window, dataset, engine.renderer, group_by=spec.group_by, given=given),
-                engine.traits,
-                engine.projector,
-                engine.answers,
-                engine.kind,
-                meter.scored,
-                standards,
-            )
-            folder.publish(window.number, window.first_row, window.end_row, tables)
-            meter.finish(window, tables)
+        windows = dataset.windows(spec.shard_rows, skip=folder.published)
+        if devices:
+            kept = cache or folder.path / "baselines"
+            shards = shared(windows, devices, spec, dataset, engine, standards, given, kept, meter.shared)
+        else:
+            shards = in_turn(windows, spec, dataset, engine, standards, given, meter)
+        with closing(shards):
+            for window, tables in shards:
+                folder.publish(window.number, window.first_row, window.end_row, tables)
+                meter.finish(window, tables)
         summary = summarise(folder, engine.cards, at=at, fdr=fdr, standards=standards, run=meter.run_facts())
         if not summary["scored"]:
             raise nothing_scored(dataset, summary["rows"], summary["skipped_by_code"])
         folder.finish(summary)
     return summary
+
+
+def in_turn(
+    windows: Iterator[Window],
+    spec: ScanSpec,
+    dataset: Dataset,
+    engine: Engine,
+    standards: Standards,
+    given: GivenAnswers | None,
+    meter: Meter,
+) -> Generator[tuple[Window, dict[str, Any]], None, None]:
+    """Each window with its tables, scored by this process."""
+    for window in windows:
+        meter.start(window)
+        shard = read_window(window, dataset, engine.renderer, group_by=spec.group_by, given=given)
+        yield (
+            window,
+            score_shard(shard, engine.traits, engine.projector, engine.answers, engine.kind, meter.scored, standards),
+        )
 
 
 @contextmanager

@@ -59,6 +59,7 @@ Examples:
 @click.option("--end-of-turn", is_flag=True, default=None, help="Count the end-of-turn token as answer.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), help="[default: auto]")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
+@click.option("--devices", metavar="0,1|all|cpu:N", help="Share the work: one process a GPU, or N on the CPU.")
 @click.option("--batch-tokens", type=click.IntRange(64), help="Tokens in one batch.  [default: 8192]")
 @click.option("--shard-rows", type=click.IntRange(1), help="Rows stored at once.  [default: 512]")
 @click.option("--max-errors", default="10%", show_default=True, metavar="N|N%|none", help="Rows that may be skipped.")
@@ -81,6 +82,7 @@ def command(dataset: tuple[str, ...], **options: Any) -> None:
     settings.check_at(options["at"])
     settings.check_fdr(options)
     settings.max_errors(options["max_errors"])
+    options["devices"] = settings.devices(options["devices"])
     spec = spec_of(dataset, options)
     if spec.traits:
         check_gate_names(gates, spec.traits)  # told before the run, not after it
@@ -112,7 +114,7 @@ def spec_of(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanSpec:
         "template": options["template"],
         "end_of_turn": options["end_of_turn"],
         "dtype": options["dtype"],
-        "device": options["device"],
+        "device": options["devices"][0] if options.get("devices") else options["device"],
         "token_budget": options["batch_tokens"],
         "shard_rows": options["shard_rows"],
     }
@@ -141,6 +143,7 @@ def perform(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, 
             max_errors=MaxErrors(rows=rows, share=share),
             at=options["at"],
             fdr=options["fdr"],
+            devices=options.get("devices") or (),
         )
         catalogue.build(RunFolder.read(out))
     return summary

@@ -80,6 +80,28 @@ def _accelerator(device: str) -> str:
     return device
 
 
+def devices(text: str | None) -> tuple[str, ...]:
+    """ "0,1" -> ("cuda:0", "cuda:1"); "all" -> every CUDA device; "cpu:2" -> two processes on the CPU.
+
+    Raises UsageError for what is not understood, or not there.
+    """
+    if text is None:
+        return ()
+    if found := re.fullmatch(r"cpu:([1-9]\d{0,2})", text):
+        return ("cpu",) * int(found[1])
+    if text != "all" and not re.fullmatch(r"\d+(,\d+)*", text):
+        raise UsageError(f"--devices {text!a} is not understood", "give 0,1 or all for GPUs, or cpu:2 for processes")
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    numbers = list(range(there)) if text == "all" else [int(n) for n in text.split(",")]
+    if not numbers or max(numbers) >= there:
+        raise UsageError(f"--devices {text}: torch finds {there} CUDA devices here", "leave it out, or give cpu:2")
+    if len(set(numbers)) != len(numbers):
+        raise UsageError(f"--devices {text} names a device twice", "name each once")
+    return tuple(f"cuda:{n}" for n in numbers)
+
+
 def check_at(at: str | None) -> None:
     """Told before the run, not after it."""
     if at is not None and not re.fullmatch(r"p\d{1,3}", at):

@@ -1,0 +1,42 @@
+"""Several devices on one machine: one process each, shards handed out, results handed back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from screen.answers_file import GivenAnswers
+from screen.data.dataset import Dataset, Window
+from screen.engines.crew import Crew
+from screen.engines.worker import Order
+from screen.scoring.standards import Standards
+from screen.setup import Engine
+from screen.spec import ScanSpec
+
+
+def shared(
+    windows: Iterator[Window],
+    devices: Sequence[str],
+    spec: ScanSpec,
+    dataset: Dataset,
+    engine: Engine,
+    standards: Standards,
+    given: GivenAnswers | None,
+    cache: Path,
+    told: Callable[[str, int], None],
+) -> Generator[tuple[Window, dict[str, Any]], None, None]:
+    """Each window with its tables, in order, scored by one process a device.
+
+    The parent's own model is given up: from here on it only reads rows and publishes.
+    """
+    batching = engine.projector.mode
+    (engine.model.causal or engine.model.decoder).to("meta")
+    dataset = replace(dataset)  # without what it remembers: the workers are sent it
+    threads = max(1, torch.get_num_threads() // len(devices))
+    orders = [Order(spec, d, dataset, engine.kind, standards, given, cache, threads) for d in devices]
+    with Crew(orders, batching, told) as crew:
+        yield from crew.score(windows)

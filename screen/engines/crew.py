@@ -1,0 +1,179 @@
+"""Hands windows to workers and gives their tables back in the order of the windows, whichever worker was first.
+
+A worker that dies costs its window one more try, in a fresh process. Where that dies too, the row that kills is looked
+for by halving the window, and becomes a Skip; where no single row does, the run ends with an error. Knows nothing of
+scores or of the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Any
+
+from screen import errors
+from screen.data.dataset import Window
+from screen.data.sample import RawRow, Skip
+from screen.engines.worker import Order, from_bytes, work
+from screen.errors import ModelError
+
+_AHEAD = 4  # windows a worker may be ahead of the oldest that is not done: what is held in memory
+_MOST_KILLERS = 8  # rows of a run that may kill a process before the machine is to blame
+_MEMORY = "if it is memory, lower --batch-tokens, or name fewer --devices"
+
+
+class _Worker:
+    def __init__(self, order: Order) -> None:
+        self.order, self.ready = order, False
+        self.job: Window | None = None
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=work, args=(theirs, order), daemon=True)
+        self.process.start()
+        theirs.close()  # or its death would not end the connection
+
+    def give(self, window: Window) -> None:
+        self.job = window
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a death is told when it is read
+            self.connection.send(window)
+
+    def receive(self) -> tuple[Any, ...] | None:
+        """The next message; None where the worker is dead."""
+        try:
+            message: tuple[Any, ...] = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            return None
+        return message
+
+    def stop(self) -> None:
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
+
+
+class Crew:
+    """One worker an order. `batching` is what the parent proved: a worker that finds otherwise is refused."""
+
+    def __init__(self, orders: Sequence[Order], batching: str, told: Callable[[str, int], None]) -> None:
+        """`told("answered" | "scored", tokens)`: work done by any worker since the last call."""
+        self._batching, self._told = batching, told
+        self._deaths: Counter[int] = Counter()  # by window
+        self._loading: Counter[int] = Counter()  # deaths before a worker was ready, by its place
+        self._killers = 0
+        self.workers = [_Worker(order) for order in orders]
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self.workers:
+            worker.stop()
+
+    def score(self, windows: Iterator[Window]) -> Iterator[tuple[Window, dict[str, Any]]]:
+        """Each window with its tables, in order. A killing row stands in the tables as skipped."""
+        order: deque[Window] = deque()  # handed out or about to be, oldest first
+        again: deque[Window] = deque()
+        done: dict[int, dict[str, Any]] = {}
+        left = True
+        while left or order:
+            for worker in self.workers:
+                if not worker.ready or worker.job is not None:
+                    continue
+                if again:
+                    worker.give(again.popleft())
+                elif left and len(order) < _AHEAD * len(self.workers):
+                    window = next(windows, None)
+                    left = window is not None
+                    if window is not None:
+                        order.append(window)
+                        worker.give(window)
+            if not order and not left:
+                return
+            for connection in wait([w.connection for w in self.workers]):
+                at = next(i for i, w in enumerate(self.workers) if w.connection is connection)
+                job = self.workers[at].job
+                tables, dead = self._hear(at)
+                if dead and job is not None:
+                    again.append(self._after_death(at, job))
+                elif tables is not None and job is not None:
+                    done[job.number] = tables
+            while order and order[0].number in done:
+                window = order.popleft()
+                yield window, done.pop(window.number)
+
+    def _hear(self, at: int) -> tuple[dict[str, Any] | None, bool]:
+        """(the tables of a window that is done, whether the worker died). A dead worker is replaced."""
+        worker = self.workers[at]
+        match worker.receive():
+            case None:
+                self._replace(at)
+                return None, True
+            case ("ready", batching):
+                if batching != self._batching:
+                    raise ModelError(
+                        f"{worker.order.device} runs the model {batching} and the first device {self._batching}:"
+                        " the scores would differ by device",
+                        "name --devices of one kind",
+                    )
+                worker.ready = True
+            case ("done", data):
+                worker.job = None
+                return from_bytes(data), False
+            case ("failed", name, message, next_step):
+                if name:
+                    raise getattr(errors, name)(message, next_step)
+                raise RuntimeError(f"in the worker on {worker.order.device}:\n{message}")
+            case (stage, tokens):
+                self._told(stage, tokens)
+        return None, False
+
+    def _replace(self, at: int) -> None:
+        worker = self.workers[at]
+        worker.stop()
+        if not worker.ready:
+            self._loading[at] += 1
+            if self._loading[at] == 2:
+                how = worker.process.exitcode
+                raise ModelError(f"a worker on {worker.order.device} died twice before its first row ({how})", _MEMORY)
+        self.workers[at] = _Worker(worker.order)
+
+    def _after_death(self, at: int, window: Window) -> Window:
+        """The window to try again: itself after a first death, without the row that kills after a second."""
+        self._deaths[window.number] += 1
+        if self._deaths[window.number] == 1:
+            return window
+        killer = self._search(at, window.entries, window)
+        self._killers += 1
+        if killer is None or self._killers > _MOST_KILLERS:
+            rows = f"rows {window.first_row:,} to {window.end_row - 1:,}"
+            why = "no half of them kills it alone" if killer is None else f"{_MOST_KILLERS} rows were left out already"
+            raise ModelError(f"the process on {self.workers[at].order.device} died twice on {rows}, and {why}", _MEMORY)
+        skip = Skip(killer.place, "score", "worker_failed", "the process that scored it was killed, twice", killer.head)
+        entries = [skip if e is killer else e for e in window.entries]
+        return window._replace(entries=entries)
+
+    def _search(self, at: int, entries: Sequence[RawRow | Skip], window: Window) -> RawRow | None:
+        """The row that kills a process on its own, by halving `entries`, which are known to."""
+        if len(entries) == 1:
+            return entries[0] if isinstance(entries[0], RawRow) else None
+        middle = len(entries) // 2
+        for half in (entries[:middle], entries[middle:]):
+            if self._dies(at, window._replace(entries=list(half))):
+                return self._search(at, half, window)
+        return None
+
+    def _dies(self, at: int, window: Window) -> bool:
+        """Whether a worker dies of these rows; what it makes of them is thrown away."""
+        while not self.workers[at].ready:
+            self._hear(at)
+        self.workers[at].give(window)
+        while True:
+            tables, dead = self._hear(at)
+            if dead or tables is not None:
+                return dead

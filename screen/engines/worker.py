@@ -1,0 +1,96 @@
+"""A worker: one process with an engine of its own on one device. It takes windows of rows and gives back tables.
+
+Over the connection come windows, or None to stop; back go ("ready", batching), ("answered", tokens),
+("scored", tokens), ("done", {table: Arrow IPC bytes}) and ("failed", error class, message, next step). It writes
+nothing but answers into the cache. When its parent is gone, the connection ends, and so does it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import signal
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from screen.answers_file import GivenAnswers
+from screen.data.dataset import Dataset, Window
+from screen.errors import ScreenError
+from screen.intake import read_window
+from screen.prepare import with_directions
+from screen.progress import Silent
+from screen.scoring.shard import score_shard
+from screen.scoring.standards import Standards
+from screen.setup import load_engine
+from screen.spec import BaselineKind, ScanSpec
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is to do, fixed before it starts. `threads`: of torch, in each worker."""
+
+    spec: ScanSpec
+    device: str
+    dataset: Dataset
+    kind: BaselineKind
+    standards: Standards
+    given: GivenAnswers | None
+    cache: Path
+    threads: int
+
+
+def work(connection: Connection, order: Order, look: Callable[[Window], None] = lambda _window: None) -> None:
+    """The body of a worker process. `look` sees each window before it is scored."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+            _work(connection, order, look)
+        except ScreenError as error:
+            connection.send(("failed", type(error).__name__, error.message, error.next_step))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception:
+            connection.send(("failed", "", traceback.format_exc(), ""))
+
+
+def _work(connection: Connection, order: Order, look: Callable[[Window], None]) -> None:
+    import torch
+
+    torch.set_num_threads(order.threads)
+    engine = load_engine(replace(order.spec, device=order.device), order.dataset.shape, Silent())
+    engine.settle(order.kind, Silent(), chosen=True)
+    engine.attach(order.cache, lambda _done, _of, tokens: connection.send(("answered", tokens)), Silent())
+    projector = with_directions(engine.projector, engine.vectors, order.standards.directions)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    connection.send(("ready", engine.projector.mode))
+    while (window := connection.recv()) is not None:
+        look(window)
+        tables = score_shard(
+            read_window(window, order.dataset, engine.renderer, group_by=order.spec.group_by, given=order.given),
+            engine.traits,
+            projector,
+            engine.answers,
+            engine.kind,
+            lambda tokens: connection.send(("scored", tokens)),
+            order.standards,
+        )
+        connection.send(("done", {name: to_bytes(table) for name, table in tables.items()}))
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def from_bytes(data: Mapping[str, bytes]) -> dict[str, Any]:
+    return {name: pa.ipc.open_stream(pa.py_buffer(one)).read_all() for name, one in data.items()}

@@ -1,0 +1,105 @@
+"""Several processes on the CPU: the bytes of one process, whatever dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from screen.cli.run_settings import devices
+from screen.engines import crew
+from screen.errors import ModelError, UsageError
+from screen.progress import Silent, Tally
+from screen.scan import run_scan
+from screen.spec import ScanSpec
+from screen.store.folder import RunFolder
+from tests.scan import dying_worker
+
+TWO = ("cpu", "cpu")
+
+
+class KillsOnce(Silent):
+    """Kills a worker when the first tokens are scored."""
+
+    def __init__(self) -> None:
+        self.killed = 0
+
+    def tick(self, tally: Tally) -> None:
+        if not self.killed and tally.stage == "scoring":
+            multiprocessing.active_children()[0].kill()
+            self.killed += 1
+
+
+def files(out: Path) -> dict[str, bytes]:
+    """The manifest, which names every published file with its hash, and those files."""
+    run = RunFolder.read(out)
+    assert run.verify() == []
+    tables = [f for name in ("scores", "turns", "controls", "skipped") for f in run.tables(name)]
+    return {f.name: f.read_bytes() for f in [out / "manifest.jsonl", *tables]}
+
+
+def test_two_processes_give_the_bytes_of_one(make_spec: Callable[..., ScanSpec], tmp_path: Path) -> None:
+    spec = make_spec(baseline="generate", shard_rows=8)
+    alone = run_scan(spec, tmp_path / "one")
+    both = run_scan(spec, tmp_path / "two", devices=TWO)
+    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert both["traits"] == alone["traits"]
+
+
+def test_a_run_of_one_is_resumed_by_two(make_spec: Callable[..., ScanSpec], tmp_path: Path) -> None:
+    class Stops(Silent):
+        def tick(self, tally: Tally) -> None:
+            if tally.rows >= 16:
+                raise KeyboardInterrupt
+
+    spec = make_spec(baseline="last-prompt", shard_rows=8)
+    run_scan(spec, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run_scan(spec, tmp_path / "out", progress=Stops())
+    assert 0 < len(RunFolder.read(tmp_path / "out").published) < 5
+    run_scan(spec, tmp_path / "out", devices=TWO)
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_a_killed_worker_costs_nothing(make_spec: Callable[..., ScanSpec], tmp_path: Path) -> None:
+    spec = make_spec(baseline="last-prompt", shard_rows=8)
+    run_scan(spec, tmp_path / "one")
+    progress = KillsOnce()
+    run_scan(spec, tmp_path / "two", devices=TWO, progress=progress)
+    assert progress.killed == 1
+    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert multiprocessing.active_children() == []
+
+
+def test_a_row_that_kills_is_found_and_left_out(
+    make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "work", dying_worker.kills_on_a_row)
+    summary = run_scan(make_spec(baseline="last-prompt", shard_rows=8), tmp_path / "out", devices=TWO)
+    run = RunFolder.read(tmp_path / "out")
+    (skipped,) = [pq.read_table(f).to_pylist() for f in run.tables("skipped")]
+    assert [(s["row"], s["code"]) for s in skipped] == [(dying_worker.KILLER, "worker_failed")]
+    assert summary["scored"] == 39
+
+
+def test_deaths_that_are_no_rows_fault_end_the_run(
+    make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "work", dying_worker.kills_on_many_rows)
+    with pytest.raises(ModelError, match=r"died twice on rows \d+ to \d+, and no half of them kills it alone"):
+        run_scan(make_spec(baseline="last-prompt", shard_rows=4), tmp_path / "out", devices=("cpu",))
+    assert multiprocessing.active_children() == []
+
+
+def test_devices_are_named() -> None:
+    assert devices("cpu:3") == ("cpu", "cpu", "cpu")
+    for text, message in {
+        "cpu": "--devices 'cpu' is not understood\n  next: give 0,1 or all for GPUs, or cpu:2 for processes",
+        "7,8": "--devices 7,8: torch finds 0 CUDA devices here\n  next: leave it out, or give cpu:2",
+    }.items():
+        with pytest.raises(UsageError, match=re.escape(message)):
+            devices(text)
