@@ -59,7 +59,8 @@ Examples:
 @click.option("--end-of-turn", is_flag=True, default=None, help="Count the end-of-turn token as answer.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), help="[default: auto]")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
-@click.option("--devices", metavar="0,1|all|cpu:N", help="Share the work: one process a GPU, or N on the CPU.")
+@click.option("--devices", metavar="0,1|all|cpu:N", callback=lambda _context, _option, text: settings.devices(text),
+              help="Share the work: one process a GPU, or N on the CPU.")  # fmt: skip
 @click.option("--batch-tokens", type=click.IntRange(64), help="Tokens in one batch.  [default: 8192]")
 @click.option("--shard-rows", type=click.IntRange(1), help="Rows stored at once.  [default: 512]")
 @click.option("--max-errors", default="10%", show_default=True, metavar="N|N%|none", help="Rows that may be skipped.")
@@ -82,7 +83,6 @@ def command(dataset: tuple[str, ...], **options: Any) -> None:
     settings.check_at(options["at"])
     settings.check_fdr(options)
     settings.max_errors(options["max_errors"])
-    options["devices"] = settings.devices(options["devices"])
     spec = spec_of(dataset, options)
     if spec.traits:
         check_gate_names(gates, spec.traits)  # told before the run, not after it
