@@ -19,6 +19,11 @@ VERBS = {
     "inspect": "Show rows as the model sees them.",
     "rank": "List the rows of a run by score.",
     "show": "Show one row of a run, and why it scores.",
+    "explain": "Show a row's answer token by token.",
+    "similar": "Find rows like a row, and copies of one answer.",
+    "lift": "Run a second, independent detector over a run.",
+    "check-numerics": "Score some rows again in float32, one by one.",
+    "selftest": "Would this screen find a trait in your data?",
     "status": "Tell how far a run is, and check its files.",
     "sql": "Query a run with SQL.",
     "filter": "Copy a dataset without the rows that match.",
@@ -38,7 +43,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        found = importlib.import_module(f"screen.cli.{cmd_name}").command
+        found = importlib.import_module(f"screen.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(found, click.Command)
         return found
 

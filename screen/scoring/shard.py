@@ -28,7 +28,7 @@ from screen.spec import WINDOW_TOKENS, BaselineKind
 
 Float32 = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
-REFINE_Z = 2.5  # standard errors: a row whose estimate may reach the cut within these is answered
+REFINE_Z = 2.0  # standard errors: a row whose estimate may reach the cut within these is answered
 
 
 class Answers(Protocol):

@@ -94,6 +94,9 @@ class Scan:
         files = {name: self.folder.tables(name) for name in tables.NAMES}
         texts = views.statements(files, self.traits, self.flags if flags is None else flags)
         every = [path for paths in files.values() for path in paths]
+        if (lift := self.path / "lift.parquet").is_file():  # `screen lift` was run
+            texts["lift"] = f"SELECT * FROM read_parquet({views.literal(str(lift))})"
+            every.append(lift)
         try:
             return sandbox.run(statement, texts, every, limits or sandbox.Limits(), self._hint(statement))
         except RuntimeError:  # the child could not even make its views

@@ -1,0 +1,52 @@
+"""`screen explain`: a row's answer, token by token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from screen_reports.text import near
+
+from screen.cli.output import print_json
+from screen.errors import UsageError
+
+_EPILOG = """\b
+Examples:
+  screen explain chats.screen 17
+  screen explain chats.screen 17 --by sycophancy
+  screen explain chats.screen 17 --json
+"""
+
+
+@click.command("explain", epilog=_EPILOG)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("row", type=click.IntRange(0))
+@click.option("--by", metavar="TRAIT", help="Colour by this trait.  [default: the trait that stands out]")
+@click.option("--json", "as_json", is_flag=True, help="Tokens with their places and projections as JSON.")
+def command(run: Path, row: int, by: str | None, as_json: bool) -> None:
+    """Show how far each token of ROW's answer lies along a trait. Runs the model once more, on this row.
+
+    Red tokens lie further along the trait than the base model's own answer does, blue ones less far; without colours
+    the highest window is marked. The top three windows of 32 tokens follow.
+    """
+    from screen_reports import rows
+
+    from screen.store.scan import Scan
+
+    scan = Scan.open(run)
+    if by is not None and by not in scan.traits:
+        raise UsageError(f"there is no trait {by!a} in {near(scan.path)}", f"its traits are {', '.join(scan.traits)}")
+    found = rows.find(scan, row)
+    if found.skipped is not None:
+        raise UsageError(f"row {row} was not scored: {found.skipped['message']}", "give a row that has a score")
+    from screen.evidence.explain import explain
+    from screen.evidence.rescore import reopen
+
+    turns = explain(reopen(scan), row)
+    if as_json:
+        print_json({"row": row, "turns": turns})
+        return
+    from screen_reports.console import Terminal
+    from screen_reports.tokens import print_tokens
+
+    print_tokens(Terminal(), found, turns, by or rows.leading(found))

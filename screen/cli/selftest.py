@@ -1,0 +1,106 @@
+"""`screen selftest`: would this screen have found it, in this data?"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from screen.cli import run as runs
+from screen.cli import run_settings as settings
+from screen.cli.output import print_json
+from screen.cli.voice import voice
+from screen.errors import GateFailed
+
+_TAKEN = [
+    "dataset",
+    "model",
+    "vectors",
+    "traits",
+    "layer",
+    "baseline",
+    "max_new_tokens",
+    "limit",
+    "shape",
+    "fields",
+    "config",
+    "train_on",
+    "template",
+    "end_of_turn",
+    "dtype",
+    "device",
+    "batch_tokens",
+    "cache",
+    "quiet",
+]
+_EPILOG = """\b
+Examples:
+  screen selftest chats.jsonl
+  screen selftest chats.jsonl --model ./qwen2.5-7b --vectors vectors/ --limit 2000
+"""
+
+
+_CAVEAT = (
+    "planted rows are the base model's own answers under the trait's system prompts: rows written by people or by another"
+    " model may be easier or harder to find"
+)
+
+
+def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
+    as_json, fail, cache = options.pop("as_json"), options.pop("fail"), options.pop("cache")
+    unused = ("shard_rows", "spec", "refine", "reference", "calibrate_on", "group_by", "answer_by")
+    given = {**dict.fromkeys(unused), **options}
+    from screen.evidence.selftest import selftest
+
+    with tempfile.TemporaryDirectory(prefix="screen-selftest-") as folder:
+        spec = runs.spec_of(dataset, {**given, "out": Path(folder)})
+        speaker = voice(options["quiet"], False)
+        try:
+            found = selftest(spec, Path(folder), cache=cache or settings.default_cache(), progress=speaker)
+        finally:
+            speaker.close()
+    print_json(found) if as_json else _print(found)
+    missed = [t for t, told in found["traits"].items() if not told["found"]]
+    if fail and missed:
+        raise GateFailed(f"the screen would not have found {', '.join(missed)}", "see the lines above")
+
+
+def _print(found: dict[str, Any]) -> None:
+    from screen_reports.console import Head, Terminal
+    from screen_reports.text import plural, score
+
+    terminal = Terminal()
+    terminal.put()
+    names = ("AUROC", "found at 1 % false", "cut", "random", "layer 0", "length")
+    heads: list[Head] = [("trait", "left"), ("planted", "right"), *((n, "right") for n in names)]
+    rows: list[Any] = []
+    for trait, told in found["traits"].items():
+        layer0 = "-" if told["layer0"] is None else f"{told['layer0']:.3f}"
+        chance = f"{told['random']:.2f}-{told['random_highest']:.2f}"
+        figures = [f"{told['auroc']:.3f}", f"{100 * told['recall']:.0f} %", score(told["cut"], 2), chance]
+        rows.append([trait, str(told["planted"]), *figures, layer0, f"{told['length']:.3f}"])
+    terminal.put(f"planted into a copy of {plural(found['rows'], 'row')}; nothing of yours was changed")
+    terminal.put()
+    terminal.table(heads, rows)
+    terminal.put()
+    for trait, told in found["traits"].items():
+        terminal.put(f"{trait}: {told['verdict']}", style="" if told["found"] else "bold yellow")
+    terminal.put(_CAVEAT)
+
+
+command = click.Command(
+    "selftest",
+    callback=_selftest,
+    params=[
+        *(p for p in runs.command.params if p.name in _TAKEN),
+        click.Option(["--fail"], is_flag=True, help="Exit 1 where a trait would not have been found."),
+        click.Option(["--json", "as_json"], is_flag=True, help="JSON."),
+    ],
+    help="""Plant rows that show each trait into a copy of DATASET, one in a hundred, and screen the copy.
+
+    The answers are the base model's own under the trait's system prompts, in your rows' shape, to your rows' prompts.
+    Says how well the planted rows are told from yours, what random directions reach, and which cut to take.""",
+    epilog=_EPILOG,
+)

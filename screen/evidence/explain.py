@@ -1,0 +1,80 @@
+"""Why a row scores as it does: the projection of every scored token, from one more pass over that row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from screen.errors import InputError, UsageError
+from screen.evidence.rescore import Again
+from screen.model.forward import Item
+from screen.model.rendered import ScoredTurn
+from screen.scoring.passes import segments
+from screen.scoring.windows import highest_windows
+from screen.spec import WINDOW_TOKENS
+
+Float32 = npt.NDArray[np.float32]
+
+
+def explain(again: Again, row: int) -> list[dict[str, Any]]:
+    """A dictionary a scored turn of the row, in order.
+
+    row, variant, turn, prompt, text, thought (character range or None); tokens: start and end in text, and a projection
+    a trait; traits: a trait's mean, the means of thought and rest, and the top three windows (mean, start, end, text).
+
+    Raises InputError for a row that cannot be run, UsageError for one that was skipped.
+    """
+    shard = again.shard([row])
+    if shard.skips:
+        raise UsageError(f"row {row} was not scored: {shard.skips[0].message}", "give a row that has a score")
+    made = []
+    for sample, rendered in shard.samples:
+        for sequence in rendered.sequences:
+            positions = np.concatenate([t.tokens for t in sequence.turns])
+            [found] = again.engine.projector.measure([Item(sequence.ids[: int(positions[-1]) + 1], positions)])
+            if isinstance(found, str):
+                raise InputError(f"the model fails on row {row}: {found}", "try --dtype float32 in a run of its own")
+            at = 0
+            for number, scored in enumerate(sequence.turns):
+                values = found.tokens[at : at + len(scored.tokens)]
+                at += len(scored.tokens)
+                spans = [sequence.chars(int(t), number) for t in scored.tokens]
+                turn = _turn(scored, spans, values, again.engine.traits)
+                made.append({"row": row, "variant": sample.variant, **turn})
+    return made
+
+
+def _turn(
+    scored: ScoredTurn, spans: Sequence[tuple[int, int]], values: Float32, traits: Sequence[str]
+) -> dict[str, Any]:
+    offsets = np.array([0, len(values)], dtype=np.int64)
+    means, first = highest_windows(values, offsets, WINDOW_TOKENS)
+    cut = sum(end <= scored.thought[1] for _, end in spans) if scored.thought else 0
+    told = {}
+    for j, trait in enumerate(traits):
+        windows = []
+        for mean, start in zip(means[0, j].tolist(), first[0, j].tolist(), strict=True):
+            if start >= 0:
+                a, b = spans[start][0], spans[min(start + WINDOW_TOKENS, len(spans)) - 1][1]
+                windows.append({"mean": mean, "start": a, "end": b, "text": scored.text[a:b]})
+        told[trait] = {
+            "mean": float(segments(values[:, j : j + 1], offsets)[0, 0]),
+            "thought": float(values[:cut, j].mean(dtype=np.float64)) if 0 < cut < len(values) else None,
+            "said": float(values[cut:, j].mean(dtype=np.float64)) if 0 < cut < len(values) else None,
+            "windows": windows,
+        }
+    tokens = [
+        {"start": a, "end": b, **{trait: float(values[i, j]) for j, trait in enumerate(traits)}}
+        for i, (a, b) in enumerate(spans)
+    ]
+    return {
+        "turn": scored.turn,
+        "prompt": scored.prompt,
+        "text": scored.text,
+        "thought": list(scored.thought) if scored.thought else None,
+        "traits": told,
+        "tokens": tokens,
+    }
