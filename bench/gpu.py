@@ -1,0 +1,262 @@
+"""Scoring against the plain way on a GPU, at the shapes of real models with random weights: one run, no download.
+
+    python bench/gpu.py [--shape Qwen2.5-7B] [--tokens 65536] [--budget 16384] [--json FILE]
+    python bench/gpu.py --tiny      # small shapes on the CPU: shows that the bench works, measures nothing
+
+For each shape and length (128, 300 and 2,000 tokens on average), and for one vector at the screened layer and 64
+vectors at every layer, it prints
+
+  plain       what is commonly run, as tokens a second: one row a batch, all hidden states, all logits, a KV cache
+  ours        the same scores by screen's Projector, and how many times as fast; no ratio where the scores disagree
+  share       ours / the needed-work limit: the measured matmul rate at the layer's shapes / FLOP a token, with
+              FLOP = layers x (2 x parameters + 2 x S x heads x head_dim), S the mean context weighted by token
+  memory      the most that was allocated beside the weights, plain and ours
+  lost        share of ours' time in which no kernel ran (host), and in elementwise work and projection
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import transformers as hf
+
+from screen.model import forward
+from screen.model.forward import Item, Projector
+from screen.model.load import BaseModel
+from screen.model.proof import prove
+
+Rows = list[npt.NDArray[np.int32]]
+MANY = 64  # vectors at every layer
+AGREE = {torch.bfloat16: 0.1, torch.float32: 1e-3}  # RMS of the scores' difference, of the scores' own
+SHAPES: dict[str, tuple[Callable[..., Any], dict[str, int], int]] = {  # name -> config, its numbers, screened layer
+    "Qwen2.5-7B": (hf.Qwen2Config, {"vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944,
+        "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4}, 20),
+    "Llama-3.1-8B": (hf.LlamaConfig, {"vocab_size": 128256, "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}, 16),
+    "Qwen2.5-0.5B": (hf.Qwen2Config, {"vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864,
+        "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2}, 16),
+}  # fmt: skip
+_TINY = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4,
+         "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
+_MATMUL = ("aten::mm", "aten::addmm", "aten::bmm", "aten::_scaled_mm")
+_ATTENTION = ("attention", "flash", "varlen")
+
+
+def load(name: str, tiny: bool, device: str, dtype: torch.dtype) -> tuple[Any, BaseModel, int]:
+    """The whole model, the same weights as screen's model, and the screened layer."""
+    kind, numbers, layer = SHAPES[name]
+    config = kind(**(_TINY if tiny else numbers), max_position_embeddings=4096, pad_token_id=0)
+    layer = 2 if tiny else layer
+    torch.manual_seed(0)
+    with torch.device(device):
+        whole = hf.AutoModelForCausalLM.from_config(config, dtype=dtype).eval().requires_grad_(False)
+    n = config.num_hidden_layers
+    model = BaseModel(
+        decoder=whole.model, blocks=tuple(whole.model.layers), causal=None, name=name, folder=Path("."), n_layers=n,
+        loaded_layers=n, d_model=config.hidden_size, vocab_size=config.vocab_size, context=4096,
+        device=torch.device(device), dtype=dtype,
+    )  # fmt: skip
+    return whole, model, layer
+
+
+def timed(work: Callable[[], Any], device: str) -> tuple[Any, float, float]:
+    """(what it gives, seconds, bytes allocated at most beside what was there)"""
+    cuda = device != "cpu"
+    if cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() if cuda else 0
+    began = time.perf_counter()
+    made = work()
+    if cuda:
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - began
+    return made, seconds, (torch.cuda.max_memory_allocated() - before if cuda else 0)
+
+
+def matmul_rate(config: Any, tokens: int, device: str, dtype: torch.dtype) -> float:
+    """FLOP/s of all products of one block, one after the other, for a batch of `tokens`."""
+    d, inner = config.hidden_size, config.intermediate_size
+    kv = d * config.num_key_value_heads // config.num_attention_heads
+    products = [(d, d), (d, kv), (d, kv), (d, d), (d, inner), (d, inner), (inner, d)]
+    pairs = [(torch.randn(tokens, a, device=device, dtype=dtype), torch.randn(a, b, device=device, dtype=dtype))
+             for a, b in products]  # fmt: skip
+
+    def block() -> None:
+        for a, b in pairs:
+            torch.mm(a, b)
+
+    timed(block, device)
+    _, seconds, _ = timed(lambda: [block() for _ in range(10)], device)
+    return 10 * sum(2 * tokens * a * b for a, b in products) / seconds
+
+
+def flop(config: Any, layers: int, rows: Rows) -> float:
+    """A token's needed work (PERFORMANCE: the limit)."""
+    d, inner = config.hidden_size, config.intermediate_size
+    kv = d * config.num_key_value_heads // config.num_attention_heads
+    lengths = np.array([len(r) for r in rows], dtype=np.float64)
+    context = float((lengths**2).sum() / lengths.sum())
+    return layers * (2 * (2 * d * d + 2 * d * kv + 3 * d * inner) + 2 * context * d)
+
+
+@torch.no_grad()
+def plain(whole: Any, rows: Rows, prompt: int, layers: Sequence[int], v: torch.Tensor) -> npt.NDArray[np.float32]:
+    """(rows, layers x vectors): each row's mean answer state at `layers`, projected on `v`; a row at a time."""
+    out = []
+    for ids in rows:
+        inputs = torch.from_numpy(ids[None].astype(np.int64)).to(v.device)
+        states = whole(inputs, output_hidden_states=True, use_cache=True).hidden_states
+        means = torch.stack([states[n][0, prompt:].float().mean(0) for n in layers])
+        out.append((means @ v.T).flatten().cpu().numpy())
+    return np.stack(out)
+
+
+def ours(projector: Projector, items: list[Item], many: bool) -> npt.NDArray[np.float32]:
+    """The same from the Projector: means of token projections for one vector, projected means for many."""
+    found = []
+    for m in projector.measure(items):
+        if isinstance(m, str):
+            raise RuntimeError(m)
+        found.append(m.means[0] if many else m.tokens.mean(0, dtype=np.float64))
+    return np.stack(found).astype(np.float32)
+
+
+@contextmanager
+def marked() -> Iterator[None]:
+    """Name what the Projector does at the layers it looks at, for the profiler."""
+    real = forward.run_to
+
+    def run_to(model: BaseModel, layers: Any, see: Callable[..., None], inputs: Any) -> None:
+        def seen(*args: Any) -> None:
+            with torch.profiler.record_function("screen::projection"):
+                see(*args)
+
+        real(model, layers, seen, inputs)
+
+    forward.run_to = run_to
+    try:
+        yield
+    finally:
+        forward.run_to = real
+
+
+def lost(work: Callable[[], Any], device: str) -> dict[str, float]:
+    """Shares of the time: host (no kernel runs), matmul, attention, projection, elementwise (all else)."""
+    cuda = device != "cpu"
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    activities += [torch.profiler.ProfilerActivity.CUDA] if cuda else []
+    with marked(), torch.profiler.profile(activities=activities) as profile:
+        _, seconds, _ = timed(work, device)
+    spent: Counter[str] = Counter()
+    for event in profile.events():
+        if event.device_type == torch.autograd.DeviceType.CPU:
+            spent[_kind(event)] += event.self_device_time_total if cuda else event.self_cpu_time_total
+    total = seconds * 1e6
+    spent["host"] = max(0.0, total - sum(spent.values())) + (0 if cuda else spent.pop("other", 0))
+    return {k: round(spent[k] / total, 4) for k in ("host", "matmul", "attention", "elementwise", "projection")}
+
+
+def _kind(event: Any) -> str:
+    name, parent = event.name, event
+    while parent is not None:
+        if parent.name == "screen::projection":
+            return "projection"
+        if any(word in parent.name for word in _ATTENTION):
+            name = "attention"
+        parent = parent.cpu_parent
+    return "matmul" if name in _MATMUL else "attention" if name == "attention" else "elementwise"
+
+
+def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer: int, o: Any) -> dict[str, Any]:
+    """One line of the table."""
+    config, rng, prompt = model.config, np.random.default_rng(length), length // 4
+    lengths = rng.integers(length // 2 + 1, length * 3 // 2, max(2, o.tokens // length))
+    rows = [rng.integers(1, config.vocab_size, n).astype(np.int32) for n in lengths]
+    depth = model.n_layers if many else layer
+    layers = list(range(1, depth + 1)) if many else [layer]
+    v = rng.normal(size=(MANY if many else 1, model.d_model)).astype(np.float32)
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    proof = prove(model, [layer])
+    extra: dict[str, Any] = {}
+    if many:
+        extra = {"probes": np.tile(v, (depth, 1)), "probe_layers": [n for n in layers for _ in range(MANY)]}
+    projector = Projector(model, v[:1], [layer], proof.mode, o.budget, **extra)
+    items = [Item(ids, np.arange(prompt, len(ids), dtype=np.int32), np.array([len(ids) - prompt], dtype=np.int32))
+             for ids in rows]  # fmt: skip
+    on_device = torch.from_numpy(v).to(o.device)
+    ours(projector, items, many)  # warm: the allocator, and kernels chosen at these shapes
+    plain(whole, rows[:2], prompt, layers, on_device)
+    fast, seconds, memory = timed(lambda: ours(projector, items, many), o.device)
+    slow, plain_seconds, plain_memory = timed(lambda: plain(whole, rows, prompt, layers, on_device), o.device)
+    gap = float(np.sqrt(((fast - slow) ** 2).mean() / (slow**2).mean()))
+    tokens, needed = int(lengths.sum()), flop(config, depth, rows)
+    rate = matmul_rate(config, min(o.budget, tokens), o.device, model.dtype)
+    agree = gap <= AGREE[model.dtype]
+    return {
+        "tiny": o.tiny, "shape": name, "length": length, "vectors": len(v), "layers": len(layers), "rows": len(rows),
+        "tokens": tokens, "batching": proof.mode, "batching_reason": proof.reason, "dtype": str(model.dtype)[6:],
+        "matmul_tflops": rate / 1e12, "difference": gap, "agree": agree, "plain_tokens_s": tokens / plain_seconds,
+        "ours_tokens_s": tokens / seconds, "ratio": plain_seconds / seconds if agree else None,
+        "share_of_limit": tokens / seconds * needed / rate if agree else None,
+        "peak_mb": {"plain": plain_memory / 1e6, "ours": memory / 1e6},
+        "lost": lost(lambda: ours(projector, items, many), o.device),
+    }  # fmt: skip
+
+
+def line(r: dict[str, Any]) -> str:
+    head = f"{'tiny ' if r['tiny'] else ''}{r['shape']:<13} {r['length']:>5} tokens, {r['vectors']:>2} vectors at {r['layers']:>2} layers:"
+    told = f"{head} plain {r['plain_tokens_s']:>9,.0f} tokens/s, ours {r['ours_tokens_s']:>9,.0f}"
+    if not r["agree"]:
+        return f"{told}; the scores disagree by {r['difference']:.1e}: no ratio"
+    spent = ", ".join(f"{k} {v:.1%}" for k, v in r["lost"].items())
+    return (
+        f"{told}: {r['ratio']:.2f} times, {r['share_of_limit']:.0%} of the limit at {r['matmul_tflops']:,.1f} TFLOP/s; "
+        f"{r['batching']}, difference {r['difference']:.1e}; memory {r['peak_mb']['plain']:,.0f} MB plain, "
+        f"{r['peak_mb']['ours']:,.0f} ours; {spent}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", action="append", choices=list(SHAPES))
+    parser.add_argument("--tokens", type=int, default=65536, help="tokens a case")
+    parser.add_argument("--budget", type=int, default=16384, help="tokens a batch")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--tiny", action="store_true")
+    o = parser.parse_args(arguments)
+    o.device, lengths, dtype = "cuda", (128, 300, 2000), torch.bfloat16
+    if o.tiny:
+        o.device, lengths, dtype, o.tokens, o.budget = "cpu", (16, 32, 64), torch.float32, 512, 256
+        print("small shapes on the CPU: not a measurement")
+    elif not torch.cuda.is_available():
+        print("torch finds no CUDA device here; --tiny shows that the bench works", file=sys.stderr)
+        return 2
+    else:
+        print(torch.cuda.get_device_name(), f"torch {torch.__version__}, transformers {hf.__version__}")
+    results = []
+    for name in o.shape or SHAPES:
+        whole, model, layer = load(name, o.tiny, o.device, dtype)
+        for length in lengths:
+            for many in (False, True):
+                results.append(one(name, length, many, model, whole, layer, o))
+                print(line(results[-1]), flush=True)
+        del whole, model
+    if o.json:
+        o.json.write_text(json.dumps({"measurement": not o.tiny, "torch": torch.__version__, "cases": results}))
+    return 0 if all(r["agree"] for r in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
