@@ -43,8 +43,8 @@ Examples:
 
 
 _CAVEAT = (
-    "planted rows are the base model's own answers under the trait's system prompts: rows written by people or by another"
-    " model may be easier or harder to find"
+    "planted rows are the base model's own answers under the trait's system prompts: rows written by people or by"
+    " another model may be easier or harder to find"
 )
 
 

@@ -23,7 +23,8 @@ def save(folder: Path, arrays: Arrays, facts: Mapping[str, Any], disk: Disk = DI
     from safetensors.numpy import save as encode
 
     whole = {name: np.ascontiguousarray(a) for name, a in sorted(arrays.items())}
-    meta = {"facts": json.dumps(facts, sort_keys=True), "sha256": _digest(whole)}
+    # one field: the library writes several in no fixed order
+    meta = {"standards": json.dumps({"facts": facts, "sha256": _digest(whole)}, sort_keys=True)}
     with storing(folder):
         write_atomically(folder / STANDARDS, encode(whole, metadata=meta), disk)
 
@@ -38,13 +39,12 @@ def load(folder: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]] | N
     try:
         with safe_open(path, "numpy") as f:
             arrays = {name: f.get_tensor(name) for name in sorted(f.keys())}
-            meta = f.metadata() or {}
-            facts = json.loads(meta.get("facts", "{}"))
+            told = json.loads((f.metadata() or {}).get("standards", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, str(error).splitlines()[0][:120]) from None
-    if meta.get("sha256") != _digest(arrays):
+    if not isinstance(told, dict) or told.get("sha256") != _digest(arrays):
         raise _damaged(path, "its arrays are not those written")
-    return arrays, facts
+    return arrays, told["facts"]
 
 
 def _damaged(path: Path, why: str) -> StoreError:

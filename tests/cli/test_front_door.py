@@ -89,8 +89,8 @@ def test_version(screen: Screen) -> None:
 def test_a_mistyped_command(screen: Screen) -> None:
     assert screen("fliter", "x").err == (
         "error: there is no command 'fliter'\n"
-        "next: did you mean filter? the commands are run, inspect, rank, show, status, sql, filter, traits, "
-        "reference, vectors\n"
+        "next: did you mean filter? the commands are run, inspect, rank, show, explain, similar, lift, "
+        "check-numerics, selftest, status, sql, filter, traits, reference, vectors\n"
     )
 
 

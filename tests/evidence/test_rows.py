@@ -99,7 +99,7 @@ def test_copies_of_an_answer_are_one_group(tmp_path: Path) -> None:
 
 def test_the_lift_is_the_difference_of_two_plain_log_probabilities(made: Path, scan: Scan) -> None:
     again = open_whole(scan)
-    [(sample, rendered)] = again.shard([5]).samples
+    [(_, rendered)] = again.shard([5]).samples
     model = again.engine.model
     got = lift.log_probability(model, rendered)
     [sequence], at = rendered.sequences, rendered.sequences[0].turns[0].tokens
