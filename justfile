@@ -46,3 +46,15 @@ bench:
 # Extraction of vectors against the plain way, one run.
 bench-extraction:
     python bench/extraction.py
+
+# Scoring at the shapes of 7B, 8B and 0.5B models with random weights, on a GPU, against the plain way.
+bench-gpu *arguments:
+    python bench/gpu.py {{arguments}}
+
+# The base model's own answers in tokens a second, against plain `generate`.
+bench-generation:
+    python bench/generation.py
+
+# Planning, Parquet, the manifest and `screen sql`, from 10^4 to 10^6 rows.
+bench-store:
+    python bench/store.py

@@ -216,7 +216,8 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
 
 
 def line(r: dict[str, Any]) -> str:
-    head = f"{'tiny ' if r['tiny'] else ''}{r['shape']:<13} {r['length']:>5} tokens, {r['vectors']:>2} vectors at {r['layers']:>2} layers:"
+    shape = f"tiny {r['shape']}" if r["tiny"] else r["shape"]
+    head = f"{shape:<13} {r['length']:>5} tokens, {r['vectors']:>2} vectors at {r['layers']:>2} layers:"
     told = f"{head} plain {r['plain_tokens_s']:>9,.0f} tokens/s, ours {r['ours_tokens_s']:>9,.0f}"
     if not r["agree"]:
         return f"{told}; the scores disagree by {r['difference']:.1e}: no ratio"
