@@ -1,0 +1,124 @@
+"""The store's own costs, from 10^4 to 10^6 rows: planning, Parquet, files, the manifest, opening again, `screen sql`.
+
+    python bench/store.py                 # 10,000, 100,000 and 1,000,000 rows
+    python bench/store.py 10000 100000    # sizes of your own
+
+Shards of 512 rows, three traits, one answer of 600 characters a row; random scores. One process a size. Times are wall
+seconds, microseconds a row beside them; memory is what the process grew by while it published.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+SHARD_ROWS = 512
+TRAITS = ("evil", "sycophancy", "hallucination")
+TEXT = "please keep the small garden alive through a dry summer without much water " * 8
+QUERY = "select row, evil from scores order by evil desc limit 20"
+
+
+def table(schema: pa.Schema, first: int, n: int, rng: np.random.Generator) -> pa.Table:
+    """Rows first to first+n: random numbers, the text above, nothing where a column is a list or optional."""
+    columns = []
+    for field in schema:
+        if field.name in ("row", "offset", "line"):
+            values: Any = np.arange(first, first + n)
+        elif pa.types.is_floating(field.type):
+            values = rng.normal(size=n).astype(np.float32)
+        elif pa.types.is_integer(field.type):
+            values = rng.integers(0, 300, n)
+        elif field.name == "text":
+            values = [TEXT[i % 64 :] for i in range(n)]
+        elif field.name == "sha256":
+            values = [f"{first + i:016x}" for i in range(n)]
+        else:
+            values = [None] * n
+        columns.append(
+            pa.array(values).cast(field.type) if not isinstance(values, list) else pa.array(values, field.type)
+        )
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+class Clock(dict[str, float]):
+    """Seconds a stage; `on` puts itself around a function."""
+
+    def on(self, owner: Any, name: str, stage: str) -> None:
+        real: Callable[..., Any] = getattr(owner, name)
+
+        def timed(*args: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return real(*args, **named)
+            finally:
+                self[stage] = self.get(stage, 0.0) + time.perf_counter() - began
+
+        setattr(owner, name, timed)
+
+
+def one_size(n: int) -> dict[str, Any]:
+    from screen.model import batches
+    from screen.store import shards, tables
+    from screen.store.folder import RunFolder
+    from screen.store.manifest import Manifest
+
+    clock = Clock()
+    clock.on(batches, "plan_packed", "plan")
+    clock.on(tables, "encode", "Parquet")
+    clock.on(shards, "place", "files")
+    clock.on(Manifest, "append", "manifest")
+    rng = np.random.default_rng(0)
+    schemas = {name: tables.pinned(name, TRAITS) for name in ("scores", "turns")}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        with RunFolder.open(out, {"traits": list(TRAITS)}) as run:
+            before = 0
+            for shard, first in enumerate(range(0, n, SHARD_ROWS)):
+                end = min(first + SHARD_ROWS, n)
+                batches.plan_packed(rng.integers(100, 600, end - first).tolist(), 8192)
+                run.publish(shard, first, end, {k: table(s, first, end - first, rng) for k, s in schemas.items()})
+                if shard == 16:  # what every run needs is loaded by now
+                    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            run.finish({"rows": n})
+        size = sum(f.stat().st_size for f in out.rglob("*.parquet"))
+        lines = (out / "manifest.jsonl").stat().st_size
+        began = time.perf_counter()
+        RunFolder.read(out)
+        clock["read again"] = time.perf_counter() - began
+        began = time.perf_counter()
+        RunFolder.open(out, {"traits": list(TRAITS)}).close()
+        clock["resume (all hashed)"] = time.perf_counter() - began
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "screen", "sql", str(out), QUERY], check=True, stdout=subprocess.DEVNULL)
+        clock["screen sql"] = time.perf_counter() - began
+    return {"rows": n, "stages": clock, "grown_mb": grown / 1024, "parquet_mb": size / 1e6, "manifest_mb": lines / 1e6}
+
+
+def main() -> None:
+    if len(sys.argv) == 3 and sys.argv[1] == "--one":
+        print(json.dumps(one_size(int(sys.argv[2]))))
+        return
+    for n in [int(a) for a in sys.argv[1:]] or [10_000, 100_000, 1_000_000]:
+        done = subprocess.run(
+            [sys.executable, __file__, "--one", str(n)], stdout=subprocess.PIPE, text=True, check=True
+        )
+        r = json.loads(done.stdout)
+        print(f"{n:>9,} rows: {r['parquet_mb']:,.0f} MB of Parquet, manifest {r['manifest_mb']:.2f} MB, "
+              f"grown by {r['grown_mb']:.1f} MB")  # fmt: skip
+        for stage, seconds in r["stages"].items():
+            print(f"  {stage:<20} {seconds:8.2f} s  {seconds / n * 1e6:8.2f} us a row")
+
+
+if __name__ == "__main__":
+    main()
