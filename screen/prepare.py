@@ -109,7 +109,8 @@ def _make(
     screened = sorted(set(engine.vectors.layers))
     states = _answer_states(dataset, engine, screened)
     random = {
-        layer: controls.directions(states[:, i], RANDOM, seed=spec.seed + layer) for i, layer in enumerate(screened)
+        layer: controls.directions(states[:, i], RANDOM, seed=spec.seed + layer, without=_traits_at(engine, layer))
+        for i, layer in enumerate(screened)
     }
     arrays: dict[str, npt.NDArray[Any]] = {f"random.{layer}": v for layer, v in random.items()}
     facts: dict[str, Any] = {"screened": screened, "states": len(states), "components": 0}
@@ -139,6 +140,12 @@ def _directions(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
         tuple(facts["screened"]),
         tuple(0 in v.hs_index for v in vectors.vectors),
     )
+
+
+def _traits_at(engine: Engine, layer: int) -> Float32:
+    """(k, d_model): every trait's direction at a layer, of those whose vectors have it."""
+    rows = [v.unit(layer) for v in engine.vectors.vectors if layer in v.hs_index]
+    return np.stack(rows)
 
 
 def _lower(layer: int) -> list[int]:

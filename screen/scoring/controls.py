@@ -14,11 +14,13 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 
-def directions(states: Float32, count: int, seed: int = 0) -> Float32:
+def directions(states: Float32, count: int, seed: int = 0, without: Float32 | None = None) -> Float32:
     """(count, d) float32 unit vectors, random and with the covariance of the activations.
 
-    states  (n, d) hidden states of answers; each direction is a random combination of these, centred, so that it varies
-            as much over answers as a direction of the model does. With fewer than two states: plain random directions.
+    states   (n, d) hidden states of answers; each direction is a random combination of these, centred, so that it varies
+             as much over answers as a direction of the model does. With fewer than two states: plain random directions.
+    without  (k, d) directions that are taken out of each: a control must not hold the trait that it controls for, and
+             where a dataset is full of a trait its covariance does
     """
     rng = np.random.default_rng(seed)
     n, d = states.shape
@@ -26,6 +28,9 @@ def directions(states: Float32, count: int, seed: int = 0) -> Float32:
         made = rng.normal(size=(count, d))
     else:
         made = rng.normal(size=(count, n)) @ (states.astype(np.float64) - states.mean(axis=0, dtype=np.float64))
+    if without is not None and len(without):
+        basis, _ = np.linalg.qr(without.astype(np.float64).T)
+        made -= (made @ basis) @ basis.T
     norms = np.linalg.norm(made, axis=1, keepdims=True)
     made = np.where(norms > 0, made / np.where(norms > 0, norms, 1.0), rng.normal(size=(count, d)) / np.sqrt(d))
     return made.astype(np.float32)

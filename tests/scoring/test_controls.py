@@ -138,3 +138,12 @@ def test_another_trait_that_explains_the_flags_better_is_named() -> None:
     flags = {t: v > 2 for t, v in z.items()}
     assert verdict.better_explained(z, flags) == [{"trait": "evil", "other": "rude", "rows": 2, "of": 2}]
     assert verdict.correlations(z)["evil"]["rude"] == pytest.approx(0.99, abs=0.02)
+
+
+def test_directions_hold_nothing_of_the_traits_they_control_for() -> None:
+    rng = RNG(0)
+    trait = rng.normal(size=(2, 16)).astype(np.float32)
+    states = rng.normal(size=(100, 16)) + np.outer(rng.normal(size=100) * 20, trait[0])  # a dataset full of a trait
+    made = controls.directions(states.astype(np.float32), 32, without=trait)
+    assert np.abs(made @ trait.T).max() < 1e-4
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
