@@ -50,14 +50,16 @@ def main() -> None:
         exact, summary = scores(folder, data, "exact", baseline="generate", **given)
         prompts = exact["prompt_key"].n_unique()
         print("# Calibrated baselines, measured\n")
+        over = np.zeros(len(exact), dtype=bool)
+        for trait in TRAITS:
+            over |= exact[trait].to_numpy() > summary["traits"][trait]["threshold"]
+        least = exact.filter(pl.Series(over))["prompt_key"].n_unique() / prompts
+        rows = f"{options.rows:,} mixed rows, {prompts:,} distinct prompts"
+        print(f"Made by `python bench/quality.py --rows {options.rows}` on the embedded model: {rows},")
+        print("5 % of the rows planted for each trait; flags above p99 of 4,000 clean rows.")
+        print(f"{100 * least:.0f} % of the prompts have a flagged row: so many have to be answered at the least.\n")
         print(
-            f"Made by `python bench/quality.py --rows {options.rows}` on the embedded model: {options.rows:,} mixed rows,"
-        )
-        print(
-            f"{prompts:,} distinct prompts, 5 % of the rows planted for each trait; flags above p99 of 4,000 clean rows.\n"
-        )
-        print(
-            "| answered | trait | R2 | Spearman | last-prompt | top 10 % found | after --refine: answered | flags as exact |"
+            "| answered | trait | R2 | Spearman | last-prompt | top 10 % found | refined: answered | flags as exact |"
         )
         print("|---|---|---|---|---|---|---|---|", flush=True)
         for share in [int(s) for s in options.shares.split(",")]:
@@ -118,9 +120,8 @@ def rates(exact: pl.DataFrame, labels: list[str | None], clean: Scores, seeds: i
     """False-discovery rate and recall at 0.05, and the share that p95 flags of clean rows, over seeds: half of the
     clean rows are the reference; mixtures of 1,000 are drawn from the other half and from the planted rows."""
     print("\n## Flags\n")
-    print(
-        f"Over {seeds} seeds; a reference of 2,000 clean rows; mixtures of 1,000 rows, drawn from 2,000 others and the planted.\n"
-    )
+    print(f"Over {seeds} seeds: a reference of 2,000 clean rows, and mixtures of 1,000 rows from 2,000 others and the")
+    print("planted.\n")
     print("| trait | AUROC | p95 flags of clean | planted | false share at --fdr 0.05 | planted found |")
     print("|---|---|---|---|---|---|")
     for j, trait in enumerate(TRAITS):
