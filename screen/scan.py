@@ -19,7 +19,7 @@ import numpy as np
 
 from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window, open_dataset
-from screen.engines import shared
+from screen.engines import shared, sharing
 from screen.errors import InputError, UsageError
 from screen.intake import read_window
 from screen.meter import MaxErrors, Meter
@@ -101,7 +101,8 @@ def _run(
         engine.identity["settings"]["at"] = at or DEFAULT_AT  # here it decides which rows are answered
     identity = {**engine.identity, "dataset": by_content(dataset.fingerprint())}
     gc.freeze()
-    with RunFolder.open(out, identity, {**engine.facts, "dataset": describe(dataset)}) as folder:
+    facts = {**engine.facts, "dataset": describe(dataset), "sharing": sharing(devices)}
+    with RunFolder.open(out, identity, facts) as folder:
         shown = {score_column(t, engine.kind, refined=spec.refine): v for t, v in thresholds.items()}
         meter = Meter(folder, dataset, progress, max_errors, shown)
         engine.attach(cache or folder.path / "baselines", meter.answering, progress)

@@ -18,6 +18,12 @@ from screen.setup import Engine
 from screen.spec import ScanSpec
 
 
+def sharing(devices: Sequence[str]) -> dict[str, Any]:
+    """For the record: the devices, and torch's threads in each process. No bit has been seen to depend on the threads,
+    but nothing promises it on every processor."""
+    return {"devices": list(devices), "threads": max(1, torch.get_num_threads() // max(1, len(devices)))}
+
+
 def shared(
     windows: Iterator[Window],
     devices: Sequence[str],
@@ -36,7 +42,7 @@ def shared(
     batching = engine.projector.mode
     (engine.model.causal or engine.model.decoder).to("meta")
     dataset = replace(dataset)  # without what it remembers: the workers are sent it
-    threads = max(1, torch.get_num_threads() // len(devices))
+    threads = sharing(devices)["threads"]
     orders = [Order(spec, d, dataset, engine.kind, standards, given, cache, threads) for d in devices]
     with Crew(orders, batching, told) as crew:
         yield from crew.score(windows)

@@ -48,6 +48,7 @@ def test_two_processes_give_the_bytes_of_one(make_spec: Callable[..., ScanSpec],
     both = run_scan(spec, tmp_path / "two", devices=TWO)
     assert files(tmp_path / "two") == files(tmp_path / "one")
     assert both["traits"] == alone["traits"]
+    assert RunFolder.read(tmp_path / "two").facts["sharing"]["devices"] == ["cpu", "cpu"]
 
 
 def test_a_run_of_one_is_resumed_by_two(make_spec: Callable[..., ScanSpec], tmp_path: Path) -> None:
