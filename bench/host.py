@@ -148,6 +148,7 @@ def one_size(n: int) -> dict[str, Any]:
                     tables = score_shard(shard, traits, model, None, "last-prompt")
                 with stages.timed("store"):
                     run.publish(window.number, window.first_row, window.end_row, tables)
+                del window, samples, rendered, shard, tables  # or two shards are held while the next is read
         seconds = time.process_time() - began
         stages["score"] -= model.planning
         stages["plan"] = model.planning
