@@ -58,3 +58,7 @@ bench-generation:
 # Planning, Parquet, the manifest and `screen sql`, from 10^4 to 10^6 rows.
 bench-store:
     python bench/store.py
+
+# Quality of calibrated differences for how many generations, and of flags; writes docs/calibration.md's figures.
+bench-quality:
+    python bench/quality.py
