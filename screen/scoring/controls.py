@@ -17,8 +17,8 @@ Float64 = npt.NDArray[np.float64]
 def directions(states: Float32, count: int, seed: int = 0, without: Float32 | None = None) -> Float32:
     """(count, d) float32 unit vectors, random and with the covariance of the activations.
 
-    states   (n, d) hidden states of answers; each direction is a random combination of these, centred, so that it varies
-             as much over answers as a direction of the model does. With fewer than two states: plain random directions.
+    states   (n, d) hidden states of answers; each direction is a random combination of these, centred, so that it
+             varies as much over answers as a direction of the model does. With fewer than two: plain random directions.
     without  (k, d) directions that are taken out of each: a control must not hold the trait that it controls for, and
              where a dataset is full of a trait its covariance does
     """
