@@ -89,11 +89,13 @@ def _run(
         config=Path(spec.config) if spec.config else None,
     )
     progress.note("dataset", describe(dataset))
+    reference = Reference.load(Path(spec.reference)) if spec.reference else None  # a wrong file is told before loading
     engine = load_engine(spec, dataset.shape, progress)
     check_first_rows(dataset, engine)
     if engine.baseline is None:
         engine.settle(decide(spec, dataset, engine), progress, chosen=False)
-    reference = take_reference(spec, engine)
+    if reference is not None:
+        take_reference(reference, engine)
     given = answers_given(spec, dataset, engine, progress)
     thresholds = limits(engine.cards, at)
     if spec.refine:
@@ -181,17 +183,13 @@ def answers_given(spec: ScanSpec, dataset: Dataset, engine: Engine, progress: Pr
     return given
 
 
-def take_reference(spec: ScanSpec, engine: Engine) -> Reference | None:
-    """The reference set, if there is one: checked against the run, and put in place of the cards' own."""
-    if spec.reference is None:
-        return None
-    reference = Reference.load(Path(spec.reference))
+def take_reference(reference: Reference, engine: Engine) -> None:
+    """Check a reference set against the run, and put it in place of the cards' own."""
     reference.check(engine.identity, engine.kind)
     engine.identity["settings"]["reference"] = reference.sha256
     for trait, card in engine.cards.items():
         card["reference"] = reference.as_card(trait)
     engine.facts["references"] = {t: c["reference"] for t, c in engine.cards.items()}
-    return reference
 
 
 def check_refine(engine: Engine) -> None:

@@ -79,7 +79,7 @@ def _print_scores(terminal: Terminal, side: Side) -> None:
     decimals = digits(s[part] for s in side.scores.values() for part in (*parts, "score", "threshold"))
     rows: list[list[str | Text]] = []
     for trait, s in side.scores.items():
-        value = s["projection"] if s["column"] != trait else s["score"]
+        value = s["ranked"]
         mark = "" if not marks else " *" if s["flagged"] else "  "
         rows.append(
             [

@@ -24,7 +24,7 @@ class Side:
     """A sample: a row, or one side of a preference pair."""
 
     facts: dict[str, Any]  # the columns of scores that belong to no trait
-    scores: dict[str, dict[str, Any]]  # trait -> score, projection, baseline, window, max, place, threshold, flagged
+    scores: dict[str, dict[str, Any]]  # trait -> score, projection, ..., ranked, column, place, threshold, flagged
     turns: list[dict[str, Any]]  # the columns of turns
 
     @property
@@ -81,7 +81,14 @@ def _side(scan: Scan, sample: dict[str, Any], turns: list[dict[str, Any]], limit
         value, limit = sample[column], limits[trait]
         flagged = limit is not None and value is not None and value > limit
         place = _place(scan, column, value)
-        scores[trait] = {**values, "column": column, "place": place, "threshold": limit, "flagged": flagged}
+        scores[trait] = {
+            **values,
+            "ranked": value,
+            "column": column,
+            "place": place,
+            "threshold": limit,
+            "flagged": flagged,
+        }
     return Side({c.name: sample[c.name] for c in SCORES}, scores, own)
 
 

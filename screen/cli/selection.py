@@ -114,13 +114,25 @@ def _held(node: Node, positive: bool, where: Bools, table: pa.Table, limits: Lim
 
 
 def _read(scan: Scan, names: list[str], flags: list[Compare]) -> pa.Table:
-    wanted = list(dict.fromkeys(["row", "id", "variant", *(n for n in names if n != FLAGGED)]))
-    extra = [test.column for test in flags if test.column not in wanted]
+    stand_ins = {name: column for name in names if (column := _stand_in(scan, name)) is not None}
+    plain = [n for n in names if n != FLAGGED and n not in stand_ins]
+    wanted = list(
+        dict.fromkeys(["row", "id", "variant", *plain, *stand_ins.values(), *(test.column for test in flags)])
+    )
     files = scan.folder.tables("scores")
-    parts = [pq.read_table(path, columns=[*wanted, *extra]) for path in files]
-    schema = scores_schema(scan.traits)
-    table = pa.concat_tables(parts) if parts else schema.empty_table().select([*wanted, *extra])
+    parts = [pq.read_table(path, columns=wanted) for path in files]
+    table = pa.concat_tables(parts) if parts else scores_schema(scan.traits).empty_table().select(wanted)
+    for name, column in stand_ins.items():
+        table = table.append_column(name, table[column])
     return table.append_column(FLAGGED, _flagged(table, flags)) if FLAGGED in names else table
+
+
+def _stand_in(scan: Scan, name: str) -> str | None:
+    """A trait's name means the score that the run ranks by; None where that is the column of this name."""
+    if name not in scan.traits or scan.folder.facts.get("baseline") == "none":
+        return None  # plain projections are no scores: that is told, not stood in for
+    column = queries.score_column(scan, name)
+    return None if column == name else column
 
 
 def _flag_tests(flags: Mapping[str, Mapping[str, Any]]) -> list[Compare]:

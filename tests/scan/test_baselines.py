@@ -211,3 +211,17 @@ def test_groups_and_lengths_can_be_queried(chats: Path, tmp_path: Path, cache: P
     random = Scan.open(tmp_path / "out").sql("select count(*) n, min(len(random)) k from controls")
     assert random.to_pylist() == [{"n": 2 * ROWS, "k": 32}]  # two screened layers
     assert set(scores["group"]) == {"s0", "s1"}
+
+
+def test_a_traits_name_means_the_score_the_run_ranks_by(folder: Path, calibrated: Any) -> None:
+    from screen_reports import rows
+
+    from screen.cli.selection import select
+
+    scan, (_, scores) = Scan.open(folder / "calibrated"), calibrated
+    chosen = select(scan, "evil > p90")
+    estimates = scores["evil_estimate"].to_numpy()
+    assert int(np.count_nonzero(chosen.matches)) == int((estimates > np.quantile(estimates, 0.9)).sum())
+    top = int(estimates.argmax())
+    [side] = rows.find(scan, top).sides
+    assert side.scores["evil"]["ranked"] == pytest.approx(float(estimates.max()))
