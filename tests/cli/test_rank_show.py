@@ -143,7 +143,7 @@ def test_show_as_json(screen: Screen, run: Path) -> None:
     found = json.loads(screen("show", str(run), "7", "--json").out)
     (sample,) = found["samples"]
     assert sample["traits"]["evil"] == {
-        "score": 7.0, "projection": 8.0, "baseline": 1.0, "window": 9.0, "max": 7.0,
+        "score": 7.0, "ranked": 7.0, "projection": 8.0, "baseline": 1.0, "window": 9.0, "max": 7.0,
         "column": "evil", "place": 6 / 7, "threshold": 5.5, "flagged": True,
     }  # fmt: skip
     assert sample["turns"][0]["traits"]["evil"]["window_span"] == [7, 13]
