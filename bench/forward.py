@@ -1,6 +1,6 @@
 """Scoring against the plain way, side by side in one run, on this machine's CPU.
 
-    python bench/forward.py [--rows 24] [--dtype float32|bfloat16] [--threads N]
+    python bench/forward.py [--rows 24] [--dtype float32|bfloat16] [--threads N] [--probes 99]
 
 The plain way is what is commonly run: one sample a batch, the whole model with its head, every hidden state and every
 logit kept, a KV cache built. Ours: layers up to the screened one, no head, packed, projected inside the forward pass.
@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=24)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--probes", type=int, default=99, help="control and feature directions, timed apart")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -79,11 +80,18 @@ def main() -> None:
     proof = prove(model, [LAYER])
     projector = Projector(model, v, [LAYER], proof.mode, 8192)
     items = [Item(ids, np.arange(PROMPT, len(ids), dtype=np.int32)) for ids in rows]
+    answers = [item._replace(segments=np.array([len(item.positions)], dtype=np.int32)) for item in items]
+    probes = rng.normal(size=(options.probes, 576)).astype(np.float32)
+    probed = Projector(model, v, [LAYER], proof.mode, 8192, probes=probes, probe_layers=[LAYER] * options.probes)
     projector.project(items[:2])
+    probed.measure(answers[:2])
     plain(whole, rows[:1], torch.from_numpy(v[0]))
     began = time.perf_counter()
     ours = np.asarray([np.asarray(p)[:, 0].mean(dtype=np.float64) for p in projector.project(items)])
     fast = time.perf_counter() - began
+    began = time.perf_counter()
+    probed.measure(answers)
+    with_probes = time.perf_counter() - began
     began = time.perf_counter()
     reference = plain(whole, rows, torch.from_numpy(v[0]))
     slow = time.perf_counter() - began
@@ -98,6 +106,7 @@ def main() -> None:
     block = 2 * (576 * 576 * 2 + 576 * 192 * 2 + 3 * 576 * 1536)  # FLOP a token and block, attention scores aside
     rate = matmul_rate(dtype)
     print(f"plain {tokens / slow:,.0f} tokens/s, ours {tokens / fast:,.0f} tokens/s: {slow / fast:.2f} times as fast")
+    print(f"with {options.probes} probes (controls, features): {with_probes / fast:.3f} times the time without")
     print(f"matmul rate {rate:,.0f} GFLOP/s; ours uses {tokens * block * LAYER / fast / 1e9 / rate:.0%} of it")
 
 
