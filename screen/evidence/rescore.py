@@ -94,6 +94,9 @@ def reopen(
     # own answers are looked up as the run made them, whatever they are scored in now
     engine.identity["model"] = scan.folder.identity["model"]
     engine.attach(cache or scan.path / "baselines", lambda _done, _of, _tokens: None, progress)
+    if engine.answers is not None:
+        # an answer made now, in another dtype, must not stand in the cache for the run's
+        engine.answers.only_kept(engine.model.context)
     standards = prepare(spec, dataset, engine, scan.folder, progress, {}, {})
     if alone:
         p, d = engine.projector, standards.directions

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from screen.errors import InputError
 from screen.model.generate import Answer
 from screen.scoring.refusal import asks_back, refuses
 from screen.scoring.scored import OwnAnswer
@@ -35,6 +36,22 @@ class Answering(Protocol):
         ...
 
 
+class _Kept:
+    def __init__(self, context: int) -> None:
+        self._context = context
+
+    def answer(
+        self, prompts: Sequence[Ids], done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None
+    ) -> Sequence[Answer | None]:
+        gone = sum(0 < len(p) < self._context for p in prompts)
+        if gone:
+            raise InputError(
+                f"{gone:,} own answers of the run are not in the cache, and others would be other answers",
+                "name the folder that the run kept them in with --cache",
+            )
+        return [None] * len(prompts)
+
+
 class CachedAnswers:
     """Answers prompts, from the cache where it has them. `identity` names the model and the sampling."""
 
@@ -51,6 +68,11 @@ class CachedAnswers:
         self._step = step  # told (answers done, answers wanted, tokens just generated)
         self.generated = 0  # answers made by this process, the cache's not counted
         self.reused = 0
+
+    def only_kept(self, context: int) -> None:
+        """From now on answers come from the cache alone; one that is not there, to a prompt that leaves room in the
+        context, raises InputError."""
+        self._generator = _Kept(context)
 
     def own_answers(self, prompts: Sequence[Ids]) -> list[OwnAnswer | None]:
         """In the order of `prompts`, (seq,) int32 each; None where a prompt leaves no room for an answer."""

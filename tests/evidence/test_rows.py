@@ -67,6 +67,11 @@ def test_scores_in_float32_one_by_one_are_those_of_the_run(scan: Scan) -> None:
         assert told["changed"] == []
 
 
+def test_answers_that_are_gone_are_not_made_anew(scan: Scan, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="own answers of the run are not in the cache"):
+        numerics.check(scan, rows=5, cache=tmp_path / "empty")
+
+
 def test_bfloat16_is_told_by_its_noise(made: Path, tmp_path: Path) -> None:
     spec = ScanSpec(dataset=(str(made / "chats.jsonl"),), dtype="bfloat16", baseline="last-prompt", limit=(0, 40))
     run_scan(spec, tmp_path / "out")
