@@ -52,8 +52,8 @@ def main() -> None:
 def compare(folder: Path, options: argparse.Namespace) -> None:
     ours = load_model("bench", folder, deepest=None, generate=True, dtype=options.dtype, device=options.device)
     proof = prove(ours, range(ours.n_layers + 1))
-    print(f"batching: {proof.mode} ({proof.reason})")
-    means = BatchedMeans(ours, proof)
+    print(f"batching: {proof.batching} ({proof.reason})")
+    means = BatchedMeans(ours, proof.batching)
     plain = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, options.dtype)).to(options.device)
     sides = answers(options.answers, ours.vocab_size, 1), answers(options.answers, ours.vocab_size, 2)
     ways: dict[str, Callable[[], Directions]] = {

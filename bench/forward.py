@@ -21,8 +21,8 @@ import numpy.typing as npt
 import torch
 import transformers as hf
 
-from screen.model.forward import Item, Projector
 from screen.model.load import load_model
+from screen.model.projector import Item, Projector
 from screen.model.proof import prove
 
 LAYER = 15
@@ -78,11 +78,11 @@ def main() -> None:
         whole.save_pretrained(folder)
         model = load_model("135M", Path(folder), deepest=LAYER, generate=False, dtype=options.dtype, device="cpu")
     proof = prove(model, [LAYER])
-    projector = Projector(model, v, [LAYER], proof.mode, 8192)
+    projector = Projector(model, v, [LAYER], proof.batching, 8192)
     items = [Item(ids, np.arange(PROMPT, len(ids), dtype=np.int32)) for ids in rows]
     answers = [item._replace(segments=np.array([len(item.positions)], dtype=np.int32)) for item in items]
     probes = rng.normal(size=(options.probes, 576)).astype(np.float32)
-    probed = Projector(model, v, [LAYER], proof.mode, 8192, probes=probes, probe_layers=[LAYER] * options.probes)
+    probed = Projector(model, v, [LAYER], proof.batching, 8192, probes=probes, probe_layers=[LAYER] * options.probes)
     projector.project(items[:2])
     probed.measure(answers[:2])
     plain(whole, rows[:1], torch.from_numpy(v[0]))
@@ -99,7 +99,9 @@ def main() -> None:
     with torch.no_grad():
         norm = float(whole.model.embed_tokens.weight.float().norm(dim=1).mean())
     gap = float(np.abs(ours - reference).max())
-    print(f"{options.rows} rows, {tokens} tokens, {options.dtype}, {options.threads} threads; batching: {proof.mode}")
+    print(
+        f"{options.rows} rows, {tokens} tokens, {options.dtype}, {options.threads} threads; batching: {proof.batching}"
+    )
     print(f"largest difference of a score {gap:.2e} (allowed {_AGREE[options.dtype] * max(norm, 1):.2e})")
     if gap > _AGREE[options.dtype] * max(norm, 1):
         raise SystemExit("the two disagree: no ratio")

@@ -31,9 +31,9 @@ import numpy.typing as npt
 import torch
 import transformers as hf
 
-from screen.model import forward
-from screen.model.forward import Item, Projector
+from screen.model import projector as scoring
 from screen.model.load import BaseModel
+from screen.model.projector import Item, Projector
 from screen.model.proof import prove
 
 Rows = list[npt.NDArray[np.int32]]
@@ -136,7 +136,7 @@ def ours(projector: Projector, items: list[Item], many: bool) -> npt.NDArray[np.
 @contextmanager
 def marked() -> Iterator[None]:
     """Name what the Projector does at the layers it looks at, for the profiler."""
-    real = forward.run_to
+    real = scoring.run_to
 
     def run_to(model: BaseModel, layers: Any, see: Callable[..., None], inputs: Any) -> None:
         def seen(*args: Any) -> None:
@@ -145,11 +145,11 @@ def marked() -> Iterator[None]:
 
         real(model, layers, seen, inputs)
 
-    forward.run_to = run_to
+    scoring.run_to = run_to
     try:
         yield
     finally:
-        forward.run_to = real
+        scoring.run_to = real
 
 
 def lost(work: Callable[[], Any], device: str) -> dict[str, float]:
@@ -192,7 +192,7 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
     extra: dict[str, Any] = {}
     if many:
         extra = {"probes": np.tile(v, (depth, 1)), "probe_layers": [n for n in layers for _ in range(MANY)]}
-    projector = Projector(model, v[:1], [layer], proof.mode, o.budget, **extra)
+    projector = Projector(model, v[:1], [layer], proof.batching, o.budget, **extra)
     items = [Item(ids, np.arange(prompt, len(ids), dtype=np.int32), np.array([len(ids) - prompt], dtype=np.int32))
              for ids in rows]  # fmt: skip
     on_device = torch.from_numpy(v).to(o.device)
@@ -206,7 +206,8 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
     agree = gap <= AGREE[model.dtype]
     return {
         "tiny": o.tiny, "shape": name, "length": length, "vectors": len(v), "layers": len(layers), "rows": len(rows),
-        "tokens": tokens, "batching": proof.mode, "batching_reason": proof.reason, "dtype": str(model.dtype)[6:],
+        "tokens": tokens, "batching": str(proof.batching), "batching_reason": proof.reason,
+        "dtype": str(model.dtype)[6:],
         "matmul_tflops": rate / 1e12, "difference": gap, "agree": agree, "plain_tokens_s": tokens / plain_seconds,
         "ours_tokens_s": tokens / seconds, "ratio": plain_seconds / seconds if agree else None,
         "share_of_limit": tokens / seconds * needed / rate if agree else None,

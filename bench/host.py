@@ -74,11 +74,11 @@ class FakeModel:
     def measure(self, items: Sequence[Any], step: Callable[[int], None] = lambda n: None) -> list[Any]:
         import numpy as np
 
-        from screen.model.batches import plan_packed
-        from screen.model.forward import Measured
+        from screen.model.batches import plan_shared
+        from screen.model.projector import Measured
 
         began = time.process_time()
-        plan_packed([len(item.ids) for item in items], 8192)
+        plan_shared([item.ids for item in items], 8192)
         self.planning += time.process_time() - began
         none = np.zeros((8, 0), dtype=np.float32)
         return [Measured(self._values[item.positions % 4096], none[: len(item.segments)]) for item in items]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from screen.data.dataset import Dataset
 from screen.errors import InputError
 from screen.intake import read_window
-from screen.model.forward import Branch, Item, Projector
+from screen.model.projector import Branch, Item, Projector
 from screen.model.rendered import Sequence as TokenSequence
 from screen.progress import Progress
 from screen.scoring import calibrate, controls
@@ -96,7 +96,7 @@ def with_directions(projector: Projector, vectors: VectorSet, directions: Direct
         projector.model,
         vectors.matrix(),
         vectors.layers,
-        projector.mode,
+        projector.batching,
         projector.budget,
         probes=directions.vectors,
         probe_layers=directions.layers,

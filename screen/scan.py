@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import shutil
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window, open_dataset
 from screen.engines import shared, sharing
+from screen.engines.one import score
 from screen.errors import InputError, UsageError
 from screen.intake import read_window
 from screen.meter import MaxErrors, Meter
@@ -27,7 +28,6 @@ from screen.prepare import decide, prepare
 from screen.progress import Progress, Silent
 from screen.scoring.flags import DEFAULT_AT, threshold
 from screen.scoring.schema import score_column
-from screen.scoring.shard import score_shard
 from screen.scoring.standards import Standards
 from screen.setup import Engine, load_engine
 from screen.spec import ScanSpec
@@ -112,12 +112,16 @@ def _run(
         windows = dataset.windows(spec.shard_rows, skip=folder.published)
         if devices:
             kept = cache or folder.path / "baselines"
-            shards = shared(windows, devices, spec, dataset, engine, standards, given, kept, meter.shared)
+            shards = shared(
+                windows, devices, spec, dataset, engine, standards, given, kept, folder.budget, meter.shared
+            )
         else:
-            shards = in_turn(windows, spec, dataset, engine, standards, given, meter)
+            shards = in_turn(windows, spec, dataset, engine, standards, given, folder.budget, meter)
         with closing(shards):
-            for window, tables in shards:
-                folder.publish(window.number, window.first_row, window.end_row, tables)
+            for window, tables, budget in shards:
+                if budget < folder.budget(window.number):
+                    progress.note("warning", {"message": out_of_memory(window, budget)})
+                folder.publish(window.number, window.first_row, window.end_row, tables, budget)
                 meter.finish(window, tables)
         summary = summarise(folder, engine.cards, at=at, fdr=fdr, standards=standards, run=meter.run_facts())
         if not summary["scored"]:
@@ -133,16 +137,21 @@ def in_turn(
     engine: Engine,
     standards: Standards,
     given: GivenAnswers | None,
+    budget: Callable[[int], int],
     meter: Meter,
-) -> Generator[tuple[Window, dict[str, Any]], None, None]:
-    """Each window with its tables, scored by this process."""
+) -> Generator[tuple[Window, dict[str, Any], int], None, None]:
+    """Each window with its tables and the tokens a batch they took, scored by this process."""
     for window in windows:
         meter.start(window)
         shard = read_window(window, dataset, engine.renderer, group_by=spec.group_by, given=given)
-        yield (
-            window,
-            score_shard(shard, engine.traits, engine.projector, engine.answers, engine.kind, meter.scored, standards),
-        )
+        yield (window, *score(shard, engine, engine.projector, standards, budget(window.number), meter.scored))
+
+
+def out_of_memory(window: Window, budget: int) -> str:
+    return (
+        f"memory ran out at rows {window.first_row:,} to {window.end_row - 1:,}: batches have {budget:,} tokens from"
+        " here on, which is on record with the shards; scores change within their noise"
+    )
 
 
 @contextmanager

@@ -17,10 +17,11 @@ import torch
 
 from screen.data.shapes import Shape
 from screen.errors import VectorError
+from screen.model.batches import default_budget
 from screen.model.endpoint import Endpoint
-from screen.model.forward import Projector
 from screen.model.generate import Generator, Sampling, eos_ids
 from screen.model.load import BaseModel, layer_count, load_model, model_hashes, resolve
+from screen.model.projector import Projector
 from screen.model.proof import Proof, prove
 from screen.model.remote import RemoteGenerator
 from screen.model.render import Renderer
@@ -123,7 +124,7 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
     renderer = Renderer(tokenizer, template, context=model.context, end_of_turn=spec.end_of_turn)
     engine = Engine(
         renderer=renderer,
-        projector=Projector(model, vectors.matrix(), vectors.layers, proof.mode, spec.token_budget),
+        projector=Projector(model, vectors.matrix(), vectors.layers, proof.batching, budget_of(spec)),
         vectors=vectors,
         baseline=None,
         traits=vectors.traits,
@@ -140,6 +141,11 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
     if known is not None:
         engine.settle(known, progress, chosen=spec.baseline is not None)
     return engine
+
+
+def budget_of(spec: ScanSpec) -> int:
+    """Tokens a batch."""
+    return spec.token_budget or default_budget(spec.device)
 
 
 def _known_baseline(spec: ScanSpec, shape: Shape) -> BaselineKind | None:
@@ -206,8 +212,8 @@ def _identity(
             "limit": list(spec.limit),
             "train_on": spec.train_on,
             "shard_rows": spec.shard_rows,
-            "token_budget": spec.token_budget,
-            "batching": proof.mode,
+            "token_budget": budget_of(spec),
+            "batching": str(proof.batching),
         },
     }
 
@@ -227,7 +233,7 @@ def _facts(spec: ScanSpec, vectors: VectorSet, model: BaseModel, proof: Proof) -
             "layers": model.n_layers,
             "loaded_layers": model.loaded_layers,
             "context": model.context,
-            "batching": proof.mode,
+            "batching": str(proof.batching),
             "batching_difference": proof.difference,
             "batching_reason": proof.reason,
             "notes": notes,

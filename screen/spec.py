@@ -45,7 +45,7 @@ class ScanSpec:
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: str = "cpu"
     shard_rows: int = 512
-    token_budget: int = 8192  # padded tokens a batch
+    token_budget: int | None = None  # tokens a batch, padding counted; None: by device
     seed: int = 0
 
     def to_json(self) -> dict[str, Any]:

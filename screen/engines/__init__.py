@@ -33,16 +33,17 @@ def shared(
     standards: Standards,
     given: GivenAnswers | None,
     cache: Path,
+    budget: Callable[[int], int],
     told: Callable[[str, int], None],
-) -> Generator[tuple[Window, dict[str, Any]], None, None]:
-    """Each window with its tables, in order, scored by one process a device.
+) -> Generator[tuple[Window, dict[str, Any], int], None, None]:
+    """Each window with its tables and the tokens a batch they took, in order, scored by one process a device.
 
     The parent's own model is given up: from here on it only reads rows and publishes.
     """
-    batching = engine.projector.mode
+    batching = str(engine.projector.batching)
     (engine.model.causal or engine.model.decoder).to("meta")
     dataset = replace(dataset)  # without what it remembers: the workers are sent it
     threads = sharing(devices)["threads"]
     orders = [Order(spec, d, dataset, engine.kind, standards, given, cache, threads) for d in devices]
-    with Crew(orders, batching, told) as crew:
+    with Crew(orders, batching, budget, told) as crew:
         yield from crew.score(windows)

@@ -36,10 +36,10 @@ class _Worker:
         self.process.start()
         theirs.close()  # or its death would not end the connection
 
-    def give(self, window: Window) -> None:
+    def give(self, window: Window, budget: int) -> None:
         self.job = window
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a death is told when it is read
-            self.connection.send(window)
+            self.connection.send((window, budget))
 
     def receive(self) -> tuple[Any, ...] | None:
         """The next message; None where the worker is dead."""
@@ -58,9 +58,12 @@ class _Worker:
 class Crew:
     """One worker an order. `batching` is what the parent proved: a worker that finds otherwise is refused."""
 
-    def __init__(self, orders: Sequence[Order], batching: str, told: Callable[[str, int], None]) -> None:
-        """`told("answered" | "scored", tokens)`: work done by any worker since the last call."""
-        self._batching, self._told = batching, told
+    def __init__(
+        self, orders: Sequence[Order], batching: str, budget: Callable[[int], int], told: Callable[[str, int], None]
+    ) -> None:
+        """`budget(shard)`: its tokens a batch. `told("answered" | "scored", tokens)`: work done by any worker since the
+        last call."""
+        self._batching, self._budget, self._told = batching, budget, told
         self._deaths: Counter[int] = Counter()  # by window
         self._loading: Counter[int] = Counter()  # deaths before a worker was ready, by its place
         self._killers = 0
@@ -75,24 +78,24 @@ class Crew:
         for worker in self.workers:
             worker.stop()
 
-    def score(self, windows: Iterator[Window]) -> Iterator[tuple[Window, dict[str, Any]]]:
+    def score(self, windows: Iterator[Window]) -> Iterator[tuple[Window, dict[str, Any], int]]:
         """Each window with its tables, in order. A killing row stands in the tables as skipped."""
         order: deque[Window] = deque()  # handed out or about to be, oldest first
         again: deque[Window] = deque()
-        done: dict[int, dict[str, Any]] = {}
+        done: dict[int, tuple[dict[str, Any], int]] = {}
         left = True
         while left or order:
             for worker in self.workers:
                 if not worker.ready or worker.job is not None:
                     continue
                 if again:
-                    worker.give(again.popleft())
+                    self._give(worker, again.popleft())
                 elif left and len(order) < _AHEAD * len(self.workers):
                     window = next(windows, None)
                     left = window is not None
                     if window is not None:
                         order.append(window)
-                        worker.give(window)
+                        self._give(worker, window)
             if not order and not left:
                 return
             for connection in wait([w.connection for w in self.workers]):
@@ -105,9 +108,12 @@ class Crew:
                     done[job.number] = tables
             while order and order[0].number in done:
                 window = order.popleft()
-                yield window, done.pop(window.number)
+                yield (window, *done.pop(window.number))
 
-    def _hear(self, at: int) -> tuple[dict[str, Any] | None, bool]:
+    def _give(self, worker: _Worker, window: Window) -> None:
+        worker.give(window, self._budget(window.number))
+
+    def _hear(self, at: int) -> tuple[tuple[dict[str, Any], int] | None, bool]:
         """(the tables of a window that is done, whether the worker died). A dead worker is replaced."""
         worker = self.workers[at]
         match worker.receive():
@@ -122,9 +128,9 @@ class Crew:
                         "name --devices of one kind",
                     )
                 worker.ready = True
-            case ("done", data):
+            case ("done", data, budget):
                 worker.job = None
-                return from_bytes(data), False
+                return (from_bytes(data), budget), False
             case ("failed", name, message, next_step):
                 if name:
                     raise getattr(errors, name)(message, next_step)
@@ -172,7 +178,7 @@ class Crew:
         """Whether a worker dies of these rows; what it makes of them is thrown away."""
         while not self.workers[at].ready:
             self._hear(at)
-        self.workers[at].give(window)
+        self._give(self.workers[at], window)
         while True:
             tables, dead = self._hear(at)
             if dead or tables is not None:

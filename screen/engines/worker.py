@@ -1,8 +1,9 @@
 """A worker: one process with an engine of its own on one device. It takes windows of rows and gives back tables.
 
-Over the connection come windows, or None to stop; back go ("ready", batching), ("answered", tokens),
-("scored", tokens), ("done", {table: Arrow IPC bytes}) and ("failed", error class, message, next step). It writes
-nothing but answers into the cache. When its parent is gone, the connection ends, and so does it.
+Over the connection come windows with their tokens a batch, or None to stop; back go ("ready", batching),
+("answered", tokens), ("scored", tokens), ("done", {table: Arrow IPC bytes}, tokens a batch) and ("failed", error class,
+message, next step). It writes nothing but answers into the cache. When its parent is gone, the connection ends, and so
+does it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ import pyarrow as pa
 
 from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window
+from screen.engines.one import score
 from screen.errors import ScreenError
 from screen.intake import read_window
 from screen.prepare import with_directions
 from screen.progress import Silent
-from screen.scoring.shard import score_shard
 from screen.scoring.standards import Standards
 from screen.setup import load_engine
 from screen.spec import BaselineKind, ScanSpec
@@ -70,19 +71,15 @@ def _work(connection: Connection, order: Order, look: Callable[[Window], None]) 
     projector = with_directions(engine.projector, engine.vectors, order.standards.directions)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    connection.send(("ready", engine.projector.mode))
-    while (window := connection.recv()) is not None:
+    connection.send(("ready", str(engine.projector.batching)))
+    while (job := connection.recv()) is not None:
+        window, budget = job
         look(window)
-        tables = score_shard(
-            read_window(window, order.dataset, engine.renderer, group_by=order.spec.group_by, given=order.given),
-            engine.traits,
-            projector,
-            engine.answers,
-            engine.kind,
-            lambda tokens: connection.send(("scored", tokens)),
-            order.standards,
+        shard = read_window(window, order.dataset, engine.renderer, group_by=order.spec.group_by, given=order.given)
+        tables, budget = score(
+            shard, engine, projector, order.standards, budget, lambda tokens: connection.send(("scored", tokens))
         )
-        connection.send(("done", {name: to_bytes(table) for name, table in tables.items()}))
+        connection.send(("done", {name: to_bytes(table) for name, table in tables.items()}, budget))
 
 
 def to_bytes(table: pa.Table) -> bytes:

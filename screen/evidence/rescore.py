@@ -18,7 +18,8 @@ from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window, open_dataset
 from screen.errors import InputError
 from screen.intake import read_window
-from screen.model.forward import Projector
+from screen.model.batches import Batching
+from screen.model.projector import Projector
 from screen.prepare import prepare
 from screen.progress import Progress, Silent
 from screen.scoring.shard import ShardInput, score_shard
@@ -101,7 +102,7 @@ def reopen(
     if alone:
         p, d = engine.projector, standards.directions
         engine.projector = Projector(
-            p.model, engine.vectors.matrix(), engine.vectors.layers, "alone", p.budget,
+            p.model, engine.vectors.matrix(), engine.vectors.layers, Batching("alone"), p.budget,
             probes=d.vectors, probe_layers=d.layers,
         )  # fmt: skip
     return Again(scan.folder, spec, dataset, engine, standards)

@@ -58,7 +58,11 @@ def made_from(shop: Workshop, trait: Trait) -> dict[str, Any]:
             "answers_from": "the model" if shop.speaker.remote is None else f"endpoint: {shop.speaker.remote.name}",
         },
         "judge": dict(shop.judges[trait.name].identity),
-        "batching": asdict(shop.means.proof),
+        "batching": {
+            "mode": str(shop.proof.batching),
+            "difference": shop.proof.difference,
+            "reason": shop.proof.reason,
+        },
         "thresholds": asdict(spec.thresholds),
         "versions": dict(shop.versions),
     }

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from screen.model.batches import plan_packed, plan_padded
-from screen.model.forward import packed_inputs, packing, padded_inputs, run_to, starts
+from screen.model.batches import Batch, Batching, plan
+from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
+from screen.model.layout import lay_out
 from screen.model.load import BaseModel
-from screen.model.proof import Proof
+from screen.model.transfer import send
 from screen.vectors.extract import AnswerTokens
 
 _WINDOW = 32  # answers planned at once: their means at all layers are held
@@ -25,10 +26,10 @@ _TOKENS = {"cpu": 2048, "cuda": 16384}  # of a batch at most; more than 2048 was
 
 
 class BatchedMeans:
-    """`proof` says how sequences may share a forward pass."""
+    """`batching`: as proved on the loaded model."""
 
-    def __init__(self, model: BaseModel, proof: Proof, tokens: int | None = None) -> None:
-        self.model, self.proof = model, proof
+    def __init__(self, model: BaseModel, batching: Batching, tokens: int | None = None) -> None:
+        self.model, self.batching = model, batching
         self.tokens = _TOKENS.get(model.device.type, 4096) if tokens is None else tokens
         # there are no doubles on Apple's GPUs
         self._dtype = torch.float32 if model.device.type == "mps" else torch.float64
@@ -38,25 +39,24 @@ class BatchedMeans:
         stream = iter(answers)
         while window := list(islice(stream, _WINDOW)):
             out = np.empty((len(window), self.model.n_layers + 1, self.model.d_model))
-            for batch in self._plan([len(answer.ids) for answer in window]):
-                out[batch] = self._batch([window[i] for i in batch])
+            for batch in plan(self.batching, [answer.ids for answer in window], self.tokens):
+                out[batch.order] = self._batch([window[i] for i in batch.order], batch)
             yield from out
 
-    def _plan(self, lengths: list[int]) -> list[npt.NDArray[np.intp]]:
-        if self.proof.mode == "alone":
-            return [np.asarray([i]) for i in range(len(lengths))]
-        return (plan_packed if self.proof.mode == "packed" else plan_padded)(lengths, self.tokens)
-
     @torch.inference_mode()
-    def _batch(self, answers: list[AnswerTokens]) -> npt.NDArray[np.float64]:
+    def _batch(self, answers: list[AnswerTokens], batch: Batch) -> npt.NDArray[np.float64]:
         """(answers, n_layers + 1, d_model). Each layer is pooled by one product with the weights of its tokens."""
         sequences = [answer.ids for answer in answers]
-        packed = self.proof.mode == "packed"
-        inputs = (packed_inputs if packed else padded_inputs)(self.model, sequences)
-        width = inputs["input_ids"].shape[1]
-        edges = starts(sequences)[:-1] if packed else [row * width for row in range(len(answers))]
-        spans = [range(e + a.start, e + a.end) for e, a in zip(edges, answers, strict=True)]
-        index = torch.tensor([i for span in spans for i in span], device=self.model.device)
+        packed = self.batching.mode == "packed"
+        if packed:
+            layout = lay_out(sequences, batch.shared)
+            inputs, where = packed_inputs(self.model, layout), layout.where
+        else:
+            inputs = padded_inputs(self.model, sequences)
+            width = inputs["input_ids"].shape[1]
+            where = tuple(np.arange(row * width, row * width + len(ids)) for row, ids in enumerate(sequences))
+        spans = [places[a.start : a.end] for places, a in zip(where, answers, strict=True)]
+        index = send(np.concatenate(spans), self.model.device)
         weights = torch.zeros(len(spans), len(index), dtype=self._dtype, device=self.model.device)
         at = 0
         for row, span in enumerate(spans):
@@ -68,6 +68,6 @@ class BatchedMeans:
         def see(layer: int, hidden: torch.Tensor) -> None:
             out[:, layer] = weights @ hidden.flatten(0, 1).index_select(0, index).to(self._dtype)
 
-        with packing(self.model, sequences) if packed else nullcontext():
+        with packing(self.model, layout, self.batching.attention) if packed else nullcontext():
             run_to(self.model, layers, see, inputs)
         return np.asarray(out.to("cpu", torch.float64).numpy())

@@ -17,7 +17,7 @@ from screen.making.spec import BuildSpec
 from screen.model.endpoint import Endpoint
 from screen.model.generate import Sampling, eos_ids
 from screen.model.load import BaseModel, load_model, resolve
-from screen.model.proof import prove
+from screen.model.proof import Proof, prove
 from screen.model.remote import RemoteGenerator
 from screen.model.template import load_template
 from screen.model.tokenizer import load_tokenizer
@@ -38,6 +38,7 @@ class Workshop:
     spec: BuildSpec
     speaker: Speaker
     judges: Mapping[str, Judge]
+    proof: Proof
     means: BatchedMeans
     facts: ModelFacts
     revision: str
@@ -120,11 +121,13 @@ def open_workshop(
     remote = RemoteGenerator(answers_from, tokenizer, eos, model.context) if answers_from else None
     speaker = Speaker(model, tokenizer, template, eos, kept, identity, remote)
     known = JsonlCache(out / FOLDER / "judgements.jsonl")
+    proof = prove(model, range(model.n_layers + 1))
     return Workshop(
         spec=spec,
         speaker=speaker,
         judges={t.name: CachedJudge(judge(t, speaker, known), known) for t in spec.traits},
-        means=BatchedMeans(model, prove(model, range(model.n_layers + 1))),
+        proof=proof,
+        means=BatchedMeans(model, proof.batching),
         facts=facts,
         revision=_revision(folder),
         sampling=Sampling(spec.longest(model.context), spec.temperature, spec.seed),

@@ -1,12 +1,60 @@
-"""Which sequences go through the model together. A pure function of lengths and budget, never of timing:
+"""Which sequences go through the model together. A pure function of the sequences and the budget, never of timing:
 that is what makes a resumed run byte-identical."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+Ids = npt.NDArray[np.int32]
+MIN_SHARED = 16  # fewer tokens in common are cheaper run twice than gathered
+BUDGET = {"cpu": 2048, "cuda": 16384}  # tokens a batch, by kind of device
+_GATHERED = 8  # times the budget: keys that a batch's shared beginnings may be gathered into, so that memory is bounded
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How sequences share a forward pass.
+
+    mode       packed (laid end to end), padded (right-padded buckets) or alone (batch 1)
+    attention  of packed batches, see `attention.py`: varlen, blocks or sdpa
+    sharing    of packed batches: what sequences begin with in common is run once
+    """
+
+    mode: Literal["packed", "padded", "alone"]
+    attention: Literal["varlen", "blocks", "sdpa"] = "sdpa"
+    sharing: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.mode}, {self.attention}{', sharing' * self.sharing}" if self.mode == "packed" else self.mode
+
+
+def default_budget(device: str) -> int:
+    """Tokens a batch on a torch device: on a CPU what a batch works on should stay near the caches."""
+    return BUDGET.get(device.split(":")[0], 4096)
+
+
+class Batch(NamedTuple):
+    """order: indices of the sequences; shared: how many tokens each takes from the one before it in the batch."""
+
+    order: npt.NDArray[np.intp]
+    shared: npt.NDArray[np.intp]
+
+
+def plan(batching: Batching, sequences: Sequence[Ids], budget: int) -> list[Batch]:
+    """Batches of at most `budget` tokens (padding counted) where more than one sequence fits."""
+    if batching.mode == "packed" and batching.sharing:
+        return plan_shared(sequences, budget)
+    lengths = [len(s) for s in sequences]
+    if batching.mode == "alone":
+        orders = [np.array([i], dtype=np.intp) for i in range(len(lengths))]
+    else:
+        orders = (plan_packed if batching.mode == "packed" else plan_padded)(lengths, budget)
+    return [Batch(order, np.zeros(len(order), dtype=np.intp)) for order in orders]
 
 
 def plan_padded(lengths: Sequence[int], budget: int) -> list[npt.NDArray[np.intp]]:
@@ -35,3 +83,33 @@ def plan_packed(lengths: Sequence[int], budget: int) -> list[npt.NDArray[np.intp
             batches.append([i])
             filled = lengths[i]
     return [np.asarray(b, dtype=np.intp) for b in batches]
+
+
+def plan_shared(sequences: Sequence[Ids], budget: int) -> list[Batch]:
+    """Packed batches in the order of the tokens themselves, so that sequences that begin alike are neighbours: a
+    prompt and its answers, chats under one system prompt, equal rows. At most `budget` tokens are run a batch, where
+    more than one sequence fits; each takes the beginning that it has in common with its neighbour from there."""
+    order = sorted(range(len(sequences)), key=lambda i: sequences[i].astype(">i4").tobytes())
+    batches: list[tuple[list[int], list[int]]] = []
+    filled = gathered = 0
+    for before, i in zip([None, *order], order, strict=False):
+        length = len(sequences[i])
+        common = 0 if before is None else in_common(sequences[before], sequences[i])
+        common = common if common >= MIN_SHARED else 0
+        seen = length if common else 0
+        if batches and filled + length - common <= budget and gathered + seen <= _GATHERED * budget:
+            filled, gathered = filled + length - common, gathered + seen
+        else:
+            batches.append(([], []))
+            filled, gathered, common = length, 0, 0
+        batches[-1][0].append(i)
+        batches[-1][1].append(common)
+    return [Batch(np.asarray(o, dtype=np.intp), np.asarray(c, dtype=np.intp)) for o, c in batches]
+
+
+def in_common(a: Ids, b: Ids) -> int:
+    """How many tokens the two begin with in common."""
+    n = min(len(a), len(b))
+    differ = a[:n] != b[:n]
+    first = int(differ.argmax()) if n else 0
+    return first if n and differ[first] else n

@@ -7,31 +7,35 @@ reason go into `scan.json`.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from screen.errors import ModelError
-from screen.model.forward import packed_inputs, packing, padded_inputs, run_to, starts
+from screen.model.batches import Batching, plan
+from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
+from screen.model.layout import lay_out
 from screen.model.load import BaseModel
+from screen.model.transfer import send
 
 # One bound a dtype: the largest |difference| of a hidden state, as a share of its norm.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 _LENGTHS = (5, 33, 2, 64, 17, 48)
 
 Ids = npt.NDArray[np.int32]
-Run = Callable[[BaseModel, Sequence[int], Sequence[Ids]], dict[int, list[torch.Tensor]]]
+States = dict[int, list[torch.Tensor]]  # layer -> a sequence each, (seq, d_model) float32
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`mode`: packed, padded or alone. `difference`: what was measured for it. `reason`: why not a faster one."""
+    """`difference`: what was measured for `batching`. `reason`: why not a faster one."""
 
-    mode: str
+    batching: Batching
     difference: float
     reason: str
 
@@ -39,23 +43,36 @@ class Proof:
 def prove(model: BaseModel, layers: Sequence[int]) -> Proof:
     """Choose the fastest way of batching whose hidden states agree with batch 1 at every one of `layers`."""
     sequences = _odd_sequences(model)
-    alone: dict[int, list[torch.Tensor]] = {n: [] for n in layers}
+    alone: States = {n: [] for n in layers}
     for s in sequences:
-        for layer, states in _padded(model, layers, [s]).items():
+        for layer, states in _states(model, layers, [s], Batching("alone")).items():
             alone[layer] += states
     if not all(torch.isfinite(t).all() for states in alone.values() for t in states):
         raise ModelError("the model's hidden states are not finite on plain tokens", "check the weights and --dtype")
-    reasons = []
-    for mode, run in (("packed", _packed), ("padded", _padded)):
+    reasons: list[str] = []
+    for batching in _ways(model):
         try:
-            gap = _difference(run(model, layers, sequences), alone)
+            gap = _difference(_states(model, layers, sequences, batching), alone)
         except Exception as error:  # any failure of a fast path means: not this path, and say why
-            reasons.append(f"{mode} failed ({type(error).__name__}: {str(error)[:120]})")
+            reasons.append(f"{batching} failed ({type(error).__name__}: {str(error)[:120]})")
             continue
         if gap <= TOLERANCE[model.dtype]:
-            return Proof(mode, gap, "; ".join(reasons) or "agrees with batch 1")
-        reasons.append(f"{mode} differs from batch 1 by {gap:.1e} of the norm")
-    return Proof("alone", 0.0, "; ".join(reasons))
+            return Proof(batching, gap, "; ".join(reasons) or "agrees with batch 1")
+        reasons.append(f"{batching} differs from batch 1 by {gap:.1e} of the norm")
+    return Proof(Batching("alone"), 0.0, "; ".join(reasons))
+
+
+def _ways(model: BaseModel) -> Iterator[Batching]:
+    """Fastest first."""
+    attention: list[Literal["varlen", "blocks", "sdpa"]] = ["sdpa"]
+    if model.device.type == "cuda" and model.dtype != torch.float32:
+        attention.insert(0, "varlen")
+    elif model.device.type == "cpu":
+        attention.insert(0, "blocks")
+    for way in attention:
+        for sharing in (True, False):
+            yield Batching("packed", way, sharing)
+    yield Batching("padded")
 
 
 def _odd_sequences(model: BaseModel) -> list[Ids]:
@@ -66,30 +83,32 @@ def _odd_sequences(model: BaseModel) -> list[Ids]:
     if isinstance(window, int) and window <= 512:
         lengths.append(2 * window + 3)  # long enough that a wrong window shows
     lengths = [min(n, model.context) for n in lengths]
-    return [rng.integers(0, model.vocab_size, n).astype(np.int32) for n in lengths]
+    plain = [rng.integers(0, model.vocab_size, n).astype(np.int32) for n in lengths]
+    shared = [np.concatenate([s[: len(s) // 2], s[: n % 7 + 1]]) for n, s in enumerate(plain) if len(s) > 40]
+    return [*plain, *shared, plain[-1]]  # some begin alike, and two are equal
 
 
 @torch.inference_mode()
-def _padded(model: BaseModel, layers: Sequence[int], sequences: Sequence[Ids]) -> dict[int, list[torch.Tensor]]:
-    seen: dict[int, list[torch.Tensor]] = {}
+def _states(model: BaseModel, layers: Sequence[int], sequences: Sequence[Ids], batching: Batching) -> States:
+    """Hidden states of the sequences in one batch of this kind, in their order."""
+    seen: States = {n: [torch.empty(0)] * len(sequences) for n in layers}
+    for order, shared in plan(batching, sequences, sum(len(s) for s in sequences) * len(sequences)):
+        chosen = [sequences[i] for i in order]
+        if batching.mode == "packed":
+            layout = lay_out(chosen, shared)
+            places = [send(p, model.device) for p in layout.where]
+            inputs = packed_inputs(model, layout)
+        else:
+            inputs = padded_inputs(model, chosen)
+            width = inputs["input_ids"].shape[1]
+            places = [torch.arange(i * width, i * width + len(s), device=model.device) for i, s in enumerate(chosen)]
 
-    def see(layer: int, hidden: torch.Tensor) -> None:
-        seen[layer] = [hidden[i, : len(s)].float().cpu() for i, s in enumerate(sequences)]
+        def see(layer: int, hidden: torch.Tensor, order: Any = order, places: Any = places) -> None:
+            for i, at in zip(order, places, strict=True):
+                seen[layer][i] = hidden.flatten(0, 1)[at].float().cpu()
 
-    run_to(model, layers, see, padded_inputs(model, sequences))
-    return seen
-
-
-@torch.inference_mode()
-def _packed(model: BaseModel, layers: Sequence[int], sequences: Sequence[Ids]) -> dict[int, list[torch.Tensor]]:
-    seen: dict[int, list[torch.Tensor]] = {}
-    edges = starts(sequences)
-
-    def see(layer: int, hidden: torch.Tensor) -> None:
-        seen[layer] = [hidden[0, a:b].float().cpu() for a, b in itertools.pairwise(edges)]
-
-    with packing(model, sequences):
-        run_to(model, layers, see, packed_inputs(model, sequences))
+        with packing(model, layout, batching.attention) if batching.mode == "packed" else nullcontext():
+            run_to(model, layers, see, inputs)
     return seen
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from screen_kernels import segment_means
 
-from screen.model.forward import Branch, Item, Measured
+from screen.model.projector import Branch, Item, Measured
 from screen.model.rendered import ScoredTurn
 from screen.model.rendered import Sequence as TokenSequence
 

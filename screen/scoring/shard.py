@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from screen.data.sample import Sample, Skip
-from screen.model.forward import Branch
+from screen.model.projector import Branch
 from screen.model.rendered import Rendered
 from screen.scoring import calibrate, passes
 from screen.scoring.passes import Measures, Passed, Turn

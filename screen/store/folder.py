@@ -111,15 +111,25 @@ class RunFolder:
         """Shards that are done, by number."""
         return {k: e for k, e in self._manifest.entries.items() if k not in self.damaged}
 
-    def publish(self, shard: int, first_row: int, end_row: int, contents: Mapping[str, pa.Table]) -> ShardEntry:
+    def publish(
+        self,
+        shard: int,
+        first_row: int,
+        end_row: int,
+        contents: Mapping[str, pa.Table],
+        token_budget: int | None = None,
+    ) -> ShardEntry:
         """Commit one shard: input rows [first_row, end_row) as tables `scores`, `turns` and `skipped`.
+
+        `token_budget` is on record where it is not that of the settings: memory ran out.
 
         Durable on return. After an error nothing is published and the same shard can be tried again.
         Raises ValueError, before writing, for tables that do not hold each row exactly once (a bug).
         """
         self._check_writing()
         run = identities.digest(self.identity)
-        entry, data = shards.describe(shard, first_row, end_row, contents, self.traits, run)
+        own = token_budget if token_budget != self._budget else None
+        entry, data = shards.describe(shard, first_row, end_row, contents, self.traits, run, own)
         new = self._check_wanted(entry)
         with storing(self.path):
             for name, file in entry.files.items():
@@ -128,6 +138,16 @@ class RunFolder:
                 self._manifest.append(entry)
         self.damaged.pop(shard, None)
         return entry
+
+    @property
+    def _budget(self) -> Any:
+        return self.identity.get("settings", {}).get("token_budget")
+
+    def budget(self, shard: int) -> Any:
+        """The tokens a batch to score this shard with: as it was, or, for a new one, the fewest that any has needed."""
+        if shard in self._manifest.entries:
+            return self._manifest.entries[shard].token_budget or self._budget
+        return min((e.token_budget for e in self._manifest.entries.values() if e.token_budget), default=self._budget)
 
     def _check_wanted(self, entry: ShardEntry) -> bool:
         """Whether the shard is new; False for a damaged one that comes again with the bytes it had."""

@@ -45,6 +45,7 @@ class ShardEntry:
     skipped: int
     run: str  # which identity wrote it (identity.digest)
     files: Mapping[str, FileEntry]  # by table; a table without rows has no file
+    token_budget: int | None = None  # tokens a batch, where memory ran out at what the settings say
 
     def line(self) -> bytes:
         body = json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()

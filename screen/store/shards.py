@@ -15,7 +15,13 @@ from screen.store.manifest import FileEntry, ShardEntry
 
 
 def describe(
-    shard: int, first_row: int, end_row: int, contents: Mapping[str, pa.Table], traits: Sequence[str], run: str
+    shard: int,
+    first_row: int,
+    end_row: int,
+    contents: Mapping[str, pa.Table],
+    traits: Sequence[str],
+    run: str,
+    token_budget: int | None = None,
 ) -> tuple[ShardEntry, dict[str, bytes]]:
     """The shard's manifest entry and its files' bytes by table. Raises ValueError for tables that are a bug."""
     surplus = sorted(set(contents) - set(tables.NAMES))
@@ -38,6 +44,7 @@ def describe(
         skipped=files["skipped"].rows if "skipped" in files else 0,
         run=run,
         files=files,
+        token_budget=token_budget,
     )
     return entry, data
 

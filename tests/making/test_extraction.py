@@ -15,8 +15,9 @@ import transformers as hf
 
 from screen.making.extraction import QuestionMeans, finish
 from screen.making.means import BatchedMeans
+from screen.model.batches import Batching
 from screen.model.load import load_model
-from screen.model.proof import Proof, prove
+from screen.model.proof import prove
 from screen.vectors.extract import AnswerTokens, extract
 
 VOCAB = 61
@@ -68,8 +69,8 @@ def test_directions_equal_the_plain_reference(name: str, mode: str, tmp_path: Pa
     plain.save_pretrained(tmp_path)
     model = load_model(name, tmp_path, deepest=None, generate=True, dtype="float32", device="cpu")
     sides = answers(11, 1), answers(14, 2)
-    proof = prove(model, range(3)) if mode == "proved" else Proof(mode, 0.0, "")
-    means = [QuestionMeans(BatchedMeans(model, proof, tokens=150)) for _ in sides]
+    batching = prove(model, range(3)).batching if mode == "proved" else Batching(mode)
+    means = [QuestionMeans(BatchedMeans(model, batching, tokens=150)) for _ in sides]
     for mean, side in zip(means, sides, strict=True):
         mean.add(side[:3])
         mean.add(side[3:])  # as chunks come

@@ -9,14 +9,19 @@ import pytest
 import torch
 import transformers as hf
 
-from screen.model.forward import Item, Projector
+from screen.model.batches import Batching
 from screen.model.generate import Generator, Sampling, eos_ids
 from screen.model.load import BaseModel, load_model
+from screen.model.projector import Branch, Item, Projector
 from screen.model.proof import prove
 
 LAYERS = (0, 1, 2, 3)
+PACKED = Batching("packed", "blocks", sharing=True)
 RNG = np.random.default_rng(7)
 SEQUENCES = [RNG.integers(3, 97, n).astype(np.int32) for n in (1, 2, 31, 63, 40, 7, 100)]
+# beginnings in common, one in the other, and equal ones
+ALIKE = [*SEQUENCES, *(np.concatenate([SEQUENCES[3][:n], SEQUENCES[4][:m]]) for n, m in ((40, 9), (50, 1), (17, 30)))]
+ALIKE += [SEQUENCES[6][:70], SEQUENCES[3]]
 VECTORS = RNG.normal(size=(len(LAYERS), 32)).astype(np.float32)
 VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
 
@@ -30,7 +35,7 @@ def reference(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """(projections, norms of h), each (tokens, layers), a sequence."""
     model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     out = []
-    for ids in SEQUENCES:
+    for ids in ALIKE:
         states = model(torch.tensor(ids[None].astype(np.int64)), output_hidden_states=True).hidden_states
         h = np.stack([states[n][0].numpy() for n in LAYERS], axis=1)
         out.append((np.einsum("tld,ld->tl", h, VECTORS), np.linalg.norm(h, axis=2)))
@@ -42,10 +47,10 @@ def reference(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 def test_projections_equal_the_reference(architecture: tuple[str, Path], mode: str, budget: int) -> None:
     _, folder = architecture
     model = load(folder)
-    mode = prove(model, LAYERS).mode if mode == "proved" else mode
-    projector = Projector(model, VECTORS, LAYERS, mode, budget)
-    order = RNG.permutation(len(SEQUENCES))
-    got = projector.project([Item(SEQUENCES[i], np.arange(len(SEQUENCES[i]), dtype=np.int32)) for i in order])
+    batching = prove(model, LAYERS).batching if mode == "proved" else Batching(mode)
+    projector = Projector(model, VECTORS, LAYERS, batching, budget)
+    order = RNG.permutation(len(ALIKE))
+    got = projector.project([Item(ALIKE[i], np.arange(len(ALIKE[i]), dtype=np.int32)) for i in order])
     ours = np.concatenate(got)
     want = reference(folder)
     plain = np.concatenate([want[i][0] for i in order])
@@ -60,7 +65,7 @@ def test_projections_equal_the_reference(architecture: tuple[str, Path], mode: s
 def test_the_last_layer_is_what_transformers_calls_it(architecture: tuple[str, Path]) -> None:
     """hidden_states[-1] is taken after the final norm; layer 4 of 4 blocks is that."""
     _, folder = architecture
-    projector = Projector(load(folder, deepest=4), VECTORS[:1], [4], "padded", 512)
+    projector = Projector(load(folder, deepest=4), VECTORS[:1], [4], Batching("padded"), 512)
     ours = projector.project([Item(s, np.arange(len(s), dtype=np.int32)) for s in SEQUENCES])
     model = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     for ids, got in zip(SEQUENCES, ours, strict=True):
@@ -74,10 +79,10 @@ def test_what_packing_is_proved_on(architecture: tuple[str, Path]) -> None:
     name, folder = architecture
     proof = prove(load(folder), LAYERS)
     if name == "gpt_neo":
-        assert proof.mode == "padded"
-        assert proof.reason.startswith("packed differs from batch 1 by")
+        assert proof.batching == Batching("padded")
+        assert proof.reason.startswith("packed, blocks, sharing differs from batch 1 by")
     else:
-        assert (proof.mode, proof.reason) == ("packed", "agrees with batch 1")
+        assert (proof.batching, proof.reason) == (PACKED, "agrees with batch 1")
     assert proof.difference < 1e-5
 
 
@@ -92,7 +97,7 @@ def test_the_short_window_matters(windowed: tuple[Path, Path]) -> None:
     """The test above would not see a window that nobody applies: here the window changes the scores."""
     narrow, wide = (load(folder) for folder in windowed)
     item = Item(SEQUENCES[-1], np.arange(100, dtype=np.int32))
-    a, b = (np.asarray(Projector(m, VECTORS, LAYERS, "packed", 512).project([item])[0]) for m in (narrow, wide))
+    a, b = (np.asarray(Projector(m, VECTORS, LAYERS, PACKED, 512).project([item])[0]) for m in (narrow, wide))
     np.testing.assert_allclose(a[:8], b[:8], atol=1e-4)
     assert np.abs(a[8:] - b[8:]).max() > 0.1
 
@@ -142,7 +147,7 @@ def test_a_prompt_that_fills_the_context_gets_no_answer(llama: Path) -> None:
 
 
 def test_one_poison_sequence_costs_itself_only(llama: Path) -> None:
-    projector = Projector(load(llama), VECTORS, LAYERS, "packed", 4096)
+    projector = Projector(load(llama), VECTORS, LAYERS, PACKED, 4096)
     poison = np.asarray([5, 1000, 5], dtype=np.int32)
     items = [Item(s, np.arange(len(s), dtype=np.int32)) for s in [*SEQUENCES[:3], poison, *SEQUENCES[3:]]]
     got = projector.project(items)
@@ -150,3 +155,56 @@ def test_one_poison_sequence_costs_itself_only(llama: Path) -> None:
     clean = projector.project([item for i, item in enumerate(items) if i != 3])
     for a, b in zip([g for i, g in enumerate(got) if i != 3], clean, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_branches_are_scored_as_sequences_of_their_own(architecture: tuple[str, Path]) -> None:
+    """Prompt, answer and own answers of a conversation in one pass: what each is as a sequence at batch 1."""
+    _, folder = architecture
+    model = load(folder)
+    talk, own = SEQUENCES[6], [SEQUENCES[5], SEQUENCES[4]]
+    item = Item(talk, np.arange(20, 100, dtype=np.int32), np.array([80], dtype=np.int32), (
+        Branch(20, own[0]), Branch(60, own[1]), Branch(0, own[0])
+    ))  # fmt: skip
+    probes = {"probes": VECTORS, "probe_layers": LAYERS}
+    [got] = Projector(model, VECTORS, LAYERS, prove(model, LAYERS).batching, 4096, **probes).measure([item])
+    assert not isinstance(got, str)
+    alone = Projector(model, VECTORS, LAYERS, Batching("alone"), 1)
+    parts = [
+        (talk, 20),
+        (np.concatenate([talk[:20], own[0]]), 20),
+        (np.concatenate([talk[:60], own[1]]), 60),
+        (own[0], 0),
+    ]
+    want = alone.project([Item(ids, np.arange(at, len(ids), dtype=np.int32)) for ids, at in parts])
+    np.testing.assert_allclose(got.tokens, np.concatenate(want), atol=1e-4)
+    np.testing.assert_allclose(got.means, np.stack([np.asarray(w).mean(0) for w in want]), atol=1e-4)
+
+
+def test_a_poison_answer_is_told_from_the_prompt_it_shares(llama: Path) -> None:
+    bad = np.concatenate([SEQUENCES[3], np.asarray([1000], dtype=np.int32)])
+    items = [Item(s, np.arange(len(s), dtype=np.int32)) for s in (bad, SEQUENCES[3], ALIKE[7])]
+    got = Projector(load(llama), VECTORS, LAYERS, PACKED, 4096).project(items)
+    assert got[0] == "IndexError: token id 1000 is not in the model's 97"
+    alone = Projector(load(llama), VECTORS, LAYERS, Batching("alone"), 1).project(items[1:])
+    for a, b in zip(got[1:], alone, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_out_of_memory_halves_the_budget_and_loses_nothing(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for a device that holds 100 tokens: more in one batch raise what torch raises."""
+    projector = Projector(load(llama), VECTORS, LAYERS, PACKED, 1000)
+    items = [Item(s, np.arange(len(s), dtype=np.int32)) for s in SEQUENCES]
+    whole = projector.project(items)
+    real = projector._batch
+
+    def small(parts: list[Item], *rest: object) -> object:
+        if sum(len(p.ids) for p in parts) > 90:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+        return real(parts, *rest)
+
+    monkeypatch.setattr(projector, "_batch", small)
+    got = projector.project(items)
+    assert projector.budget == 62
+    assert got[-1] == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 MiB."
+    for a, b in zip(got[:-1], whole[:-1], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)

@@ -1,0 +1,31 @@
+"""One shard on one device, with batches that fit into its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from screen.model.projector import Projector
+from screen.scoring.shard import ShardInput, score_shard
+from screen.scoring.standards import Standards
+from screen.setup import Engine
+
+
+def score(
+    shard: ShardInput,
+    engine: Engine,
+    projector: Projector,
+    standards: Standards,
+    budget: int,
+    step: Callable[[int], None],
+) -> tuple[dict[str, Any], int]:
+    """The shard's tables, and the tokens a batch that they were made with: `budget`, or less where memory ran out.
+
+    A shard is scored with one budget from its first row to its last: what is on record with it makes it again.
+    """
+    while True:
+        projector.budget = budget
+        tables = score_shard(shard, engine.traits, projector, engine.answers, engine.kind, step, standards)
+        if projector.budget == budget:
+            return tables, budget
+        budget = projector.budget

@@ -1,0 +1,278 @@
+"""Hidden states at the screened layers, projected inside the forward pass: the scores' raw material."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from screen_kernels import project_tokens
+from torch import segment_reduce
+
+from screen.model.batches import Batch, Batching, plan
+from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
+from screen.model.layout import lay_out
+from screen.model.load import BaseModel
+from screen.model.transfer import Coming, send
+
+Float32 = npt.NDArray[np.float32]
+
+
+NO_SEGMENTS = np.zeros(0, dtype=np.int32)
+
+
+class Branch(NamedTuple):
+    """Another continuation of an item's first `at` tokens; all of its (m,) int32 `ids` count."""
+
+    at: int
+    ids: npt.NDArray[np.int32]
+
+
+class Item(NamedTuple):
+    """A sequence to run, (seq,) int32, and what is wanted of it.
+
+    positions  (n,) int32, the tokens whose projections are wanted
+    segments   (s,) int32, lengths of runs of `positions` that sum to n, whose means are wanted; may be empty
+    branches   other continuations of a part of it
+    """
+
+    ids: npt.NDArray[np.int32]
+    positions: npt.NDArray[np.int32]
+    segments: npt.NDArray[np.int32] = NO_SEGMENTS
+    branches: tuple[Branch, ...] = ()
+
+
+class Measured(NamedTuple):
+    """tokens: (n + branch tokens, k) float32 projections on the run's vectors, the item's own positions first.
+    means: (s + branches, p) float32, the mean hidden state of each segment, then of each branch, on the probes."""
+
+    tokens: Float32
+    means: Float32
+
+
+class _NoMemory(Exception):
+    pass
+
+
+class Projector:
+    """Projections of chosen tokens on the run's vectors, and of segment means on further directions (probes).
+
+    vectors   (k, d_model) float32 unit vectors; layers  the hidden_states row of each
+    batching  as proved on the loaded model
+    budget    tokens a batch; halved, for good, where a batch does not fit into memory
+    probes    (p, d_model) float32; probe_layers  the hidden_states row of each, none deeper than the vectors'
+    """
+
+    def __init__(
+        self,
+        model: BaseModel,
+        vectors: Float32,
+        layers: Sequence[int],
+        batching: Batching,
+        budget: int,
+        *,
+        probes: Float32 | None = None,
+        probe_layers: Sequence[int] = (),
+    ) -> None:
+        self.model, self.batching, self.budget = model, batching, budget
+        self.k, self.p = len(layers), len(probe_layers)
+        self.layers = sorted({*layers, *probe_layers})
+        self._vectors = _by_layer(model, vectors, layers)
+        self._probes = _by_layer(model, probes, probe_layers) if probes is not None and self.p else {}
+        self._ahead = 3 if model.device.type == "cuda" else 0  # batches queued behind the one whose results are read
+
+    def project(self, items: Sequence[Item], step: Callable[[int], None] = lambda _tokens: None) -> list[Float32 | str]:
+        """The token projections of `measure` alone: (n, k) float32 an item, or why the model fails on it."""
+        return [m if isinstance(m, str) else m.tokens for m in self.measure(items, step)]
+
+    def measure(
+        self, items: Sequence[Item], step: Callable[[int], None] = lambda _tokens: None
+    ) -> list[Measured | str]:
+        """What is wanted of each item; for one on which the model fails even alone, the reason as text. `step` is told
+        the tokens of each batch."""
+
+        def seen(layer: int, chosen: torch.Tensor, lengths: torch.Tensor, out: _Out) -> None:
+            if layer in self._vectors:
+                columns, rows = self._vectors[layer]
+                out.tokens[:, columns] = project_tokens(chosen, rows)
+            if layer in self._probes and len(lengths):
+                columns, rows = self._probes[layer]
+                out.means[:, columns] = segment_reduce(chosen.float(), "mean", lengths=lengths, unsafe=True) @ rows.T
+
+        return self._run(items, self.layers, seen, self.k, (self.p,), step)
+
+    def states(self, items: Sequence[Item], layers: Sequence[int]) -> list[Float32 | str]:
+        """(s + branches, layers, d_model) float32 an item: the mean hidden states themselves, for few items."""
+
+        def seen(layer: int, chosen: torch.Tensor, lengths: torch.Tensor, out: _Out) -> None:
+            out.means[:, list(layers).index(layer)] = segment_reduce(
+                chosen.float(), "mean", lengths=lengths, unsafe=True
+            )
+
+        wide = (len(layers), self.model.d_model)
+        found = self._run(items, sorted(set(layers)), seen, 0, wide, lambda _tokens: None)
+        return [m if isinstance(m, str) else m.means for m in found]
+
+    def _run(
+        self,
+        items: Sequence[Item],
+        layers: Sequence[int],
+        seen: _Seen,
+        k: int,
+        wide: tuple[int, ...],
+        step: Callable[[int], None],
+    ) -> list[Measured | str]:
+        parts = [part for item in items for part in _parts(item)]
+        while True:
+            try:
+                return _joined(items, self._planned(parts, _Wanted(layers, seen, k, wide), step))
+            except _NoMemory:
+                self.budget = max(1, self.budget // 2)
+            if self.model.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _planned(self, parts: Sequence[Item], wanted: _Wanted, step: Callable[[int], None]) -> list[Measured | str]:
+        """The parts' results, batch by batch. On CUDA nobody waits for a batch before the next ones are queued."""
+        out: list[Measured | str] = [""] * len(parts)
+        waiting: deque[_Queued] = deque()
+
+        def read() -> None:
+            queued = waiting.popleft()
+            for i, made in zip(queued.at, _split([parts[i] for i in queued.at], queued.coming), strict=True):
+                out[i] = made
+            step(sum(len(parts[i].ids) for i in queued.at))
+
+        for batch in plan(self.batching, [part.ids for part in parts], self.budget):
+            for done in self._batch_or_halves(parts, batch, wanted):
+                if isinstance(done, _Queued):
+                    waiting.append(done)
+                else:
+                    out[done[0]] = done[1]
+            while len(waiting) > self._ahead:
+                read()
+        while waiting:
+            read()
+        return out
+
+    def _batch_or_halves(self, parts: Sequence[Item], batch: Batch, wanted: _Wanted) -> list[_Queued | tuple[int, str]]:
+        """A batch, or, where it fails, its halves: a poison sequence costs itself and nothing else. Raises _NoMemory
+        where several sequences do not fit into memory."""
+        at = batch.order.tolist()
+        try:
+            self._check_ids([parts[i] for i in at])
+            return [_Queued(at, self._batch([parts[i] for i in at], batch.shared, wanted))]
+        except (RuntimeError, ValueError, IndexError, ArithmeticError) as error:
+            if len(at) == 1:
+                return [(at[0], f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")]
+            if _no_memory(error):
+                raise _NoMemory from None
+        middle = len(at) // 2
+        halves = (Batch(batch.order[s], batch.shared[s]) for s in (slice(0, middle), slice(middle, None)))
+        return [done for half in halves for done in self._batch_or_halves(parts, half, wanted)]
+
+    def _check_ids(self, parts: Sequence[Item]) -> None:
+        """On the CPU, before the device sees them: an id outside the embedding kills a GPU process."""
+        for item in parts:
+            low, high = int(item.ids.min()), int(item.ids.max())
+            if low < 0 or high >= self.model.vocab_size:
+                raise IndexError(f"token id {low if low < 0 else high} is not in the model's {self.model.vocab_size}")
+
+    @torch.inference_mode()
+    def _batch(self, parts: Sequence[Item], shared: npt.NDArray[np.intp], wanted: _Wanted) -> Coming:
+        sequences, device = [part.ids for part in parts], self.model.device
+        packed = self.batching.mode == "packed"
+        if packed:
+            layout = lay_out(sequences, shared)
+            flat = np.concatenate([places[part.positions] for part, places in zip(parts, layout.where, strict=True)])
+            inputs = packed_inputs(self.model, layout)
+        else:
+            inputs = padded_inputs(self.model, sequences)
+            width = inputs["input_ids"].shape[1]
+            flat = np.concatenate([part.positions + row * width for row, part in enumerate(parts)])
+        index = send(flat.astype(np.int64), device)
+        counts = np.concatenate([part.segments for part in parts]).astype(np.int64)
+        lengths = send(counts, device)
+        out = _Out(
+            torch.zeros(len(flat), wanted.k, dtype=torch.float32, device=device),
+            torch.zeros(len(counts), *wanted.wide, dtype=torch.float32, device=device),
+        )
+
+        def see(layer: int, hidden: torch.Tensor) -> None:
+            wanted.seen(layer, hidden.flatten(0, 1).index_select(0, index), lengths, out)
+
+        with packing(self.model, layout, self.batching.attention) if packed else nullcontext():
+            run_to(self.model, wanted.layers, see, inputs)
+        return Coming(out.tokens, out.means)
+
+
+class _Out(NamedTuple):
+    tokens: torch.Tensor  # (positions, k)
+    means: torch.Tensor  # (segments, ...)
+
+
+_Seen = Callable[[int, torch.Tensor, torch.Tensor, _Out], None]
+
+
+class _Wanted(NamedTuple):
+    """`seen(layer, hidden states wanted, segment lengths, out)` is called at each of `layers`."""
+
+    layers: Sequence[int]
+    seen: _Seen
+    k: int
+    wide: tuple[int, ...]
+
+
+class _Queued(NamedTuple):
+    at: list[int]  # places of the parts
+    coming: Coming
+
+
+def _split(parts: Sequence[Item], coming: Coming) -> list[Measured]:
+    """A batch's results, a part each."""
+    tokens, means = coming.take()
+    by_token = np.split(tokens, np.cumsum([len(part.positions) for part in parts])[:-1])
+    by_segment = np.split(means, np.cumsum([len(part.segments) for part in parts])[:-1])
+    return [Measured(t, m) for t, m in zip(by_token, by_segment, strict=True)]
+
+
+def _no_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _by_layer(model: BaseModel, rows: Float32, layers: Sequence[int]) -> dict[int, tuple[list[int], torch.Tensor]]:
+    """layer -> (its columns, (columns, d_model) float32 on the device)"""
+    whole = torch.from_numpy(np.ascontiguousarray(rows)).to(model.device)
+    columns = {n: [j for j, layer in enumerate(layers) if layer == n] for n in set(layers)}
+    return {n: (at, whole[at]) for n, at in columns.items()}
+
+
+def _parts(item: Item) -> list[Item]:
+    """An item's own sequence, then each branch as a sequence of its own."""
+    parts = [Item(item.ids, item.positions, item.segments)]
+    for at, ids in item.branches:
+        whole = np.concatenate([item.ids[:at], ids])
+        lengths = np.array([len(ids)], dtype=np.int32)
+        parts.append(Item(whole, np.arange(at, len(whole), dtype=np.int32), lengths))
+    return parts
+
+
+def _joined(items: Sequence[Item], parts: Sequence[Measured | str]) -> list[Measured | str]:
+    """What came of each item's parts, put together; one part that fails fails its item."""
+    out: list[Measured | str] = []
+    at = 0
+    for item in items:
+        own = parts[at : at + 1 + len(item.branches)]
+        at += len(own)
+        failed = [p for p in own if isinstance(p, str)]
+        whole = [p for p in own if not isinstance(p, str)]
+        if failed:
+            out.append(failed[0])
+        elif len(whole) == 1:
+            out.append(whole[0])
+        else:
+            out.append(Measured(np.concatenate([p.tokens for p in whole]), np.concatenate([p.means for p in whole])))
+    return out
