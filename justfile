@@ -42,6 +42,8 @@ bench-tokens:
 bench:
     python bench/forward.py
     python bench/forward.py --dtype bfloat16
+    python -m bench.pairs
+    python -m bench.pairs --dtype bfloat16
 
 # Extraction of vectors against the plain way, one run.
 bench-extraction:

@@ -21,13 +21,15 @@ import numpy.typing as npt
 import torch
 import transformers as hf
 
+from screen.model.batches import default_budget
 from screen.model.load import load_model
 from screen.model.projector import Item, Projector
 from screen.model.proof import prove
 
 LAYER = 15
 PROMPT = 60
-_AGREE = {"float32": 1e-4, "bfloat16": 5e-2}  # of the norm of h
+BUDGET = default_budget("cpu")
+AGREE = {"float32": 1e-4, "bfloat16": 5e-2}  # of the norm of h
 
 
 def shape() -> Any:
@@ -78,11 +80,11 @@ def main() -> None:
         whole.save_pretrained(folder)
         model = load_model("135M", Path(folder), deepest=LAYER, generate=False, dtype=options.dtype, device="cpu")
     proof = prove(model, [LAYER])
-    projector = Projector(model, v, [LAYER], proof.batching, 8192)
+    projector = Projector(model, v, [LAYER], proof.batching, BUDGET)
     items = [Item(ids, np.arange(PROMPT, len(ids), dtype=np.int32)) for ids in rows]
     answers = [item._replace(segments=np.array([len(item.positions)], dtype=np.int32)) for item in items]
     probes = rng.normal(size=(options.probes, 576)).astype(np.float32)
-    probed = Projector(model, v, [LAYER], proof.batching, 8192, probes=probes, probe_layers=[LAYER] * options.probes)
+    probed = Projector(model, v, [LAYER], proof.batching, BUDGET, probes=probes, probe_layers=[LAYER] * options.probes)
     projector.project(items[:2])
     probed.measure(answers[:2])
     plain(whole, rows[:1], torch.from_numpy(v[0]))
@@ -102,8 +104,8 @@ def main() -> None:
     print(
         f"{options.rows} rows, {tokens} tokens, {options.dtype}, {options.threads} threads; batching: {proof.batching}"
     )
-    print(f"largest difference of a score {gap:.2e} (allowed {_AGREE[options.dtype] * max(norm, 1):.2e})")
-    if gap > _AGREE[options.dtype] * max(norm, 1):
+    print(f"largest difference of a score {gap:.2e} (allowed {AGREE[options.dtype] * max(norm, 1):.2e})")
+    if gap > AGREE[options.dtype] * max(norm, 1):
         raise SystemExit("the two disagree: no ratio")
     block = 2 * (576 * 576 * 2 + 576 * 192 * 2 + 3 * 576 * 1536)  # FLOP a token and block, attention scores aside
     rate = matmul_rate(dtype)

@@ -88,23 +88,57 @@ def plan_packed(lengths: Sequence[int], budget: int) -> list[npt.NDArray[np.intp
 def plan_shared(sequences: Sequence[Ids], budget: int) -> list[Batch]:
     """Packed batches in the order of the tokens themselves, so that sequences that begin alike are neighbours: a
     prompt and its answers, chats under one system prompt, equal rows. At most `budget` tokens are run a batch, where
-    more than one sequence fits; each takes the beginning that it has in common with its neighbour from there."""
+    more than one sequence fits; each takes the beginning that it has in common with its neighbour from there. A full
+    batch is closed where that costs the least: a prompt and its answers stay together."""
     order = sorted(range(len(sequences)), key=lambda i: sequences[i].astype(">i4").tobytes())
-    batches: list[tuple[list[int], list[int]]] = []
-    filled = gathered = 0
+    batches: list[_Open] = []
     for before, i in zip([None, *order], order, strict=False):
         length = len(sequences[i])
         common = 0 if before is None else in_common(sequences[before], sequences[i])
         common = common if common >= MIN_SHARED else 0
+        if not batches:
+            batches.append(_Open())
+        while not batches[-1].fits(length, common, budget):
+            batches.append(batches[-1].closed(common, budget))
+        batches[-1].add(i, length, common)
+    return [Batch(np.asarray(b.order, dtype=np.intp), np.asarray(b.shared, dtype=np.intp)) for b in batches]
+
+
+class _Open:
+    """A batch being filled."""
+
+    def __init__(self) -> None:
+        self.order: list[int] = []
+        self.shared: list[int] = []
+        self._lengths: list[int] = []
+        self._run = self._gathered = 0
+
+    def fits(self, length: int, common: int, budget: int) -> bool:
         seen = length if common else 0
-        if batches and filled + length - common <= budget and gathered + seen <= _GATHERED * budget:
-            filled, gathered = filled + length - common, gathered + seen
-        else:
-            batches.append(([], []))
-            filled, gathered, common = length, 0, 0
-        batches[-1][0].append(i)
-        batches[-1][1].append(common)
-    return [Batch(np.asarray(o, dtype=np.intp), np.asarray(c, dtype=np.intp)) for o, c in batches]
+        return not self.order or (self._run + length - common <= budget and self._gathered + seen <= _GATHERED * budget)
+
+    def add(self, i: int, length: int, common: int) -> None:
+        common = common if self.order else 0
+        self.order.append(i)
+        self.shared.append(common)
+        self._lengths.append(length)
+        self._run += length - common
+        self._gathered += length if common else 0
+
+    def closed(self, common: int, budget: int) -> _Open:
+        """Close this batch before one that would share `common` tokens; what is better run with that one moves on."""
+        at, least, run = len(self.order), common, 0
+        for j, (shared, length) in enumerate(zip(self.shared, self._lengths, strict=True)):
+            latest = shared < least or (shared == least and at < len(self.order))
+            if j and 2 * run >= budget and latest:
+                at, least = j, shared
+            run += length - shared
+        rest = _Open()
+        moved = list(zip(self.order[at:], self._lengths[at:], self.shared[at:], strict=True))
+        del self.order[at:], self.shared[at:], self._lengths[at:]
+        for one in moved:
+            rest.add(*one)
+        return rest
 
 
 def in_common(a: Ids, b: Ids) -> int:

@@ -59,3 +59,15 @@ def test_gathered_keys_are_bounded() -> None:
     prompt = np.arange(100, dtype=np.int32)
     many = [np.append(prompt, np.int32(i)) for i in range(500)]
     assert [len(b.order) for b in plan_shared(many, 200)] == [16] * 31 + [4]
+
+
+def test_a_full_batch_is_closed_between_prompts() -> None:
+    """Not inside a pair, whose prompt would be run again; under one system prompt, between chats all the same."""
+    rng = np.random.default_rng(0)
+    system = rng.integers(0, 1000, 40)
+    prompts = [np.concatenate([system, rng.integers(0, 1000, 200)]) for _ in range(9)]
+    pairs = [np.concatenate([p, rng.integers(0, 1000, 100)]).astype(np.int32) for p in prompts for _ in "ab"]
+    batches = plan_shared(pairs, 1000)
+    assert all(sorted(b.order.tolist())[i] // 2 == sorted(b.order.tolist())[i + 1] // 2
+               for b in batches for i in range(0, len(b.order), 2))  # fmt: skip
+    assert [b.shared.tolist() for b in batches] == [[0, 240, 40, 240]] * 4 + [[0, 240]]
