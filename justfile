@@ -49,6 +49,10 @@ bench:
 bench-extraction:
     python bench/extraction.py
 
+# The kernels one by one against plain torch, on a GPU; without one, --tiny runs them in Triton's interpreter.
+bench-kernels *arguments:
+    python kernels/bench/bench_kernels.py {{arguments}}
+
 # Scoring at the shapes of 7B, 8B and 0.5B models with random weights, on a GPU, against the plain way.
 bench-gpu *arguments:
     python bench/gpu.py {{arguments}}

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported: here no test has done so yet
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +34,6 @@ CHATML = (
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random two-block Llama and a byte-level tokenizer with a ChatML template."""
-    import torch
     import transformers as hf
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
