@@ -11,6 +11,8 @@ vectors at every layer, it prints
   share       ours / the needed-work limit: the measured matmul rate at the layer's shapes / FLOP a token, with
               FLOP = layers x (2 x parameters + 2 x S x heads x head_dim), S the mean context weighted by token
   memory      the most that was allocated beside the weights, plain and ours
+  kernels     ours without the fused kernels / ours
+  waits       of the host for the device, over all batches
   lost        share of ours' time in which no kernel ran (host), and in elementwise work and projection
 """
 
@@ -20,9 +22,11 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,7 @@ import torch
 import transformers as hf
 
 from screen.model import projector as scoring
+from screen.model.batches import plan
 from screen.model.load import BaseModel
 from screen.model.projector import Item, Projector
 from screen.model.proof import prove
@@ -51,6 +56,7 @@ _TINY = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 64, "num_hidd
          "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
 _MATMUL = ("aten::mm", "aten::addmm", "aten::bmm", "aten::_scaled_mm")
 _ATTENTION = ("attention", "flash", "varlen")
+_SEGMENTS = ("project_kernel", "mean_kernel")  # the projection's Triton kernels
 
 
 def load(name: str, tiny: bool, device: str, dtype: torch.dtype) -> tuple[Any, BaseModel, int]:
@@ -160,11 +166,20 @@ def lost(work: Callable[[], Any], device: str) -> dict[str, float]:
     with marked(), torch.profiler.profile(activities=activities) as profile:
         _, seconds, _ = timed(work, device)
     spent: Counter[str] = Counter()
+    on_device = 0.0
     for event in profile.events():
         if event.device_type == torch.autograd.DeviceType.CPU:
-            spent[_kind(event)] += event.self_device_time_total if cuda else event.self_cpu_time_total
+            if not cuda or event.name.startswith("aten::"):
+                spent[_kind(event)] += event.self_device_time_total if cuda else event.self_cpu_time_total
+        elif not event.name.startswith("screen::"):  # a kernel; Triton's belong to no aten operation
+            on_device += event.self_device_time_total
+            spent["projection"] += event.self_device_time_total if event.name.startswith(_SEGMENTS) else 0
     total = seconds * 1e6
-    spent["host"] = max(0.0, total - sum(spent.values())) + (0 if cuda else spent.pop("other", 0))
+    if cuda:
+        spent["elementwise"] = max(0.0, on_device - spent["matmul"] - spent["attention"] - spent["projection"])
+        spent["host"] = max(0.0, total - on_device)
+    else:
+        spent["host"] = max(0.0, total - sum(spent.values())) + spent.pop("other", 0)
     return {k: round(spent[k] / total, 4) for k in ("host", "matmul", "attention", "elementwise", "projection")}
 
 
@@ -177,6 +192,21 @@ def _kind(event: Any) -> str:
             name = "attention"
         parent = parent.cpu_parent
     return "matmul" if name in _MATMUL else "attention" if name == "attention" else "elementwise"
+
+
+def waits(work: Callable[[], Any], device: str) -> int | None:
+    """How often the host waits for the device, as torch counts it; the wait for results that were queued before is an
+    event of its own and not among them. None on the CPU."""
+    if device == "cpu":
+        return None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            work()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(w.message) for w in caught)
 
 
 def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer: int, o: Any) -> dict[str, Any]:
@@ -199,6 +229,11 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
     ours(projector, items, many)  # warm: the allocator, and kernels chosen at these shapes
     plain(whole, rows[:2], prompt, layers, on_device)
     fast, seconds, memory = timed(lambda: ours(projector, items, many), o.device)
+    unfused = None
+    if proof.batching.fused:
+        without = Projector(model, v[:1], [layer], replace(proof.batching, fused=False), o.budget, **extra)
+        ours(without, items[:2], many)
+        _, unfused, _ = timed(lambda: ours(without, items, many), o.device)
     slow, plain_seconds, plain_memory = timed(lambda: plain(whole, rows, prompt, layers, on_device), o.device)
     gap = float(np.sqrt(((fast - slow) ** 2).mean() / (slow**2).mean()))
     tokens, needed = int(lengths.sum()), flop(config, depth, rows)
@@ -212,8 +247,15 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
         "ours_tokens_s": tokens / seconds, "ratio": plain_seconds / seconds if agree else None,
         "share_of_limit": tokens / seconds * needed / rate if agree else None,
         "peak_mb": {"plain": plain_memory / 1e6, "ours": memory / 1e6},
-        "lost": lost(lambda: ours(projector, items, many), o.device),
+        "lost": lost(lambda: ours(projector, items, many), o.device), "batches": counted(projector, items),
+        "waits": waits(lambda: ours(projector, items, many), o.device),
+        "kernels_ratio": None if unfused is None else unfused / seconds,
     }  # fmt: skip
+
+
+def counted(projector: Projector, items: list[Item]) -> int:
+    """Batches of a measurement."""
+    return len(plan(projector.batching, [item.ids for item in items], projector.budget))
 
 
 def line(r: dict[str, Any]) -> str:
@@ -223,10 +265,12 @@ def line(r: dict[str, Any]) -> str:
     if not r["agree"]:
         return f"{told}; the scores disagree by {r['difference']:.1e}: no ratio"
     spent = ", ".join(f"{k} {v:.1%}" for k, v in r["lost"].items())
+    kernels = "none" if r["kernels_ratio"] is None else f"{r['kernels_ratio']:.2f} times"
+    waited = "" if r["waits"] is None else f"{r['waits']} waits in {r['batches']} batches; "
     return (
         f"{told}: {r['ratio']:.2f} times, {r['share_of_limit']:.0%} of the limit at {r['matmul_tflops']:,.1f} TFLOP/s; "
         f"{r['batching']}, difference {r['difference']:.1e}; memory {r['peak_mb']['plain']:,.0f} MB plain, "
-        f"{r['peak_mb']['ours']:,.0f} ours; {spent}"
+        f"{r['peak_mb']['ours']:,.0f} ours; kernels {kernels}; {waited}{spent}"
     )
 
 

@@ -68,6 +68,6 @@ class BatchedMeans:
         def see(layer: int, hidden: torch.Tensor) -> None:
             out[:, layer] = weights @ hidden.flatten(0, 1).index_select(0, index).to(self._dtype)
 
-        with packing(self.model, layout, self.batching.attention) if packed else nullcontext():
+        with packing(self.model, layout, self.batching, max(layers)) if packed else nullcontext():
             run_to(self.model, layers, see, inputs)
         return np.asarray(out.to("cpu", torch.float64).numpy())

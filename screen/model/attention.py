@@ -99,19 +99,27 @@ def packed_attention(
     if odd or attention_mask is not None:
         raise NotImplementedError(f"packed attention does not know {', '.join(odd) or 'attention masks'}")
     scale = query.shape[3] ** -0.5 if scaling is None else float(scaling)
+    q, k, v = (t[0].transpose(0, 1) for t in (query, key, value))
+    return attend(q, k, v, scale, sliding_window, softcap)[None], None
+
+
+def attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, window: int | None, softcap: float | None
+) -> torch.Tensor:
+    """As `packed_attention`: q (tokens, heads, head_dim), k and v (tokens, kv_heads, head_dim), gives like q."""
     those = _SPANS.get()
     if those.varlen is not None:
-        return _varlen(query[0], key[0], value[0], those.varlen, scale, sliding_window, softcap)[None], None
-    attend = blocks if those.way == "blocks" else sdpa
-    q, k, v = query[0], key[0], value[0]
-    out = query.new_empty(1, q.shape[1], q.shape[0], v.shape[2])
+        return _varlen(q, k, v, those.varlen, scale, window, softcap)
+    one = blocks if those.way == "blocks" else sdpa
+    out = q.new_empty(len(q), q.shape[1], v.shape[2])
+    q, k, v = (t.transpose(0, 1) for t in (q, k, v))
     for start, end, places in those.pieces:
         if places is None:
             ks, vs = k[:, start:end], v[:, start:end]
         else:
             ks, vs = k.index_select(1, places), v.index_select(1, places)
-        attend(q[:, start:end], ks, vs, scale, sliding_window, softcap, out[0, start:end])
-    return out, None
+        one(q[:, start:end], ks, vs, scale, window, softcap, out[start:end])
+    return out
 
 
 def sdpa(
@@ -193,10 +201,9 @@ def _varlen(
     window: int | None,
     softcap: float | None,
 ) -> torch.Tensor:
-    """(tokens, heads, head_dim), from q (heads, tokens, head_dim), k and v (kv_heads, tokens, head_dim)."""
+    """(tokens, heads, head_dim), from q like it, k and v (tokens, kv_heads, head_dim)."""
     if softcap is not None:
         raise NotImplementedError("variable-length attention knows no softcap")
-    q, k, v = (t.transpose(0, 1) for t in (q, k, v))
     if those.gather is not None:
         k, v = k.index_select(0, those.gather), v.index_select(0, those.gather)
     made: torch.Tensor = _varlen_call()(q, k, v, those, scale, window)

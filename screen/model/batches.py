@@ -23,14 +23,18 @@ class Batching:
     mode       packed (laid end to end), padded (right-padded buckets) or alone (batch 1)
     attention  of packed batches, see `attention.py`: varlen, blocks or sdpa
     sharing    of packed batches: what sequences begin with in common is run once
+    fused      of packed batches: the blocks run by their parts, see `fuse.py`
     """
 
     mode: Literal["packed", "padded", "alone"]
     attention: Literal["varlen", "blocks", "sdpa"] = "sdpa"
     sharing: bool = False
+    fused: bool = False
 
     def __str__(self) -> str:
-        return f"{self.mode}, {self.attention}{', sharing' * self.sharing}" if self.mode == "packed" else self.mode
+        if self.mode != "packed":
+            return self.mode
+        return f"packed, {self.attention}{', sharing' * self.sharing}{', fused' * self.fused}"
 
 
 def default_budget(device: str) -> int:

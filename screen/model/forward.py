@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 
 from screen.model import attention
+from screen.model.batches import Batching
+from screen.model.fuse import stack
 from screen.model.layout import Layout
 from screen.model.load import BaseModel
 from screen.model.transfer import send
@@ -83,13 +85,19 @@ def packed_inputs(model: BaseModel, layout: Layout) -> dict[str, torch.Tensor]:
 
 
 @contextmanager
-def packing(model: BaseModel, layout: Layout, way: str) -> Iterator[None]:
-    """Run the block with packed attention; the model's own implementation is put back after it."""
+def packing(
+    model: BaseModel, layout: Layout, batching: Batching, deepest: int = 0, rows: torch.Tensor | None = None
+) -> Iterator[None]:
+    """Run the block with packed attention; the model's own implementation is put back after it. Where the batching is
+    fused, `rows` limits hidden_states[deepest] to these tokens."""
     config = model.config
     usual = config._attn_implementation
     config._attn_implementation = attention.NAME
     try:
-        with attention.attending(attention.spans(layout, way, model.device)):
+        with (
+            attention.attending(attention.spans(layout, batching.attention, model.device)),
+            stack(model).running(deepest, rows) if batching.fused else nullcontext(),
+        ):
             yield
     finally:
         config._attn_implementation = usual

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from screen_kernels import project_tokens
+from screen_kernels import project_tokens, segment_project
 from torch import segment_reduce
 
 from screen.model.batches import Batch, Batching, plan
@@ -81,8 +81,11 @@ class Projector:
         self.model, self.batching, self.budget = model, batching, budget
         self.k, self.p = len(layers), len(probe_layers)
         self.layers = sorted({*layers, *probe_layers})
-        self._vectors = _by_layer(model, vectors, layers)
-        self._probes = _by_layer(model, probes, probe_layers) if probes is not None and self.p else {}
+        none = np.zeros((0, model.d_model), dtype=np.float32)
+        self._directions = {
+            n: _directions(model.device, n, (vectors, layers), (none if probes is None else probes, probe_layers))
+            for n in self.layers
+        }
         self._ahead = 3 if model.device.type == "cuda" else 0  # batches queued behind the one whose results are read
 
     def project(self, items: Sequence[Item], step: Callable[[int], None] = lambda _tokens: None) -> list[Float32 | str]:
@@ -95,23 +98,30 @@ class Projector:
         """What is wanted of each item; for one on which the model fails even alone, the reason as text. `step` is told
         the tokens of each batch."""
 
-        def seen(layer: int, chosen: torch.Tensor, lengths: torch.Tensor, out: _Out) -> None:
-            if layer in self._vectors:
-                columns, rows = self._vectors[layer]
-                out.tokens[:, columns] = project_tokens(chosen, rows)
-            if layer in self._probes and len(lengths):
-                columns, rows = self._probes[layer]
-                out.means[:, columns] = segment_reduce(chosen.float(), "mean", lengths=lengths, unsafe=True) @ rows.T
-
+        seen = self._seen_fused if self.batching.fused else self._seen
         return self._run(items, self.layers, seen, self.k, (self.p,), step)
+
+    def _seen(self, layer: int, states: torch.Tensor, chosen: _Chosen, out: _Out) -> None:
+        mine, states = self._directions[layer], states.index_select(0, chosen.places)
+        if len(mine.columns):
+            out.tokens.index_copy_(1, mine.columns, project_tokens(states, mine.vectors))
+        if len(mine.probe_columns) and len(out.means):
+            out.means.index_copy_(1, mine.probe_columns, _means(states, chosen.offsets) @ mine.probes.T)
+
+    def _seen_fused(self, layer: int, states: torch.Tensor, chosen: _Chosen, out: _Out) -> None:
+        """As `_seen` in one kernel, which gathers the tokens itself; the probes' means are taken of projections."""
+        mine = self._directions[layer]
+        tokens, means = segment_project(states, chosen.places, chosen.offsets, mine.both)
+        k = len(mine.columns)
+        out.tokens.index_copy_(1, mine.columns, tokens[:, :k])
+        if len(out.means):
+            out.means.index_copy_(1, mine.probe_columns, means[:, k:])
 
     def states(self, items: Sequence[Item], layers: Sequence[int]) -> list[Float32 | str]:
         """(s + branches, layers, d_model) float32 an item: the mean hidden states themselves, for few items."""
 
-        def seen(layer: int, chosen: torch.Tensor, lengths: torch.Tensor, out: _Out) -> None:
-            out.means[:, list(layers).index(layer)] = segment_reduce(
-                chosen.float(), "mean", lengths=lengths, unsafe=True
-            )
+        def seen(layer: int, states: torch.Tensor, chosen: _Chosen, out: _Out) -> None:
+            out.means[:, list(layers).index(layer)] = _means(states.index_select(0, chosen.places), chosen.offsets)
 
         wide = (len(layers), self.model.d_model)
         found = self._run(items, sorted(set(layers)), seen, 0, wide, lambda _tokens: None)
@@ -193,18 +203,20 @@ class Projector:
             inputs = padded_inputs(self.model, sequences)
             width = inputs["input_ids"].shape[1]
             flat = np.concatenate([part.positions + row * width for row, part in enumerate(parts)])
-        index = send(flat.astype(np.int64), device)
-        counts = np.concatenate([part.segments for part in parts]).astype(np.int64)
-        lengths = send(counts, device)
+        chosen = _chosen(flat, np.concatenate([part.segments for part in parts]), device)
         out = _Out(
             torch.zeros(len(flat), wanted.k, dtype=torch.float32, device=device),
-            torch.zeros(len(counts), *wanted.wide, dtype=torch.float32, device=device),
+            torch.zeros(sum(len(part.segments) for part in parts), *wanted.wide, dtype=torch.float32, device=device),
         )
+        deepest = max(wanted.layers)
+        narrow = self.batching.fused and deepest > 0 and len(flat) < inputs["input_ids"].numel()
+        every = chosen._replace(places=torch.arange(len(flat), device=device))
 
         def see(layer: int, hidden: torch.Tensor) -> None:
-            wanted.seen(layer, hidden.flatten(0, 1).index_select(0, index), lengths, out)
+            wanted.seen(layer, hidden.flatten(0, 1), every if narrow and layer == deepest else chosen, out)
 
-        with packing(self.model, layout, self.batching.attention) if packed else nullcontext():
+        rows = chosen.places if narrow else None
+        with packing(self.model, layout, self.batching, deepest, rows) if packed else nullcontext():
             run_to(self.model, wanted.layers, see, inputs)
         return Coming(out.tokens, out.means)
 
@@ -214,11 +226,27 @@ class _Out(NamedTuple):
     means: torch.Tensor  # (segments, ...)
 
 
-_Seen = Callable[[int, torch.Tensor, torch.Tensor, _Out], None]
+class _Chosen(NamedTuple):
+    """The tokens wanted of a batch, (n,) int64 places, and where their segments begin and end, (s + 1,) int64; all of
+    them are one segment where none is wanted."""
+
+    places: torch.Tensor
+    offsets: torch.Tensor
+
+
+def _chosen(flat: npt.NDArray[np.integer[Any]], segments: npt.NDArray[np.int32], device: torch.device) -> _Chosen:
+    if len(segments) and segments.sum() != len(flat):
+        raise ValueError(f"segments of {segments.sum()} tokens in a batch where {len(flat)} are wanted")
+    lengths = segments if len(segments) else np.array([len(flat)] if len(flat) else [], dtype=np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return _Chosen(send(flat.astype(np.int64), device), send(offsets, device))
+
+
+_Seen = Callable[[int, torch.Tensor, _Chosen, _Out], None]
 
 
 class _Wanted(NamedTuple):
-    """`seen(layer, hidden states wanted, segment lengths, out)` is called at each of `layers`."""
+    """`seen(layer, (tokens, d_model) hidden states, tokens chosen, out)` is called at each of `layers`."""
 
     layers: Sequence[int]
     seen: _Seen
@@ -239,15 +267,31 @@ def _split(parts: Sequence[Item], coming: Coming) -> list[Measured]:
     return [Measured(t, m) for t, m in zip(by_token, by_segment, strict=True)]
 
 
+def _means(states: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+    """(segments, d_model) float32"""
+    return segment_reduce(states.float(), "mean", offsets=offsets, axis=0, unsafe=True)
+
+
 def _no_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _by_layer(model: BaseModel, rows: Float32, layers: Sequence[int]) -> dict[int, tuple[list[int], torch.Tensor]]:
-    """layer -> (its columns, (columns, d_model) float32 on the device)"""
-    whole = torch.from_numpy(np.ascontiguousarray(rows)).to(model.device)
-    columns = {n: [j for j, layer in enumerate(layers) if layer == n] for n in set(layers)}
-    return {n: (at, whole[at]) for n, at in columns.items()}
+class _Directions(NamedTuple):
+    """A layer's directions on the device: columns in the results, (n,) int64, and rows, (n, d_model) float32."""
+
+    columns: torch.Tensor
+    vectors: torch.Tensor
+    probe_columns: torch.Tensor
+    probes: torch.Tensor
+    both: torch.Tensor
+
+
+def _directions(device: torch.device, layer: int, *kinds: tuple[Float32, Sequence[int]]) -> _Directions:
+    found = []
+    for rows, layers in kinds:
+        at = [j for j, n in enumerate(layers) if n == layer]
+        found += [torch.tensor(at, dtype=torch.int64), torch.from_numpy(np.ascontiguousarray(rows[at]))]
+    return _Directions(*(t.to(device) for t in (*found, torch.cat([found[1], found[3]]))))
 
 
 def _parts(item: Item) -> list[Item]:

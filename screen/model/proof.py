@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from screen_kernels import available, segment_project
+from torch import nn
 
 from screen.errors import ModelError
 from screen.model.batches import Batching, plan
@@ -49,13 +52,16 @@ def prove(model: BaseModel, layers: Sequence[int]) -> Proof:
             alone[layer] += states
     if not all(torch.isfinite(t).all() for states in alone.values() for t in states):
         raise ModelError("the model's hidden states are not finite on plain tokens", "check the weights and --dtype")
-    reasons: list[str] = []
+    _, without = _kernels(model)
+    reasons = [f"the kernels are left out: {without}"] if without else []
     for batching in _ways(model):
         try:
             gap = _difference(_states(model, layers, sequences, batching), alone)
         except Exception as error:  # any failure of a fast path means: not this path, and say why
             reasons.append(f"{batching} failed ({type(error).__name__}: {str(error)[:120]})")
             continue
+        if batching.fused and gap <= TOLERANCE[model.dtype]:
+            gap = max(gap, _projection_gap(model, alone[layers[-1]]))
         if gap <= TOLERANCE[model.dtype]:
             return Proof(batching, gap, "; ".join(reasons) or "agrees with batch 1")
         reasons.append(f"{batching} differs from batch 1 by {gap:.1e} of the norm")
@@ -69,10 +75,19 @@ def _ways(model: BaseModel) -> Iterator[Batching]:
         attention.insert(0, "varlen")
     elif model.device.type == "cpu":
         attention.insert(0, "blocks")
-    for way in attention:
-        for sharing in (True, False):
-            yield Batching("packed", way, sharing)
+    fused = (True, False) if _kernels(model)[0] else (False,)
+    for way, parts, sharing in product(attention, fused, (True, False)):
+        yield Batching("packed", way, sharing, parts)
     yield Batching("padded")
+
+
+def _kernels(model: BaseModel) -> tuple[bool, str | None]:
+    """Whether the fused kernels may be tried, and, on a CUDA device, why not. On a CPU plain torch is as fast
+    (docs/decisions/0006)."""
+    if model.device.type != "cuda":
+        return False, None
+    reason = available()
+    return reason is None, reason
 
 
 def _odd_sequences(model: BaseModel) -> list[Ids]:
@@ -103,13 +118,29 @@ def _states(model: BaseModel, layers: Sequence[int], sequences: Sequence[Ids], b
             width = inputs["input_ids"].shape[1]
             places = [torch.arange(i * width, i * width + len(s), device=model.device) for i, s in enumerate(chosen)]
 
-        def see(layer: int, hidden: torch.Tensor, order: Any = order, places: Any = places) -> None:
-            for i, at in zip(order, places, strict=True):
+        rows = torch.cat(places) if batching.fused else None
+        narrowed = torch.split(torch.arange(sum(map(len, places)), device=model.device), [len(p) for p in places])
+
+        def see(layer: int, hidden: torch.Tensor, order: Any = order, whole: Any = places, few: Any = narrowed) -> None:
+            for i, at in zip(order, few if batching.fused and layer == max(layers) else whole, strict=True):
                 seen[layer][i] = hidden.flatten(0, 1)[at].float().cpu()
 
-        with packing(model, layout, batching.attention) if batching.mode == "packed" else nullcontext():
+        with packing(model, layout, batching, max(layers), rows) if batching.mode == "packed" else nullcontext():
             run_to(model, layers, see, inputs)
     return seen
+
+
+def _projection_gap(model: BaseModel, states: Sequence[torch.Tensor]) -> float:
+    """Largest difference of the fused projection from the plain one, as a share of the state's norm."""
+    hidden = torch.cat(list(states)).to(model.device, model.dtype)
+    vectors = nn.functional.normalize(torch.randn(5, hidden.shape[1], generator=torch.Generator().manual_seed(0)))
+    index = torch.arange(len(hidden) - 1, -1, -1, device=model.device)
+    offsets = torch.tensor([0, *np.cumsum([len(s) for s in states])], device=model.device)
+    given = (hidden, index, offsets, vectors.to(model.device))
+    ours, plain = segment_project(*given), segment_project(*given, fused=False)
+    norms = hidden.float().norm(dim=1)
+    tokens = ((ours[0] - plain[0]).abs().amax(1) / norms[index]).max()
+    return float(torch.maximum(tokens, (ours[1] - plain[1]).abs().max() / norms.max()))
 
 
 def _difference(ours: dict[int, list[torch.Tensor]], alone: dict[int, list[torch.Tensor]]) -> float:

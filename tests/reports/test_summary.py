@@ -83,7 +83,11 @@ def test_notes_of_the_embedded_model() -> None:
         ("model", "pocket, the embedded model, cpu, float32, 6 layers"),
         ("", notes.EMBEDDED),
     ]
-    assert ("batching", "packed (agrees)") in notes.lines("model", {**facts, "batching_reason": "agrees"}, verbose=True)
+    proved = {**facts, "batching_reason": "agrees with batch 1"}
+    told = ("batching", "packed (agrees with batch 1)")
+    assert (told in notes.lines("model", proved), told in notes.lines("model", proved, verbose=True)) == (False, True)
+    fallback = notes.lines("model", {**facts, "batching": "padded", "batching_reason": "packed differs"})
+    assert ("batching", "padded (packed differs)") in fallback
 
 
 def test_notes_that_nobody_knows_are_kept_for_the_curious() -> None:
