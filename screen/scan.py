@@ -20,6 +20,7 @@ import numpy as np
 from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window, open_dataset
 from screen.engines import shared, sharing
+from screen.engines.ahead import ahead
 from screen.engines.one import score
 from screen.errors import InputError, UsageError
 from screen.intake import read_window
@@ -28,6 +29,7 @@ from screen.prepare import decide, prepare
 from screen.progress import Progress, Silent
 from screen.scoring.flags import DEFAULT_AT, threshold
 from screen.scoring.schema import score_column
+from screen.scoring.shard import ShardInput
 from screen.scoring.standards import Standards
 from screen.setup import Engine, load_engine
 from screen.spec import ScanSpec
@@ -141,10 +143,20 @@ def in_turn(
     meter: Meter,
 ) -> Generator[tuple[Window, dict[str, Any], int], None, None]:
     """Each window with its tables and the tokens a batch they took, scored by this process."""
-    for window in windows:
-        meter.start(window)
-        shard = read_window(window, dataset, engine.renderer, group_by=spec.group_by, given=given)
-        yield (window, *score(shard, engine, engine.projector, standards, budget(window.number), meter.scored))
+
+    def read(window: Window) -> ShardInput:
+        return read_window(window, dataset, engine.renderer, group_by=spec.group_by, given=given)
+
+    shards = ahead(windows, read) if reads_ahead(engine) else ((window, read(window)) for window in windows)
+    with closing(shards):
+        for window, shard in shards:
+            meter.start(window)
+            yield (window, *score(shard, engine, engine.projector, standards, budget(window.number), meter.scored))
+
+
+def reads_ahead(engine: Engine) -> bool:
+    """Where the model has a device of its own: on a CPU both would want the same cores."""
+    return engine.model.device.type != "cpu"
 
 
 def out_of_memory(window: Window, budget: int) -> str:

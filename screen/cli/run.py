@@ -60,7 +60,7 @@ Examples:
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), help="[default: auto]")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
 @click.option("--devices", metavar="0,1|all|cpu:N", callback=lambda _context, _option, text: settings.devices(text),
-              help="Share the work: one process a GPU, or N on the CPU.")  # fmt: skip
+              help="Share the work: a process for each GPU named (0,0: two on one), or N on the CPU.")  # fmt: skip
 @click.option("--batch-tokens", type=click.IntRange(64), help="Tokens in one batch.  [default: 2048, on CUDA 16384]")
 @click.option("--shard-rows", type=click.IntRange(1), help="Rows stored at once.  [default: 512]")
 @click.option("--max-errors", default="10%", show_default=True, metavar="N|N%|none", help="Rows that may be skipped.")

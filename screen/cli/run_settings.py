@@ -81,7 +81,8 @@ def _accelerator(device: str) -> str:
 
 
 def devices(text: str | None) -> tuple[str, ...]:
-    """ "0,1" -> ("cuda:0", "cuda:1"); "all" -> every CUDA device; "cpu:2" -> two processes on the CPU.
+    """ "0,1" -> ("cuda:0", "cuda:1"); "all" -> every CUDA device; "cpu:2" -> two processes on the CPU. "0,0" is two
+    processes on one device, which keep it busy where a small model waits for its host.
 
     Raises UsageError for what is not understood, or not there.
     """
@@ -97,8 +98,6 @@ def devices(text: str | None) -> tuple[str, ...]:
     numbers = list(range(there)) if text == "all" else [int(n) for n in text.split(",")]
     if not numbers or max(numbers) >= there:
         raise UsageError(f"--devices {text}: torch finds {there} CUDA devices here", "leave it out, or give cpu:2")
-    if len(set(numbers)) != len(numbers):
-        raise UsageError(f"--devices {text} names a device twice", "name each once")
     return tuple(f"cuda:{n}" for n in numbers)
 
 

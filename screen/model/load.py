@@ -13,6 +13,7 @@ from torch import nn
 
 from screen.errors import ModelError
 from screen.model.fingerprint import config_sha256, weight_files, weights_sha256
+from screen.model.processor import limit_threads, slow_bfloat16
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -70,6 +71,8 @@ def load_model(name: str, folder: Path, *, deepest: int | None, generate: bool, 
 
     With `generate` the whole model and its head are kept; otherwise only the first `deepest` blocks are read.
     """
+    if device == "cpu":
+        limit_threads()
     config = _config(folder)
     text = config.get_text_config()
     n_layers = int(text.num_hidden_layers)
@@ -78,6 +81,8 @@ def load_model(name: str, folder: Path, *, deepest: int | None, generate: bool, 
     root = (causal if causal is not None else decoder).eval().requires_grad_(False).to(device)
     decoder = root.base_model if causal is not None else root
     blocks = _blocks(decoder, keep if not notes else n_layers)
+    if device == "cpu" and dtype == "bfloat16" and (slow := slow_bfloat16()) is not None:
+        notes = (*notes, slow)
     return BaseModel(
         decoder=decoder,
         blocks=blocks,
