@@ -71,7 +71,7 @@ class FakeModel:
         self._values = np.linspace(-1, 1, 4096 * k, dtype=np.float32).reshape(4096, k)
         self.planning = 0.0  # seconds
 
-    def measure(self, items: Sequence[Any], step: Callable[[int], None] = lambda n: None) -> list[Any]:
+    def measure(self, items: Sequence[Any], step: Callable[[int, int], None] = lambda n, of: None) -> list[Any]:
         import numpy as np
 
         from screen.model.batches import plan_shared

@@ -57,23 +57,28 @@ class Meter:
         self.resumed, self.tokens, self.share = self.rows, 0, 0.0
         self._total, self._limit, self._progress = dataset.count(), limit, progress
         self._began = time.monotonic()
-        self._window = 0
+        self._window, self._answers, self._scored = 0, 0.0, 0
         if self.rows:
             progress.note("resume", {"done_rows": self.rows, "shards": len(folder.published)})
 
     def start(self, window: Window) -> None:
-        self._window, self.share = window.end_row - window.first_row, 0.0
+        self._window, self.share, self._answers, self._scored = window.end_row - window.first_row, 0.0, 0.0, 0
         self._tick("reading")
 
     def answering(self, done: int, of: int, tokens: int) -> None:
         """`done` of the `of` prompts that this shard needs answered, `tokens` of them just now; by far the
         longest part of a shard."""
         self.tokens += tokens
-        self.share = 0.9 * done / of if of else 0.9
+        if of:
+            self._answers = 0.9
+            self.share = 0.9 * done / of
         self._tick("baselines")
 
-    def scored(self, tokens: int) -> None:
+    def scored(self, tokens: int, of: int) -> None:
+        """`tokens` just now, `of` tokens in this pass over the shard."""
         self.tokens += tokens
+        self._scored += tokens
+        self.share = max(self.share, self._answers + (1 - self._answers) * min(1.0, self._scored / max(of, 1)))
         self._tick("scoring")
 
     def shared(self, stage: str, tokens: int) -> None:
@@ -97,7 +102,7 @@ class Meter:
         return {"tokens": self.tokens, "seconds": round(seconds, 3), "resumed_rows": self.resumed}
 
     def _tick(self, stage: str) -> None:
-        partial = self.rows + int(self.share * self._window)
+        partial = self.rows + max(0, min(int(self.share * self._window), self._window - 1))  # the last when published
         seconds = time.monotonic() - self._began
         fresh = partial - self.resumed
         flagged = self._flagged if self._thresholds else None

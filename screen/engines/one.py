@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from screen.model.projector import Projector
+from screen.model.projector import Projector, Step
 from screen.scoring.shard import ShardInput, score_shard
 from screen.scoring.standards import Standards
 from screen.setup import Engine
@@ -17,7 +16,7 @@ def score(
     projector: Projector,
     standards: Standards,
     budget: int,
-    step: Callable[[int], None],
+    step: Step,
 ) -> tuple[dict[str, Any], int]:
     """The shard's tables, and the tokens a batch that they were made with: `budget`, or less where memory ran out.
 

@@ -77,7 +77,7 @@ def _work(connection: Connection, order: Order, look: Callable[[Window], None]) 
         look(window)
         shard = read_window(window, order.dataset, engine.renderer, group_by=order.spec.group_by, given=order.given)
         tables, budget = score(
-            shard, engine, projector, order.standards, budget, lambda tokens: connection.send(("scored", tokens))
+            shard, engine, projector, order.standards, budget, lambda tokens, _of: connection.send(("scored", tokens))
         )
         connection.send(("done", {name: to_bytes(table) for name, table in tables.items()}, budget))
 

@@ -22,6 +22,7 @@ from screen.model.transfer import Coming, send
 Float32 = npt.NDArray[np.float32]
 
 
+Step = Callable[[int, int], None]  # told the tokens of a batch that is done, and of all batches
 NO_SEGMENTS = np.zeros(0, dtype=np.int32)
 
 
@@ -88,15 +89,13 @@ class Projector:
         }
         self._ahead = 3 if model.device.type == "cuda" else 0  # batches queued behind the one whose results are read
 
-    def project(self, items: Sequence[Item], step: Callable[[int], None] = lambda _tokens: None) -> list[Float32 | str]:
+    def project(self, items: Sequence[Item], step: Step = lambda _tokens, _of: None) -> list[Float32 | str]:
         """The token projections of `measure` alone: (n, k) float32 an item, or why the model fails on it."""
         return [m if isinstance(m, str) else m.tokens for m in self.measure(items, step)]
 
-    def measure(
-        self, items: Sequence[Item], step: Callable[[int], None] = lambda _tokens: None
-    ) -> list[Measured | str]:
+    def measure(self, items: Sequence[Item], step: Step = lambda _tokens, _of: None) -> list[Measured | str]:
         """What is wanted of each item; for one on which the model fails even alone, the reason as text. `step` is told
-        the tokens of each batch."""
+        of each batch."""
 
         seen = self._seen_fused if self.batching.fused else self._seen
         return self._run(items, self.layers, seen, self.k, (self.p,), step)
@@ -124,7 +123,7 @@ class Projector:
             out.means[:, list(layers).index(layer)] = _means(states.index_select(0, chosen.places), chosen.offsets)
 
         wide = (len(layers), self.model.d_model)
-        found = self._run(items, sorted(set(layers)), seen, 0, wide, lambda _tokens: None)
+        found = self._run(items, sorted(set(layers)), seen, 0, wide, lambda _tokens, _of: None)
         return [m if isinstance(m, str) else m.means for m in found]
 
     def _run(
@@ -134,7 +133,7 @@ class Projector:
         seen: _Seen,
         k: int,
         wide: tuple[int, ...],
-        step: Callable[[int], None],
+        step: Step,
     ) -> list[Measured | str]:
         parts = [part for item in items for part in _parts(item)]
         while True:
@@ -145,16 +144,17 @@ class Projector:
             if self.model.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _planned(self, parts: Sequence[Item], wanted: _Wanted, step: Callable[[int], None]) -> list[Measured | str]:
+    def _planned(self, parts: Sequence[Item], wanted: _Wanted, step: Step) -> list[Measured | str]:
         """The parts' results, batch by batch. On CUDA nobody waits for a batch before the next ones are queued."""
         out: list[Measured | str] = [""] * len(parts)
+        tokens = sum(len(part.ids) for part in parts)
         waiting: deque[_Queued] = deque()
 
         def read() -> None:
             queued = waiting.popleft()
             for i, made in zip(queued.at, _split([parts[i] for i in queued.at], queued.coming), strict=True):
                 out[i] = made
-            step(sum(len(parts[i].ids) for i in queued.at))
+            step(sum(len(parts[i].ids) for i in queued.at), tokens)
 
         for batch in plan(self.batching, [part.ids for part in parts], self.budget):
             for done in self._batch_or_halves(parts, batch, wanted):

@@ -6,7 +6,7 @@ by one, so that a poison own answer is told from a poison row and costs nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from screen_kernels import segment_means
 
-from screen.model.projector import Branch, Item, Measured
+from screen.model.projector import Branch, Item, Measured, Step
 from screen.model.rendered import ScoredTurn
 from screen.model.rendered import Sequence as TokenSequence
 
@@ -24,7 +24,7 @@ Ids = npt.NDArray[np.int32]
 
 
 class Measures(Protocol):
-    def measure(self, items: Sequence[Item], step: Callable[[int], None] = ...) -> Sequence[Measured | str]:
+    def measure(self, items: Sequence[Item], step: Step = ...) -> Sequence[Measured | str]:
         """Token projections and segment means an item, or why the model fails on it."""
         ...
 
@@ -68,7 +68,7 @@ def run(
     sequences: Sequence[TokenSequence],
     branches: Mapping[int, Sequence[tuple[bytes, Branch]]],
     measures: Measures,
-    step: Callable[[int], None],
+    step: Step,
 ) -> Passed:
     """Run every sequence once, the branches of each with it. `branches`: sequence -> (prompt key, branch)."""
     items = [_item(s, [b for _, b in branches.get(i, ())]) for i, s in enumerate(sequences)]
@@ -91,7 +91,7 @@ def own(
     branches: Sequence[tuple[bytes, Branch]],
     sequence: TokenSequence,
     measures: Measures,
-    step: Callable[[int], None],
+    step: Step,
     passed: Passed,
 ) -> None:
     """Own answers to prompts of one sequence, each run by itself: prompt and answer together."""
@@ -102,7 +102,7 @@ def own(
 def given(
     answers: Sequence[tuple[bytes, Sequence[tuple[Ids, Ids]]]],
     measures: Measures,
-    step: Callable[[int], None],
+    step: Step,
     passed: Passed,
 ) -> None:
     """Answers as (ids, positions of the answer) sequences, several a key allowed: their means are averaged."""

@@ -7,7 +7,7 @@ time; the columns are the traits, then the controls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from screen.data.sample import Sample, Skip
-from screen.model.projector import Branch
+from screen.model.projector import Branch, Step
 from screen.model.rendered import Rendered
 from screen.scoring import calibrate, passes
 from screen.scoring.passes import Measures, Passed, Turn
@@ -65,7 +65,7 @@ def score_shard(
     measures: Measures,
     answers: Answers | None,
     baseline: BaselineKind,
-    step: Callable[[int], None] = lambda _tokens: None,
+    step: Step = lambda _tokens, _of: None,
     standards: Standards | None = None,
 ) -> dict[str, pa.Table]:
     """The tables of one shard (screen.scoring.schema)."""
@@ -96,7 +96,7 @@ class _Work:
         measures: Measures,
         answers: Answers | None,
         kind: BaselineKind,
-        step: Callable[[int], None],
+        step: Step,
         standards: Standards,
     ) -> None:
         self.shard, self.measures, self.answers, self.kind, self.step = shard, measures, answers, kind, step

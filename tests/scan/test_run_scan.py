@@ -300,3 +300,20 @@ def test_the_recorded_spec_makes_the_same_scores(make_spec: MakeSpec, tmp_path: 
     assert dataclasses.asdict(again) == dataclasses.asdict(make_spec())
     run_scan(again, tmp_path / "second")
     assert shards_of(tmp_path / "first") == shards_of(tmp_path / "second")
+
+
+def test_progress_moves_within_a_shard(make_spec: Callable[..., ScanSpec], tmp_path: Path) -> None:
+    """One shard holds the whole file: whoever waits sees rows go by, up to all of them and never back."""
+
+    class Listens(Silent):
+        def __init__(self) -> None:
+            self.rows: list[int] = []
+
+        def tick(self, tally: Tally) -> None:
+            self.rows.append(tally.rows)
+
+    for baseline in ("last-prompt", "generate"):
+        listener = Listens()
+        run_scan(make_spec(baseline=baseline, shard_rows=64, token_budget=100), tmp_path / baseline, progress=listener)
+        assert listener.rows == sorted(listener.rows)
+        assert len({n for n in listener.rows if 0 < n < listener.rows[-1]}) > 5

@@ -34,7 +34,7 @@ class TableModel:
         self.vectors, self.broken = vectors, broken or {}
         self.probes = np.zeros((0, D), dtype=np.float32) if probes is None else probes
 
-    def measure(self, items: Sequence[Item], step: Callable[[int], None] = lambda n: None) -> list[Any]:
+    def measure(self, items: Sequence[Item], step: Callable[[int, int], None] = lambda n, of: None) -> list[Any]:
         return [self._one(item) for item in items]
 
     def _one(self, item: Item) -> Any:
