@@ -38,10 +38,10 @@ bench-host:
 bench-tokens:
     python bench/tokenising.py
 
-# Scoring against the plain way on this CPU (a random 135M-shaped Llama), one run.
+# Scoring against the plain way on this CPU (a random 135M-shaped Llama, the embedded model), then pairs in one pass.
 bench:
-    python bench/forward.py
-    python bench/forward.py --dtype bfloat16
+    python -m bench.scoring
+    python -m bench.scoring --dtype bfloat16
     python -m bench.pairs
     python -m bench.pairs --dtype bfloat16
 
@@ -55,7 +55,7 @@ bench-kernels *arguments:
 
 # Scoring at the shapes of 7B, 8B and 0.5B models with random weights, on a GPU, against the plain way.
 bench-gpu *arguments:
-    python bench/gpu.py {{arguments}}
+    python -m bench.scoring --device cuda {{arguments}}
 
 # The base model's own answers in tokens a second, against plain `generate`.
 bench-generation:

@@ -11,23 +11,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import transformers as hf
 
-from bench.forward import AGREE, LAYER, shape
+from bench.scoring import load
 from screen.model.batches import default_budget
-from screen.model.load import load_model
 from screen.model.projector import Branch, Item, Measured, Projector
 from screen.model.proof import prove
 
 ANSWER = 250
+AGREE = {"float32": 1e-4, "bfloat16": 5e-2}  # largest difference of a score, of the largest score
 REPEATS = 3  # the median is told
 
 
@@ -68,22 +65,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    hf.utils.logging.disable_progress_bar()
     rng = np.random.default_rng(0)
     v = rng.normal(size=(1, 576)).astype(np.float32)
     v /= np.linalg.norm(v)
-    with tempfile.TemporaryDirectory() as folder:
-        torch.manual_seed(0)
-        hf.AutoModelForCausalLM.from_config(shape()).eval().to(getattr(torch, options.dtype)).save_pretrained(folder)
-        model = load_model(
-            "135M", Path(folder), deepest=LAYER, generate=False, dtype=options.dtype, device=options.device
-        )
-    batching = prove(model, [LAYER]).batching
+    chosen = argparse.Namespace(tiny=False, dtype=getattr(torch, options.dtype), device=options.device)
+    _, model, layer = load("Llama-135M", chosen)
+    batching = prove(model, [layer]).batching
     print(f"{options.rows} rows, {options.dtype}, {options.device}, {options.threads} threads; {batching}")
     if not batching.sharing:
         raise SystemExit("this model does not share beginnings")
     ways = [
-        Projector(model, v, [LAYER], dataclasses.replace(batching, sharing=sharing), default_budget(options.device))
+        Projector(model, v, [layer], dataclasses.replace(batching, sharing=sharing), default_budget(options.device))
         for sharing in (False, True)
     ]
     for projector in ways:

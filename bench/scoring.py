@@ -1,24 +1,27 @@
-"""Scoring against the plain way on a GPU, at the shapes of real models with random weights: one run, no download.
+"""Scoring against the plain way: one run, one process, the same weights, no download.
 
-    python bench/gpu.py [--shape Qwen2.5-7B] [--tokens 65536] [--budget 16384] [--json FILE]
-    python bench/gpu.py --tiny      # small shapes on the CPU: shows that the bench works, measures nothing
+    python -m bench.scoring [--dtype bfloat16]                  # this CPU: a random Llama of 135M, the embedded model
+    python -m bench.scoring --device cuda [--shape Qwen2.5-7B]  # the shapes of real models
+    python -m bench.scoring --device cuda --tiny                # small shapes on the CPU: shows that the bench works
 
-For each shape and length (128, 300 and 2,000 tokens on average), and for one vector at the screened layer and 64
-vectors at every layer, it prints
+Weights are random, but for the embedded model's. For each shape and mean length (300 tokens; on CUDA 128, 300 and
+2,000), and for one vector at the screened layer and 64 vectors at every layer, it prints
 
   plain       what is commonly run, as tokens a second: one row a batch, all hidden states, all logits, a KV cache
   ours        the same scores by screen's Projector, and how many times as fast; no ratio where the scores disagree
   share       ours / the needed-work limit: the measured matmul rate at the layer's shapes / FLOP a token, with
               FLOP = layers x (2 x parameters + 2 x S x heads x head_dim), S the mean context weighted by token
-  memory      the most that was allocated beside the weights, plain and ours
+  memory      the most that was held beside what was there before, plain and ours
   kernels     ours without the fused kernels / ours
   waits       of the host for the device, over all batches
-  lost        share of ours' time in which no kernel ran (host), and in elementwise work and projection
+  then        shares of ours' time: in which nothing ran but Python (host), in matrix products, attention, elementwise
+              work, and projection
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import sys
 import time
@@ -35,15 +38,18 @@ import numpy.typing as npt
 import torch
 import transformers as hf
 
+from screen.model import attention, fuse
 from screen.model import projector as scoring
-from screen.model.batches import plan
+from screen.model.batches import default_budget, plan
 from screen.model.load import BaseModel
 from screen.model.projector import Item, Projector
 from screen.model.proof import prove
+from screen.pocket import MODEL_DIR
 
 Rows = list[npt.NDArray[np.int32]]
 MANY = 64  # vectors at every layer
 AGREE = {torch.bfloat16: 0.1, torch.float32: 1e-3}  # RMS of the scores' difference, of the scores' own
+CPU = ("Llama-135M", "pocket")
 SHAPES: dict[str, tuple[Callable[..., Any], dict[str, int], int]] = {  # name -> config, its numbers, screened layer
     "Qwen2.5-7B": (hf.Qwen2Config, {"vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944,
         "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4}, 20),
@@ -51,44 +57,67 @@ SHAPES: dict[str, tuple[Callable[..., Any], dict[str, int], int]] = {  # name ->
         "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}, 16),
     "Qwen2.5-0.5B": (hf.Qwen2Config, {"vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864,
         "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2}, 16),
+    "Llama-135M": (hf.LlamaConfig, {"vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536,
+        "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3}, 15),
+    "pocket": (hf.LlamaConfig, {}, 3),
 }  # fmt: skip
 _TINY = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4,
          "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
 _MATMUL = ("aten::mm", "aten::addmm", "aten::bmm", "aten::_scaled_mm")
-_ATTENTION = ("attention", "flash", "varlen")
+_ATTENTION = ("screen::attention", "attention", "flash", "varlen")
 _SEGMENTS = ("project_kernel", "mean_kernel")  # the projection's Triton kernels
 
 
-def load(name: str, tiny: bool, device: str, dtype: torch.dtype) -> tuple[Any, BaseModel, int]:
+def load(name: str, o: argparse.Namespace) -> tuple[Any, BaseModel, int]:
     """The whole model, the same weights as screen's model, and the screened layer."""
     kind, numbers, layer = SHAPES[name]
-    config = kind(**(_TINY if tiny else numbers), max_position_embeddings=4096, pad_token_id=0)
-    layer = 2 if tiny else layer
+    layer = 2 if o.tiny else layer
     torch.manual_seed(0)
-    with torch.device(device):
-        whole = hf.AutoModelForCausalLM.from_config(config, dtype=dtype).eval().requires_grad_(False)
+    if name == "pocket":
+        whole = hf.AutoModelForCausalLM.from_pretrained(MODEL_DIR, dtype=o.dtype)
+    else:
+        config = kind(**(_TINY if o.tiny else numbers), max_position_embeddings=4096, pad_token_id=0)
+        with torch.device(o.device):
+            whole = hf.AutoModelForCausalLM.from_config(config, dtype=o.dtype)
+    whole = whole.to(o.device).eval().requires_grad_(False)
+    config = whole.config
     n = config.num_hidden_layers
     model = BaseModel(
         decoder=whole.model, blocks=tuple(whole.model.layers), causal=None, name=name, folder=Path("."), n_layers=n,
-        loaded_layers=n, d_model=config.hidden_size, vocab_size=config.vocab_size, context=4096,
-        device=torch.device(device), dtype=dtype,
+        loaded_layers=n, d_model=config.hidden_size, vocab_size=config.vocab_size,
+        context=config.max_position_embeddings, device=torch.device(o.device), dtype=o.dtype,
     )  # fmt: skip
     return whole, model, layer
 
 
-def timed(work: Callable[[], Any], device: str) -> tuple[Any, float, float]:
-    """(what it gives, seconds, bytes allocated at most beside what was there)"""
-    cuda = device != "cpu"
-    if cuda:
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated() if cuda else 0
+def timed(work: Callable[[], Any], device: str) -> tuple[Any, float, float | None]:
+    """(what it gives, seconds, bytes held at most beside what was there; None where this machine does not tell)"""
+    before = _held(device, start=True)
     began = time.perf_counter()
     made = work()
-    if cuda:
+    if device != "cpu":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    return made, seconds, (torch.cuda.max_memory_allocated() - before if cuda else 0)
+    most = _held(device, start=False)
+    return made, seconds, None if before is None or most is None else most - before
+
+
+def _held(device: str, start: bool) -> float | None:
+    """Bytes held now, from where the most is counted anew, or the most since then."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+        if start:
+            torch.cuda.reset_peak_memory_stats()
+        return float(torch.cuda.memory_allocated() if start else torch.cuda.max_memory_allocated())
+    try:
+        if start:
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back first
+            Path("/proc/self/clear_refs").write_text("5")  # the process's high-water mark is what it holds now
+        status = Path("/proc/self/status").read_text()
+    except (OSError, AttributeError):
+        return None
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:" if start else "VmHWM:"))
+    return float(line.split()[1]) * 1024
 
 
 def matmul_rate(config: Any, tokens: int, device: str, dtype: torch.dtype) -> float:
@@ -151,11 +180,16 @@ def marked() -> Iterator[None]:
 
         real(model, layers, seen, inputs)
 
-    scoring.run_to = run_to
+    def attend(*args: Any) -> torch.Tensor:
+        with torch.profiler.record_function("screen::attention"):
+            return attending(*args)
+
+    attending = attention.attend
+    scoring.run_to, attention.attend, fuse.attend = run_to, attend, attend
     try:
         yield
     finally:
-        scoring.run_to = real
+        scoring.run_to, attention.attend, fuse.attend = real, attending, attending
 
 
 def lost(work: Callable[[], Any], device: str) -> dict[str, float]:
@@ -235,6 +269,8 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
         ours(without, items[:2], many)
         _, unfused, _ = timed(lambda: ours(without, items, many), o.device)
     slow, plain_seconds, plain_memory = timed(lambda: plain(whole, rows, prompt, layers, on_device), o.device)
+    _, again, _ = timed(lambda: ours(projector, items, many), o.device)  # before and after: the machine's speed moves
+    seconds = (seconds + again) / 2
     gap = float(np.sqrt(((fast - slow) ** 2).mean() / (slow**2).mean()))
     tokens, needed = int(lengths.sum()), flop(config, depth, rows)
     rate = matmul_rate(config, min(o.budget, tokens), o.device, model.dtype)
@@ -242,11 +278,11 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
     return {
         "tiny": o.tiny, "shape": name, "length": length, "vectors": len(v), "layers": len(layers), "rows": len(rows),
         "tokens": tokens, "batching": str(proof.batching), "batching_reason": proof.reason,
-        "dtype": str(model.dtype)[6:],
+        "dtype": str(model.dtype)[6:], "threads": torch.get_num_threads(),
         "matmul_tflops": rate / 1e12, "difference": gap, "agree": agree, "plain_tokens_s": tokens / plain_seconds,
         "ours_tokens_s": tokens / seconds, "ratio": plain_seconds / seconds if agree else None,
         "share_of_limit": tokens / seconds * needed / rate if agree else None,
-        "peak_mb": {"plain": plain_memory / 1e6, "ours": memory / 1e6},
+        "peak_mb": {"plain": megabytes(plain_memory), "ours": megabytes(memory)},
         "lost": lost(lambda: ours(projector, items, many), o.device), "batches": counted(projector, items),
         "waits": waits(lambda: ours(projector, items, many), o.device),
         "kernels_ratio": None if unfused is None else unfused / seconds,
@@ -256,6 +292,10 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
 def counted(projector: Projector, items: list[Item]) -> int:
     """Batches of a measurement."""
     return len(plan(projector.batching, [item.ids for item in items], projector.budget))
+
+
+def megabytes(held: float | None) -> int | None:
+    return None if held is None else round(held / 1e6)
 
 
 def line(r: dict[str, Any]) -> str:
@@ -268,32 +308,42 @@ def line(r: dict[str, Any]) -> str:
     kernels = "none" if r["kernels_ratio"] is None else f"{r['kernels_ratio']:.2f} times"
     waited = "" if r["waits"] is None else f"{r['waits']} waits in {r['batches']} batches; "
     return (
-        f"{told}: {r['ratio']:.2f} times, {r['share_of_limit']:.0%} of the limit at {r['matmul_tflops']:,.1f} TFLOP/s; "
-        f"{r['batching']}, difference {r['difference']:.1e}; memory {r['peak_mb']['plain']:,.0f} MB plain, "
-        f"{r['peak_mb']['ours']:,.0f} ours; kernels {kernels}; {waited}{spent}"
+        f"{told}: {r['ratio']:.2f} times, {r['share_of_limit']:.0%} of the limit at {r['matmul_tflops']:,.3g} TFLOP/s; "
+        f"{r['batching']}, difference {r['difference']:.1e}; memory {r['peak_mb']['plain']} MB plain, "
+        f"{r['peak_mb']['ours']} ours; kernels {kernels}; {waited}{spent}"
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], help="float32; on CUDA bfloat16")
     parser.add_argument("--shape", action="append", choices=list(SHAPES))
-    parser.add_argument("--tokens", type=int, default=65536, help="tokens a case")
-    parser.add_argument("--budget", type=int, default=16384, help="tokens a batch")
+    parser.add_argument("--length", action="append", type=int, help="mean tokens a row; repeatable")
+    parser.add_argument("--tokens", type=int, help="tokens a case: 8192; on CUDA 65536")
+    parser.add_argument("--budget", type=int, help="tokens a batch: what a run takes on this device")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", type=Path)
     parser.add_argument("--tiny", action="store_true")
     o = parser.parse_args(arguments)
-    o.device, lengths, dtype = "cuda", (128, 300, 2000), torch.bfloat16
+    torch.set_num_threads(o.threads)
+    cuda = o.device == "cuda"
+    o.dtype = getattr(torch, o.dtype or ("bfloat16" if cuda and not o.tiny else "float32"))
+    lengths = o.length or ([128, 300, 2000] if cuda else [300])
+    shapes = o.shape or [name for name in SHAPES if (name in CPU) != cuda]
+    o.tokens, o.budget = o.tokens or (65536 if cuda else 8192), o.budget or default_budget(o.device)
     if o.tiny:
-        o.device, lengths, dtype, o.tokens, o.budget = "cpu", (16, 32, 64), torch.float32, 512, 256
+        o.device, lengths, o.tokens, o.budget = "cpu", [16, 32, 64], min(o.tokens, 512), 256
         print("small shapes on the CPU: not a measurement")
-    elif not torch.cuda.is_available():
+    elif cuda and not torch.cuda.is_available():
         print("torch finds no CUDA device here; --tiny shows that the bench works", file=sys.stderr)
         return 2
     else:
-        print(torch.cuda.get_device_name(), f"torch {torch.__version__}, transformers {hf.__version__}")
+        where = torch.cuda.get_device_name() if cuda else f"CPU, {o.threads} threads"
+        print(f"{where}, {str(o.dtype)[6:]}, torch {torch.__version__}, transformers {hf.__version__}")
     results = []
-    for name in o.shape or SHAPES:
-        whole, model, layer = load(name, o.tiny, o.device, dtype)
+    for name in shapes:
+        whole, model, layer = load(name, o)
         for length in lengths:
             for many in (False, True):
                 results.append(one(name, length, many, model, whole, layer, o))
