@@ -22,7 +22,6 @@ import numpy.typing as npt
 import torch
 import transformers as hf
 
-from screen.model import generate
 from screen.model.generate import Generator, Sampling, eos_ids
 from screen.model.load import BaseModel, load_model
 from screen.model.tokenizer import load_tokenizer
@@ -96,16 +95,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--new", type=int, default=64)
-    parser.add_argument("--rows", type=int, default=generate.BATCH_ROWS, help="rows of our batches")
+    parser.add_argument("--rows", type=int, default=16, help="rows of our batches")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--shape", action="append", choices=list(SHAPES))
     o = parser.parse_args(arguments)
     torch.set_num_threads(o.threads)
-    generate.BATCH_ROWS = o.rows
     right = True
     for name in o.shape or SHAPES:
         model, eos, prompts = SHAPES[name](o.prompts)
-        ours = Generator(model, eos, Sampling(max_new_tokens=o.new))
+        ours = Generator(model, eos, Sampling(max_new_tokens=o.new, rows=o.rows))
         ours.answer(prompts[:2])
         answers, fast = timed(lambda g=ours, p=prompts: [a.ids for a in g.answer(p)])
         one, slow = timed(lambda m=model, e=eos, p=prompts: plain(m, e, p, o.new, 1))

@@ -19,7 +19,7 @@ from screen.data.shapes import Shape
 from screen.errors import VectorError
 from screen.model.batches import default_budget
 from screen.model.endpoint import Endpoint
-from screen.model.generate import Generator, Sampling, eos_ids
+from screen.model.generate import Generator, Sampling, eos_ids, rows_at_once
 from screen.model.load import BaseModel, layer_count, load_model, model_hashes, resolve
 from screen.model.projector import Projector
 from screen.model.proof import Proof, prove
@@ -71,7 +71,7 @@ class Engine:
         settings = self.identity["settings"]
         settings["baseline"] = self.facts["baseline"] = baseline
         if baseline not in ("generate", "calibrated"):
-            settings["max_new_tokens"] = None
+            settings["max_new_tokens"] = settings["answer_rows"] = None
         if baseline != "calibrated":
             settings["calibrate_on"] = None
         self.cards.update(_cards(self.vectors, baseline))
@@ -133,7 +133,7 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
         cards={},
         model=model,
         tokenizer=tokenizer,
-        sampling=Sampling(max_new_tokens=spec.max_new_tokens, seed=spec.seed),
+        sampling=Sampling(max_new_tokens=spec.max_new_tokens, seed=spec.seed, rows=rows_of(spec)),
         endpoint=endpoint,
     )
     progress.note("mask", {**renderer.facts(), "shape": shape.name})
@@ -146,6 +146,11 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
 def budget_of(spec: ScanSpec) -> int:
     """Tokens a batch."""
     return spec.token_budget or default_budget(spec.device)
+
+
+def rows_of(spec: ScanSpec) -> int:
+    """Prompts answered at once."""
+    return spec.answer_rows or rows_at_once(spec.device)
 
 
 def _known_baseline(spec: ScanSpec, shape: Shape) -> BaselineKind | None:
@@ -205,6 +210,7 @@ def _identity(
         "settings": {
             "baseline": None,
             "max_new_tokens": spec.max_new_tokens,
+            "answer_rows": rows_of(spec) if spec.answer_by == "model" else None,
             "calibrate_on": spec.calibrate_on,
             "refine": spec.refine,
             "group_by": spec.group_by,
@@ -286,4 +292,9 @@ def versions() -> dict[str, str]:
 
 
 def vars_of(sampling: Sampling) -> Mapping[str, Any]:
-    return {"max_new_tokens": sampling.max_new_tokens, "temperature": sampling.temperature, "seed": sampling.seed}
+    return {
+        "max_new_tokens": sampling.max_new_tokens,
+        "temperature": sampling.temperature,
+        "seed": sampling.seed,
+        "rows": sampling.rows,
+    }

@@ -31,6 +31,7 @@ class ScanSpec:
     answers: str | None = None  # the file of `--baseline answers:FILE`
     answer_by: Literal["model", "endpoint"] = "model"  # who makes own answers: the model here, or a server of it
     max_new_tokens: int = 256
+    answer_rows: int | None = None  # prompts answered at once; None: by device
     calibrate_on: int = 1024  # distinct prompts that `calibrated` answers
     refine: bool = False  # answer exactly where an estimate leaves a flag open
     reference: str | None = None  # a file of `screen reference build`

@@ -49,6 +49,7 @@ Examples:
 )
 @click.option("--group-by", metavar="FIELD", help="A verdict for each value of this field.  [default: by file]")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Length of the model's own answers.  [default: 256]")
+@click.option("--answer-rows", type=click.IntRange(1), help="Prompts answered at once.  [default: 16, on CUDA 64]")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: DATASET.screen beside it]")
 @click.option("--limit", metavar="N|A-B", help="The first N rows, or rows A to B (from 0, both included).")
 @click.option("--format", "shape", metavar="SHAPE", help="The rows' shape, where it is not to be detected.")
@@ -106,6 +107,7 @@ def spec_of(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanSpec:
         "calibrate_on": options["calibrate_on"],
         "group_by": options["group_by"],
         "max_new_tokens": options["max_new_tokens"],
+        "answer_rows": options["answer_rows"],
         "limit": settings.rows_range(options["limit"]),
         "format": options["shape"],
         "map": settings.pairs("--map", options["fields"], "prompt=question"),

@@ -22,6 +22,7 @@ _TAKEN = [
     "layer",
     "baseline",
     "max_new_tokens",
+    "answer_rows",
     "limit",
     "shape",
     "fields",

@@ -126,7 +126,7 @@ def _written(engine: Engine, asked: Sequence[tuple[int, Sample, int]], pairs: Se
         under.append(dataclasses.replace(sample, turns=(system, *before, dataclasses.replace(sample.turns[turn]))))
     rendered = engine.renderer.render(under)
     eos = eos_ids(engine.model, engine.tokenizer.hf.eos_token_id)
-    generator = Generator(engine.model, eos, Sampling(engine.sampling.max_new_tokens))
+    generator = Generator(engine.model, eos, Sampling(engine.sampling.max_new_tokens, rows=engine.sampling.rows))
     ready = [(i, r.sequences[-1]) for i, r in enumerate(rendered) if not isinstance(r, Skip)]
     made = generator.answer([s.ids[: int(s.turns[-1].tokens[0])] for _, s in ready])
     out: list[str | None] = [None] * len(asked)

@@ -23,7 +23,7 @@ from screen.errors import ModelError
 from screen.model.load import BaseModel
 
 Ids = npt.NDArray[np.int32]
-BATCH_ROWS = 16
+ROWS = {"cuda": 64}  # answers at once, by kind of device; 16 elsewhere: more gained nothing on a CPU
 _WIDTH_STEP = 32
 
 
@@ -39,12 +39,19 @@ class Answer:
 class Sampling:
     """How to choose tokens. Temperature 0 is greedy; otherwise plain sampling (top-p 1).
 
-    A sampled answer is a function of `seed`, its prompt and its draw number, not of its batch.
+    A sampled answer is a function of `seed`, its prompt and its draw number, not of its batch. `rows`: how many are
+    made at once, None by device; a number of its own may change an answer where two tokens are all but equally likely.
     """
 
     max_new_tokens: int = 256
     temperature: float = 0.0
     seed: int = 0
+    rows: int | None = None
+
+
+def rows_at_once(device: str) -> int:
+    """Rows a batch on a torch device."""
+    return ROWS.get(device.split(":")[0], 16)
 
 
 def eos_ids(model: BaseModel, tokenizer_eos: int | None) -> frozenset[int]:
@@ -65,6 +72,7 @@ class Generator:
         if model.causal is None:
             raise ModelError("the model was loaded without its head, so it cannot answer", "use --baseline last-prompt")
         self.model, self.eos, self.sampling = model, eos, sampling
+        self.rows = sampling.rows or rows_at_once(model.device.type)
         self._causal: Any = model.causal
         accepted = inspect.signature(self._causal.forward).parameters
         self._positions = "position_ids" in accepted
@@ -83,7 +91,14 @@ class Generator:
         out: list[Answer | None] = [None] * len(prompts)
         draws = _occurrences(prompts) if draws is None else draws
         for batch in self._plan(prompts):
-            answers = self._batch([prompts[i] for i in batch], [draws[i] for i in batch])
+            try:
+                answers = self._batch([prompts[i] for i in batch], [draws[i] for i in batch])
+            except torch.OutOfMemoryError as error:
+                fewer = max(1, self.rows // 4)
+                raise ModelError(
+                    f"memory ran out while {self.rows} prompts were answered at once ({str(error)[:60]})",
+                    f"free memory on the device, or answer fewer at once (screen run --answer-rows {fewer})",
+                ) from None
             for i, value in zip(batch, answers, strict=True):
                 out[i] = value
             if done is not None:
@@ -91,23 +106,23 @@ class Generator:
         return out
 
     def _plan(self, prompts: Sequence[Ids]) -> Iterator[list[int]]:
-        """Batches of prompts of one padded width each, BATCH_ROWS at most."""
+        """Batches of prompts of one padded width each, `rows` at most."""
         buckets: dict[int, list[int]] = {}
         for i, ids in enumerate(prompts):
             if 0 < len(ids) < self.model.context:
                 buckets.setdefault(-(-len(ids) // _WIDTH_STEP) * _WIDTH_STEP, []).append(i)
         for width in sorted(buckets):
             rows = buckets[width]
-            yield from (rows[i : i + BATCH_ROWS] for i in range(0, len(rows), BATCH_ROWS))
+            yield from (rows[i : i + self.rows] for i in range(0, len(rows), self.rows))
 
     @torch.inference_mode()
     def _batch(self, prompts: Sequence[Ids], draws: Sequence[int]) -> list[Answer]:
         from transformers import DynamicCache
 
         width = -(-max(len(p) for p in prompts) // _WIDTH_STEP) * _WIDTH_STEP
-        filled = [prompts[i % len(prompts)] for i in range(BATCH_ROWS)]  # rows beyond the prompts repeat them
-        ids = np.zeros((BATCH_ROWS, width), dtype=np.int64)
-        mask = np.zeros((BATCH_ROWS, width), dtype=np.int64)
+        filled = [prompts[i % len(prompts)] for i in range(self.rows)]  # rows beyond the prompts repeat them
+        ids = np.zeros((self.rows, width), dtype=np.int64)
+        mask = np.zeros((self.rows, width), dtype=np.int64)
         for row, keep, p in zip(ids, mask, filled, strict=True):
             row[width - len(p) :] = p
             keep[width - len(p) :] = 1
@@ -115,9 +130,9 @@ class Generator:
         tokens = torch.from_numpy(ids).to(self.model.device)
         attention = torch.from_numpy(mask).to(self.model.device)
         cache = DynamicCache(config=self._causal.config)
-        picker = self._picker(filled, [draws[i % len(draws)] for i in range(BATCH_ROWS)])
+        picker = self._picker(filled, [draws[i % len(draws)] for i in range(self.rows)])
         chosen: list[list[int]] = [[] for _ in filled]
-        ended = [False] * BATCH_ROWS
+        ended = [False] * self.rows
         for step in range(max(room)):
             picked = picker(self._logits(tokens, attention, cache))
             for i, token in enumerate(picked.tolist()):
@@ -129,7 +144,7 @@ class Generator:
             if step == max(room) - 1 or all(e or len(c) >= r for e, c, r in zip(ended, chosen, room, strict=True)):
                 break
             tokens = picked[:, None]
-            attention = torch.cat([attention, attention.new_ones(BATCH_ROWS, 1)], dim=1)
+            attention = torch.cat([attention, attention.new_ones(self.rows, 1)], dim=1)
         return [Answer(tuple(c), not e) for c, e in zip(chosen, ended, strict=True)][: len(prompts)]
 
     def _logits(self, tokens: torch.Tensor, attention: torch.Tensor, cache: Any) -> torch.Tensor:

@@ -21,6 +21,7 @@ from screen.vectors.traits import Trait, load_trait, trait_from
 RETRIES: Final = 3
 MAX_TOKENS: Final = 8000
 LOCAL_TOKENS: Final = 4000
+LOCAL_DRAFTS: Final = 16
 _TOLD: Final = 20  # problems told to the model at once
 
 SYSTEM: Final = f"""\
@@ -98,14 +99,14 @@ class LocalWriter:
     def write(self, messages: Sequence[Mapping[str, str]]) -> list[Draft]:
         import numpy as np
 
-        from screen.model.generate import BATCH_ROWS, Generator, Sampling, eos_ids
+        from screen.model.generate import Generator, Sampling, eos_ids
 
         prompt = self.template.render([dict(m) for m in messages], add_generation_prompt=True)
         prefix = list(self.tokenizer.prefix_ids) if self.template.adds_prefix else []
         ids = np.asarray(prefix + list(self.tokenizer.encode([prompt])[0].ids), dtype=np.int32)
         eos = eos_ids(self.model, self.tokenizer.hf.eos_token_id)
         sampling = Sampling(max_new_tokens=LOCAL_TOKENS, temperature=0.7, seed=self.seed)
-        answers = Generator(self.model, eos, sampling).answer([ids] * BATCH_ROWS)
+        answers = Generator(self.model, eos, sampling).answer([ids] * LOCAL_DRAFTS)
         drafts = [Draft(self.tokenizer.decode(answer.ids), answer.cut) for answer in answers if answer is not None]
         if not drafts:
             raise ModelError(

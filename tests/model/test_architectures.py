@@ -9,8 +9,9 @@ import pytest
 import torch
 import transformers as hf
 
+from screen.errors import ModelError
 from screen.model.batches import Batching
-from screen.model.generate import Generator, Sampling, eos_ids
+from screen.model.generate import Generator, Sampling, eos_ids, rows_at_once
 from screen.model.load import BaseModel, load_model
 from screen.model.projector import Branch, Item, Projector
 from screen.model.proof import prove
@@ -144,6 +145,27 @@ def test_a_prompt_that_fills_the_context_gets_no_answer(llama: Path) -> None:
     assert short is not None
     assert len(short.ids) == 6
     assert short.cut
+
+
+def test_the_number_of_rows_is_the_users_and_by_device_otherwise(llama: Path) -> None:
+    model = load(llama, generate=True)
+    three = Generator(model, frozenset({5}), Sampling(max_new_tokens=6, rows=3))
+    assert (three.rows, Generator(model, frozenset(), Sampling()).rows) == (3, 16)
+    assert (rows_at_once("cuda:1"), rows_at_once("mps")) == (64, 16)
+    sixteen = Generator(model, frozenset({5}), Sampling(max_new_tokens=6)).answer(SEQUENCES)
+    assert three.answer(SEQUENCES) == sixteen  # in float32, with no two tokens nearly alike
+
+
+def test_answers_that_do_not_fit_say_what_to_do(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = Generator(load(llama, generate=True), frozenset(), Sampling(rows=8))
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+
+    monkeypatch.setattr(generator, "_logits", full)
+    with pytest.raises(ModelError, match=r"while 8 prompts were answered at once \(CUDA out of memory") as caught:
+        generator.answer(SEQUENCES)
+    assert "--answer-rows 2" in caught.value.next_step
 
 
 def test_one_poison_sequence_costs_itself_only(llama: Path) -> None:

@@ -75,7 +75,7 @@ def test_scores_equal_the_plainest_way_to_compute_them(make_spec: MakeSpec, tiny
         assert got["evil"] == pytest.approx(a - b, abs=2e-4 * norm)
 
 
-@pytest.mark.parametrize("change", [{"shard_rows": 7}, {"token_budget": 100}, {"limit": (10, 30)}])
+@pytest.mark.parametrize("change", [{"shard_rows": 7}, {"token_budget": 100}, {"limit": (10, 30)}, {"answer_rows": 4}])
 def test_scores_do_not_depend_on_shards_or_batches(
     make_spec: MakeSpec, tmp_path: Path, change: dict[str, object]
 ) -> None:
