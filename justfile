@@ -53,6 +53,10 @@ bench-extraction:
 bench-kernels *arguments:
     python kernels/bench/bench_kernels.py {{arguments}}
 
+# Small models of every architecture on a device against batch 1 and the CPU: scores, bits, answers, waits.
+check-device *arguments:
+    python -m bench.device {{arguments}}
+
 # Scoring at the shapes of 7B, 8B and 0.5B models with random weights, on a GPU, against the plain way.
 bench-gpu *arguments:
     python -m bench.scoring --device cuda {{arguments}}

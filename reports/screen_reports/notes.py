@@ -85,7 +85,8 @@ def _model(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
         told.append(("", EMBEDDED))
     slower = facts.get("batching_reason") not in (None, "agrees with batch 1")  # than the first one tried
     if facts.get("batching") and (verbose or slower):
-        told.append(("batching", f"{facts['batching']} ({facts.get('batching_reason') or 'proved on this model'})"))
+        reason = str(facts.get("batching_reason") or "proved on this model")
+        told.append(("batching", f"{facts['batching']} ({reason if verbose else reason.split('; ')[0]})"))
     return told + [("note", str(note)) for note in facts.get("notes", ())]
 
 

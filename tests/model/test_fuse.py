@@ -23,7 +23,7 @@ from screen.model.generate import Generator, Sampling
 from screen.model.load import BaseModel, load_model
 from screen.model.projector import Item, Projector
 from screen.model.proof import prove
-from tests.model.conftest import CONFIGS, save_random
+from tests.model.architectures import CONFIGS, save_random
 
 KNOWN = ("gemma2", "gemma3", "llama", "mistral", "phi3", "qwen2", "qwen3")
 LAYERS = (0, 1, 3)
@@ -161,6 +161,8 @@ def interpreted(as_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the kernels go through Triton's interpreter."""
     if importlib.util.find_spec("triton") is None:
         pytest.skip("triton is not installed")
+    if torch.cuda.is_available():
+        pytest.skip("with a GPU there is no interpreter: python -m bench.device runs the kernels on models")
     for name in ("rms_norm", "add_rms_norm", "rope_", "swiglu"):
         monkeypatch.setattr(fuse, name, functools.partial(getattr(screen_kernels, name), fused=True))
 

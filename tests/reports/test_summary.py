@@ -86,7 +86,7 @@ def test_notes_of_the_embedded_model() -> None:
     proved = {**facts, "batching_reason": "agrees with batch 1"}
     told = ("batching", "packed (agrees with batch 1)")
     assert (told in notes.lines("model", proved), told in notes.lines("model", proved, verbose=True)) == (False, True)
-    fallback = notes.lines("model", {**facts, "batching": "padded", "batching_reason": "packed differs"})
+    fallback = notes.lines("model", {**facts, "batching": "padded", "batching_reason": "packed differs; sdpa differs"})
     assert ("batching", "padded (packed differs)") in fallback
 
 
