@@ -26,20 +26,27 @@ _MOST_KILLERS = 8  # rows of a run that may kill a process before the machine is
 _MEMORY = "if it is memory, lower --batch-tokens, or name fewer --devices"
 
 
+def reads_ahead(order: Order) -> bool:
+    """Whether a worker is told which window probably comes next, to read it while its device works on this one."""
+    return order.device != "cpu"
+
+
 class _Worker:
     def __init__(self, order: Order) -> None:
         self.order, self.ready = order, False
         self.job: Window | None = None
+        self.hint: Window | None = None  # what it was told may come next
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(theirs, order), daemon=True)
         self.process.start()
         theirs.close()  # or its death would not end the connection
 
-    def give(self, window: Window, budget: int) -> None:
-        self.job = window
+    def give(self, window: Window, budget: int, hint: Window | None) -> None:
+        message = (None if window is self.hint else window, budget, hint)
+        self.job, self.hint = window, hint
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a death is told when it is read
-            self.connection.send((window, budget))
+            self.connection.send(message)
 
     def receive(self) -> tuple[Any, ...] | None:
         """The next message; None where the worker is dead."""
@@ -80,22 +87,22 @@ class Crew:
 
     def score(self, windows: Iterator[Window]) -> Iterator[tuple[Window, dict[str, Any], int]]:
         """Each window with its tables, in order. A killing row stands in the tables as skipped."""
-        order: deque[Window] = deque()  # handed out or about to be, oldest first
-        again: deque[Window] = deque()
+        order: deque[Window] = deque()  # not given back yet, oldest first
+        waiting: list[Window] = []  # of these, those that no worker has
         done: dict[int, tuple[dict[str, Any], int]] = {}
         left = True
         while left or order:
-            for worker in self.workers:
-                if not worker.ready or worker.job is not None:
-                    continue
-                if again:
-                    self._give(worker, again.popleft())
-                elif left and len(order) < _AHEAD * len(self.workers):
-                    window = next(windows, None)
-                    left = window is not None
-                    if window is not None:
-                        order.append(window)
-                        self._give(worker, window)
+            idle = [w for w in self.workers if w.ready and w.job is None]
+            wanted = 2 * len(self.workers) if any(reads_ahead(w.order) for w in idle) else len(idle)
+            while left and len(waiting) < wanted and len(order) < _AHEAD * len(self.workers):
+                window = next(windows, None)
+                left = window is not None
+                if window is not None:
+                    order.append(window)
+                    waiting.append(window)
+            for worker in idle:
+                if waiting:
+                    self._give(worker, self._pick(worker, waiting), waiting)
             if not order and not left:
                 return
             for connection in wait([w.connection for w in self.workers]):
@@ -103,15 +110,29 @@ class Crew:
                 job = self.workers[at].job
                 tables, dead = self._hear(at)
                 if dead and job is not None:
-                    again.append(self._after_death(at, job))
+                    waiting.insert(0, self._after_death(at, job))
                 elif tables is not None and job is not None:
                     done[job.number] = tables
             while order and order[0].number in done:
                 window = order.popleft()
                 yield (window, *done.pop(window.number))
 
-    def _give(self, worker: _Worker, window: Window) -> None:
-        worker.give(window, self._budget(window.number))
+    def _pick(self, worker: _Worker, waiting: list[Window]) -> Window:
+        """The window that this worker has read ahead, else one that no other has, else the oldest."""
+        at = [i for i, w in enumerate(waiting) if w is worker.hint]
+        return waiting.pop((at or self._unread(worker, waiting) or [0])[0])
+
+    def _unread(self, worker: _Worker, waiting: Sequence[Window]) -> list[int]:
+        hints = [w.hint for w in self.workers if w is not worker]
+        return [i for i, w in enumerate(waiting) if not any(w is hint for hint in hints)]
+
+    def _give(self, worker: _Worker, window: Window, waiting: Sequence[Window]) -> None:
+        """Where a process died of a window, reading ahead is left out: each death is to be blamed on one window."""
+        hint = None
+        if reads_ahead(worker.order) and not self._deaths[window.number]:
+            unread = (waiting[i] for i in self._unread(worker, waiting))
+            hint = next((w for w in unread if not self._deaths[w.number]), None)
+        worker.give(window, self._budget(window.number), hint)
 
     def _hear(self, at: int) -> tuple[tuple[dict[str, Any], int] | None, bool]:
         """(the tables of a window that is done, whether the worker died). A dead worker is replaced."""
@@ -178,7 +199,7 @@ class Crew:
         """Whether a worker dies of these rows; what it makes of them is thrown away."""
         while not self.workers[at].ready:
             self._hear(at)
-        self._give(self.workers[at], window)
+        self._give(self.workers[at], window, ())
         while True:
             tables, dead = self._hear(at)
             if dead or tables is not None:

@@ -1,9 +1,9 @@
 """A worker: one process with an engine of its own on one device. It takes windows of rows and gives back tables.
 
-Over the connection come windows with their tokens a batch, or None to stop; back go ("ready", batching),
-("answered", tokens), ("scored", tokens), ("done", {table: Arrow IPC bytes}, tokens a batch) and ("failed", error class,
-message, next step). It writes nothing but answers into the cache. When its parent is gone, the connection ends, and so
-does it.
+Over the connection come a window (None: the one read ahead), its tokens a batch, and perhaps a window to read ahead; or
+None to stop. Back go ("ready", batching), ("answered", tokens), ("scored", tokens), ("done", {table: Arrow IPC bytes},
+tokens a batch) and ("failed", error class, message, next step). It writes nothing but answers into the cache. When its
+parent is gone, the connection ends, and so does it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gc
 import signal
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,6 +28,7 @@ from screen.errors import ScreenError
 from screen.intake import read_window
 from screen.prepare import with_directions
 from screen.progress import Silent
+from screen.scoring.shard import ShardInput
 from screen.scoring.standards import Standards
 from screen.setup import load_engine
 from screen.spec import BaselineKind, ScanSpec
@@ -72,14 +74,26 @@ def _work(connection: Connection, order: Order, look: Callable[[Window], None]) 
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     connection.send(("ready", str(engine.projector.batching)))
-    while (job := connection.recv()) is not None:
-        window, budget = job
+
+    def read(window: Window) -> ShardInput:
         look(window)
-        shard = read_window(window, order.dataset, engine.renderer, group_by=order.spec.group_by, given=order.given)
-        tables, budget = score(
-            shard, engine, projector, order.standards, budget, lambda tokens, _of: connection.send(("scored", tokens))
-        )
-        connection.send(("done", {name: to_bytes(table) for name, table in tables.items()}, budget))
+        return read_window(window, order.dataset, engine.renderer, group_by=order.spec.group_by, given=order.given)
+
+    def told(tokens: int, _of: int) -> None:
+        connection.send(("scored", tokens))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
+        coming: Future[ShardInput] | None = None
+        while (job := connection.recv()) is not None:
+            window, budget, hint = job
+            if window is None:
+                assert coming is not None
+                shard = coming.result()
+            else:
+                shard = read(window)
+            coming = reader.submit(read, hint) if hint is not None else None
+            tables, budget = score(shard, engine, projector, order.standards, budget, told)
+            connection.send(("done", {name: to_bytes(table) for name, table in tables.items()}, budget))
 
 
 def to_bytes(table: pa.Table) -> bytes:

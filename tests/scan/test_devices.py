@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from screen.cli.run_settings import devices
+from screen.data.dataset import Window
 from screen.engines import crew
 from screen.errors import ModelError, UsageError
 from screen.progress import Silent, Tally
@@ -104,3 +105,39 @@ def test_devices_are_named() -> None:
     }.items():
         with pytest.raises(UsageError, match=re.escape(message)):
             devices(text)
+
+
+def test_workers_that_read_ahead_give_the_bytes_of_one(
+    make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a death in the middle, too."""
+    spec = make_spec(baseline="last-prompt", shard_rows=4)
+    run_scan(spec, tmp_path / "one")
+    monkeypatch.setattr(crew, "reads_ahead", lambda _order: True)
+    given: list[tuple[int, bool, bool]] = []
+    real = crew._Worker.give
+
+    def give(worker: crew._Worker, window: Window, budget: int, hint: Window | None) -> None:
+        given.append((window.number, window is worker.hint, hint is not None))
+        real(worker, window, budget, hint)
+
+    monkeypatch.setattr(crew._Worker, "give", give)
+    run_scan(spec, tmp_path / "two", devices=TWO)
+    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert sorted(number for number, _, _ in given) == list(range(10))
+    assert sum(ahead for _, ahead, _ in given) >= 4
+    progress = KillsOnce()
+    run_scan(spec, tmp_path / "killed", devices=TWO, progress=progress)
+    assert progress.killed == 1
+    assert files(tmp_path / "killed") == files(tmp_path / "one")
+
+
+def test_a_row_that_kills_while_it_is_read_ahead_is_found(
+    make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "reads_ahead", lambda _order: True)
+    monkeypatch.setattr(crew, "work", dying_worker.kills_on_a_row)
+    summary = run_scan(make_spec(baseline="last-prompt", shard_rows=8), tmp_path / "out", devices=TWO)
+    (skipped,) = [pq.read_table(f).to_pylist() for f in RunFolder.read(tmp_path / "out").tables("skipped")]
+    assert [(s["row"], s["code"]) for s in skipped] == [(dying_worker.KILLER, "worker_failed")]
+    assert summary["scored"] == 39
