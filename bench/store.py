@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 SHARD_ROWS = 512
@@ -66,6 +67,15 @@ class Clock(dict[str, float]):
         setattr(owner, name, timed)
 
 
+def sequences(n: int, rng: np.random.Generator) -> list[npt.NDArray[np.int32]]:
+    """Rows of 100 to 600 tokens under one of four system prompts of 50."""
+    first = rng.integers(0, 1 << 15, (4, 50))
+    return [
+        np.concatenate([first[i % 4], rng.integers(0, 1 << 15, k)]).astype(np.int32)
+        for i, k in enumerate(rng.integers(50, 550, n))
+    ]
+
+
 def one_size(n: int) -> dict[str, Any]:
     from screen.model import batches
     from screen.store import shards, tables
@@ -73,7 +83,7 @@ def one_size(n: int) -> dict[str, Any]:
     from screen.store.manifest import Manifest
 
     clock = Clock()
-    clock.on(batches, "plan_packed", "plan")
+    clock.on(batches, "plan_shared", "plan")
     clock.on(tables, "encode", "Parquet")
     clock.on(shards, "place", "files")
     clock.on(Manifest, "append", "manifest")
@@ -85,7 +95,7 @@ def one_size(n: int) -> dict[str, Any]:
             before = 0
             for shard, first in enumerate(range(0, n, SHARD_ROWS)):
                 end = min(first + SHARD_ROWS, n)
-                batches.plan_packed(rng.integers(100, 600, end - first).tolist(), 8192)
+                batches.plan_shared(sequences(end - first, rng), 2048)
                 run.publish(shard, first, end, {k: table(s, first, end - first, rng) for k, s in schemas.items()})
                 if shard == 16:  # what every run needs is loaded by now
                     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
