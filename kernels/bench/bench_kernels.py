@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import screen_kernels as kernels
 import torch
-from screen_kernels.deepest import deepest_means_reference
 from screen_kernels.rope import rope_reference
+from screen_kernels.segment import segment_project_reference
 from torch.nn import functional
 
 Tensors = Sequence[torch.Tensor]
@@ -175,21 +175,21 @@ def projections(shape: Shape, device: torch.device) -> Iterator[Case]:
 
 
 def deepest(shape: Shape, device: torch.device) -> Case:
-    """Eager is what a model does: every token through the matrix in bfloat16, float32 means of the rounded states."""
+    """Eager is what a model does: every token through the matrix in bfloat16, then the projection of its state."""
     mid, act = normal(shape.tokens, shape.d, device=device), normal(shape.tokens, shape.ffn, device=device)
     weight = normal(shape.d, shape.ffn, device=device) * shape.ffn**-0.5
     index, offsets = segments(shape.tokens, device)
-    nothing, zero = weight.new_zeros(shape.d, 1), act.new_zeros(shape.tokens, 1)
+    vectors = functional.normalize(torch.randn(3, shape.d, device=device), dim=1)
+    inner = kernels.inner_of(vectors, weight, None)
 
     def eager() -> Tensors:
-        hidden = mid + functional.linear(act, weight)
-        return (deepest_means_reference(hidden, zero, nothing, None, index, offsets),)
+        return segment_project_reference(mid + functional.linear(act, weight), index, offsets, vectors)
 
     def ours() -> Tensors:
-        return (kernels.deepest_means(mid, act, weight, None, index, offsets),)
+        return kernels.deepest_project(mid, act, inner, index, offsets, fused=True)
 
-    moved = (size(mid) + size(act)) * len(index) // shape.tokens + size(weight)
-    return Case("K5 deepest_means", eager, ours, moved, ROUNDED)
+    moved = (size(mid) + size(act)) * len(index) // shape.tokens + size(inner.inner)
+    return Case("K5 deepest_project, k=3", eager, ours, moved, ROUNDED)
 
 
 def segments(tokens: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,7 @@ Each kernel has a plain reference that says in the open what it computes, and a 
 (`screen_kernels.device` says when). Forward only. Triton is imported when the first fused kernel runs.
 """
 
-from screen_kernels.deepest import deepest_means
+from screen_kernels.deepest import Inner, deepest_project, inner_of
 from screen_kernels.device import available
 from screen_kernels.gate import swiglu
 from screen_kernels.norm import add_rms_norm, rms_norm
@@ -12,9 +12,11 @@ from screen_kernels.rope import rope_
 from screen_kernels.segment import project_tokens, segment_means, segment_project
 
 __all__ = [
+    "Inner",
     "add_rms_norm",
     "available",
-    "deepest_means",
+    "deepest_project",
+    "inner_of",
     "project_tokens",
     "rms_norm",
     "rope_",

@@ -86,17 +86,22 @@ def packed_inputs(model: BaseModel, layout: Layout) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def packing(
-    model: BaseModel, layout: Layout, batching: Batching, deepest: int = 0, rows: torch.Tensor | None = None
+    model: BaseModel,
+    layout: Layout,
+    batching: Batching,
+    deepest: int = 0,
+    rows: torch.Tensor | None = None,
+    halved: bool = False,
 ) -> Iterator[None]:
     """Run the block with packed attention; the model's own implementation is put back after it. Where the batching is
-    fused, `rows` limits hidden_states[deepest] to these tokens."""
+    fused, `rows` and `halved` are as for `fuse.Stack.running`."""
     config = model.config
     usual = config._attn_implementation
     config._attn_implementation = attention.NAME
     try:
         with (
             attention.attending(attention.spans(layout, batching.attention, model.device)),
-            stack(model).running(deepest, rows) if batching.fused else nullcontext(),
+            stack(model).running(deepest, rows, halved) if batching.fused else nullcontext(),
         ):
             yield
     finally:

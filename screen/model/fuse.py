@@ -8,7 +8,7 @@ Taken only for the blocks named in FAMILIES, whose parts are checked one by one,
 One product gives queries, keys and values, one the gate and the up projection: their weights are laid side by side
 once, and the modules' own parameters become views of that, so that nothing is held twice. A block ends with the sum
 and the next block's norm in one step. Of the deepest block, output projection and MLP are run for the tokens whose
-states are wanted alone (PERFORMANCE.md, K5).
+states are wanted alone, and where only their projections are wanted, its last product is left out (PERFORMANCE.md, K5).
 """
 
 from __future__ import annotations
@@ -103,6 +103,13 @@ class Parts(NamedTuple):
     after_mlp: Norm | None
 
 
+class Halves(NamedTuple):
+    """A block's output in two: its state is mid + down(act). mid (tokens, d_model), act (tokens, inner)."""
+
+    mid: torch.Tensor
+    act: torch.Tensor
+
+
 class Stack:
     """A model's blocks, taken to parts. Raises NotRecognised where that cannot be done."""
 
@@ -113,21 +120,29 @@ class Stack:
             _check(block, config)
         self.parts = [_parts(block, config) for block in self.blocks]
         self._normed: tuple[torch.Tensor, torch.Tensor] | None = None  # a block's output, and the next one's norm of it
+        self.halves: Halves | None = None  # of the deepest block, where they were asked for
+
+    def last_product(self, layer: int) -> Product | None:
+        """What hidden_states[layer] ends with, where it is a sum of that and what came before: not behind a norm."""
+        inside = 0 < layer <= len(self.parts) and self.parts[layer - 1].after_mlp is None
+        return self.parts[layer - 1].down if inside else None
 
     @contextmanager
-    def running(self, deepest: int, rows: torch.Tensor | None) -> Iterator[None]:
+    def running(self, deepest: int, rows: torch.Tensor | None, halved: bool = False) -> Iterator[None]:
         """Run the blocks by their parts inside the block. With `rows`, (n,) int64 places of tokens, block `deepest`
-        (the first is 1) gives (1, n, d_model): these tokens' states alone."""
+        (the first is 1) gives (1, n, d_model): these tokens' states alone. With `halved` it gives `halves` instead,
+        and a state that is not whole."""
         for at, block in enumerate(self.blocks):
-            block.forward = self._forward(at, rows if at + 1 == deepest else None, last=at + 1 >= deepest)
+            here = at + 1 == deepest
+            block.forward = self._forward(at, rows if here else None, last=at + 1 >= deepest, halved=halved and here)
         try:
             yield
         finally:
-            self._normed = None
+            self._normed = self.halves = None
             for block in self.blocks:
                 del block.forward
 
-    def _forward(self, at: int, rows: torch.Tensor | None, last: bool) -> Callable[..., torch.Tensor]:
+    def _forward(self, at: int, rows: torch.Tensor | None, last: bool, halved: bool) -> Callable[..., torch.Tensor]:
         parts = self.parts[at]
         following = None if last or at + 1 == len(self.parts) else self.parts[at + 1].before
 
@@ -142,7 +157,11 @@ class Stack:
                 raise NotImplementedError("a fused block takes rotary positions, and neither a mask nor a cache")
             known = self._normed
             ready = known[1] if known is not None and known[0] is hidden_states else None
-            hidden, normed = _block(parts, hidden_states[0], ready, position_embeddings, rows, following)
+            halves = _to_last_product(parts, hidden_states[0], ready, position_embeddings, rows)
+            if halved:
+                self.halves = halves
+                return halves.mid[None]
+            hidden, normed = _whole(parts, halves, following)
             out = hidden[None]
             self._normed = None if normed is None else (out, normed)
             return out
@@ -150,15 +169,14 @@ class Stack:
         return forward
 
 
-def _block(
+def _to_last_product(
     parts: Parts,
     hidden: torch.Tensor,
     normed: torch.Tensor | None,
     positions: tuple[torch.Tensor, torch.Tensor],
     rows: torch.Tensor | None,
-    following: Norm | None,
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """(the block's output, the following norm of it). hidden (tokens, d_model); normed: the first norm, if known."""
+) -> Halves:
+    """hidden (tokens, d_model), normed: the first norm of it, if known. Of `rows` alone, where they are given."""
     cos, sin = (t[0] for t in positions)
     qkv = parts.qkv(parts.before(hidden) if normed is None else normed)
     qkv = qkv.view(len(hidden), -1, parts.head_dim)
@@ -175,12 +193,17 @@ def _block(
         mixed = parts.after(mixed, out=mixed)
     x, hidden = parts.before_mlp.of_sum(mixed, hidden)
     gate, up = parts.gate_up(x).chunk(2, dim=-1)
-    made = parts.down(swiglu(gate, up, activation=parts.activation))
+    return Halves(hidden, swiglu(gate, up, activation=parts.activation))
+
+
+def _whole(parts: Parts, halves: Halves, following: Norm | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(the block's output, the following norm of it)"""
+    made = parts.down(halves.act)
     if parts.after_mlp is not None:
         made = parts.after_mlp(made, out=made)
     if following is None:
-        return hidden + made, None
-    normed, hidden = following.of_sum(made, hidden)
+        return halves.mid + made, None
+    normed, hidden = following.of_sum(made, halves.mid)
     return hidden, normed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -10,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from screen_kernels import project_tokens, segment_project
+from screen_kernels import Inner, deepest_project, inner_of, project_tokens, segment_project
 from torch import segment_reduce
 
 from screen.model.batches import Batch, Batching, plan
 from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
+from screen.model.fuse import stack
 from screen.model.layout import lay_out
 from screen.model.load import BaseModel
 from screen.model.transfer import Coming, send
@@ -53,6 +55,9 @@ class Measured(NamedTuple):
 
     tokens: Float32
     means: Float32
+
+
+_MANY = 8  # directions times this, of the width: beyond it the deepest block's last product costs less than they do
 
 
 class _NoMemory(Exception):
@@ -98,7 +103,17 @@ class Projector:
         of each batch."""
 
         seen = self._seen_fused if self.batching.fused else self._seen
-        return self._run(items, self.layers, seen, self.k, (self.p,), step)
+        halved = self.batching.fused and self._inner is not None
+        return self._run(items, self.layers, seen, self.k, (self.p,), step, halved)
+
+    @functools.cached_property
+    def _inner(self) -> Inner | None:
+        """The deepest layer's directions seen from inside its block, where that is less work than its last product."""
+        both = self._directions[self.layers[-1]].both
+        product = stack(self.model).last_product(self.layers[-1]) if self.layers[-1] < self.model.n_layers else None
+        if product is None or _MANY * len(both) > self.model.d_model:
+            return None
+        return inner_of(both, product.weight, product.bias)
 
     def _seen(self, layer: int, states: torch.Tensor, chosen: _Chosen, out: _Out) -> None:
         mine, states = self._directions[layer], states.index_select(0, chosen.places)
@@ -108,9 +123,14 @@ class Projector:
             out.means.index_copy_(1, mine.probe_columns, _means(states, chosen.offsets) @ mine.probes.T)
 
     def _seen_fused(self, layer: int, states: torch.Tensor, chosen: _Chosen, out: _Out) -> None:
-        """As `_seen` in one kernel, which gathers the tokens itself; the probes' means are taken of projections."""
+        """As `_seen` in one kernel, which gathers the tokens itself; the probes' means are taken of projections. The
+        deepest block's last product may have been left out."""
         mine = self._directions[layer]
-        tokens, means = segment_project(states, chosen.places, chosen.offsets, mine.both)
+        halves = stack(self.model).halves if self._inner is not None and layer == self.layers[-1] else None
+        if halves is not None and self._inner is not None:
+            tokens, means = deepest_project(halves.mid, halves.act, self._inner, chosen.places, chosen.offsets)
+        else:
+            tokens, means = segment_project(states, chosen.places, chosen.offsets, mine.both)
         k = len(mine.columns)
         out.tokens.index_copy_(1, mine.columns, tokens[:, :k])
         if len(out.means):
@@ -134,11 +154,12 @@ class Projector:
         k: int,
         wide: tuple[int, ...],
         step: Step,
+        halved: bool = False,
     ) -> list[Measured | str]:
         parts = [part for item in items for part in _parts(item)]
         while True:
             try:
-                return _joined(items, self._planned(parts, _Wanted(layers, seen, k, wide), step))
+                return _joined(items, self._planned(parts, _Wanted(layers, seen, k, wide, halved), step))
             except _NoMemory:
                 self.budget = max(1, self.budget // 2)
             if self.model.device.type == "cuda":
@@ -216,7 +237,7 @@ class Projector:
             wanted.seen(layer, hidden.flatten(0, 1), every if narrow and layer == deepest else chosen, out)
 
         rows = chosen.places if narrow else None
-        with packing(self.model, layout, self.batching, deepest, rows) if packed else nullcontext():
+        with packing(self.model, layout, self.batching, deepest, rows, wanted.halved) if packed else nullcontext():
             run_to(self.model, wanted.layers, see, inputs)
         return Coming(out.tokens, out.means)
 
@@ -246,12 +267,14 @@ _Seen = Callable[[int, torch.Tensor, _Chosen, _Out], None]
 
 
 class _Wanted(NamedTuple):
-    """`seen(layer, (tokens, d_model) hidden states, tokens chosen, out)` is called at each of `layers`."""
+    """`seen(layer, (tokens, d_model) hidden states, tokens chosen, out)` is called at each of `layers`. `halved`: the
+    deepest one's states are left in two halves."""
 
     layers: Sequence[int]
     seen: _Seen
     k: int
     wide: tuple[int, ...]
+    halved: bool
 
 
 class _Queued(NamedTuple):

@@ -16,14 +16,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from screen_kernels import available, segment_project
-from torch import nn
+from screen_kernels import available
 
 from screen.errors import ModelError
 from screen.model.batches import Batching, plan
 from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
 from screen.model.layout import lay_out
 from screen.model.load import BaseModel
+from screen.model.projector import Item, Projector
 from screen.model.transfer import send
 
 # One bound a dtype: the largest |difference| of a hidden state, as a share of its norm.
@@ -61,7 +61,7 @@ def prove(model: BaseModel, layers: Sequence[int]) -> Proof:
             reasons.append(f"{batching} failed ({type(error).__name__}: {str(error)[:120]})")
             continue
         if batching.fused and gap <= TOLERANCE[model.dtype]:
-            gap = max(gap, _projection_gap(model, alone[layers[-1]]))
+            gap = max(gap, _projection_gap(model, batching, sequences, alone))
         if gap <= TOLERANCE[model.dtype]:
             return Proof(batching, gap, "; ".join(reasons) or "agrees with batch 1")
         reasons.append(f"{batching} differs from batch 1 by {gap:.1e} of the norm")
@@ -130,17 +130,26 @@ def _states(model: BaseModel, layers: Sequence[int], sequences: Sequence[Ids], b
     return seen
 
 
-def _projection_gap(model: BaseModel, states: Sequence[torch.Tensor]) -> float:
-    """Largest difference of the fused projection from the plain one, as a share of the state's norm."""
-    hidden = torch.cat(list(states)).to(model.device, model.dtype)
-    vectors = nn.functional.normalize(torch.randn(5, hidden.shape[1], generator=torch.Generator().manual_seed(0)))
-    index = torch.arange(len(hidden) - 1, -1, -1, device=model.device)
-    offsets = torch.tensor([0, *np.cumsum([len(s) for s in states])], device=model.device)
-    given = (hidden, index, offsets, vectors.to(model.device))
-    ours, plain = segment_project(*given), segment_project(*given, fused=False)
-    norms = hidden.float().norm(dim=1)
-    tokens = ((ours[0] - plain[0]).abs().amax(1) / norms[index]).max()
-    return float(torch.maximum(tokens, (ours[1] - plain[1]).abs().max() / norms.max()))
+def _projection_gap(model: BaseModel, batching: Batching, sequences: Sequence[Ids], alone: States) -> float:
+    """Largest difference of a fused projection, or of a segment's mean, from that of the states at batch 1, as a share
+    of their norm: of the second half of each sequence, on a random direction a layer."""
+    layers = sorted(alone)
+    vectors = np.random.default_rng(1).normal(size=(len(layers), model.d_model)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    halves = [np.arange(len(s) // 2, len(s), dtype=np.int32) for s in sequences]
+    items = [Item(s, at, np.array([len(at)], dtype=np.int32)) for s, at in zip(sequences, halves, strict=True)]
+    budget = sum(len(s) for s in sequences)
+    worst = 0.0
+    projector = Projector(model, vectors, layers, batching, budget, probes=vectors, probe_layers=layers)
+    for n, (made, at) in enumerate(zip(projector.measure(items), halves, strict=True)):
+        if isinstance(made, str):
+            raise RuntimeError(made)
+        for j, layer in enumerate(layers):
+            states = alone[layer][n].numpy()[at]
+            norms, plain = np.linalg.norm(states, axis=1), states @ vectors[j]
+            gaps = np.abs(made.tokens[:, j] - plain) / norms
+            worst = max(worst, float(gaps.max()), float(abs(made.means[0, j] - plain.mean()) / norms.mean()))
+    return worst if np.isfinite(worst) else float("inf")
 
 
 def _difference(ours: dict[int, list[torch.Tensor]], alone: dict[int, list[torch.Tensor]]) -> float:

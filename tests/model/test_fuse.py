@@ -79,6 +79,29 @@ def test_projections_are_those_of_the_model(known: Path, few: bool, deepest: tup
         assert np.abs(ours - plain).max() < 1e-5 * np.abs(plain).max()
 
 
+def test_the_last_product_is_left_out_where_only_projections_are_wanted(llama: Path, tmp_path: Path) -> None:
+    """Not behind a norm, not before the final norm, not for more directions than it pays for, not for the states."""
+    model, sandwich = load(llama, 4), load(save_random(CONFIGS["gemma2"](), tmp_path))
+    products: list[int] = []
+    real = fuse.Product.__call__
+
+    def counted(model: BaseModel, projector: Projector, work: str) -> int:
+        downs = {id(block.mlp.down_proj.weight) for block in model.blocks}  # type: ignore[union-attr]
+        products.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fuse.Product, "__call__", lambda p, x: (products.append(id(p.weight)), real(p, x))[1])
+            projector.measure(items(few=True)) if work == "measure" else projector.states(items(few=True), [3])
+        return len([p for p in products if p in downs])
+
+    one = Projector(model, VECTORS, (0, 1, 3), FUSED, 4096)
+    assert counted(model, one, "measure") == 2
+    assert counted(model, one, "states") == 3
+    assert counted(model, Projector(model, VECTORS, (0, 1, 4), FUSED, 4096), "measure") == 4
+    many = Projector(model, np.tile(VECTORS, (2, 1))[:5], (3,) * 5, FUSED, 4096)
+    assert counted(model, many, "measure") == 3
+    assert counted(sandwich, Projector(sandwich, VECTORS, (0, 1, 3), FUSED, 4096), "measure") == 3
+
+
 def test_the_model_is_what_it_was_afterwards(known: Path) -> None:
     """Hooks, generation and the weights' names and values."""
     model = load(known, generate=True)
@@ -166,11 +189,8 @@ def interpreted(as_on_cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("rms_norm", "add_rms_norm", "rope_", "swiglu"):
         monkeypatch.setattr(fuse, name, functools.partial(getattr(screen_kernels, name), fused=True))
 
-    def project(*arguments: Any, fused: bool | None = None) -> Any:
-        return screen_kernels.segment_project(*arguments, fused=fused is not False)
-
-    monkeypatch.setattr(projector, "segment_project", project)
-    monkeypatch.setattr(proof, "segment_project", project)
+    for name in ("segment_project", "deepest_project"):
+        monkeypatch.setattr(projector, name, functools.partial(getattr(screen_kernels, name), fused=True))
 
 
 @pytest.mark.usefixtures("interpreted")
@@ -192,7 +212,7 @@ def test_projections_by_the_fused_kernels(name: str, dtype: str, tmp_path: Path,
 
 @pytest.mark.usefixtures("as_on_cuda")
 def test_a_kernel_that_is_wrong_is_not_taken(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever of the five it is."""
+    """Whichever of the six it is."""
     model = load(llama)
     for name, wrong in {
         "rms_norm": lambda x, *a, **k: screen_kernels.rms_norm(x, *a, **k) * 1.01,
@@ -205,13 +225,13 @@ def test_a_kernel_that_is_wrong_is_not_taken(llama: Path, monkeypatch: pytest.Mo
             proved = prove(model, LAYERS)
         assert proved.batching == replace(FUSED, fused=False), name
         assert proved.reason.startswith("packed, blocks, sharing, fused differs from batch 1 by"), name
-    real = screen_kernels.segment_project
-    monkeypatch.setattr(
-        proof, "segment_project", lambda *a, fused=None: tuple(t * (1.01 if fused is None else 1) for t in real(*a))
-    )
-    proved = prove(model, LAYERS)
-    assert not proved.batching.fused
-    assert "fused differs from batch 1 by" in proved.reason
+    for name in ("segment_project", "deepest_project"):
+        real = getattr(screen_kernels, name)
+        with monkeypatch.context() as patch:
+            patch.setattr(projector, name, lambda *a, real=real: tuple(t * 1.01 for t in real(*a)))
+            proved = prove(model, LAYERS)
+        assert not proved.batching.fused, name
+        assert "fused differs from batch 1 by" in proved.reason
 
 
 @pytest.mark.usefixtures("as_on_cuda")
