@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from screen.model.batches import Batch, Batching, plan
+from screen.model.batches import Batch, Batching, default_budget, plan
 from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
 from screen.model.layout import lay_out
 from screen.model.load import BaseModel
@@ -22,7 +22,6 @@ from screen.model.transfer import send
 from screen.vectors.extract import AnswerTokens
 
 _WINDOW = 32  # answers planned at once: their means at all layers are held
-_TOKENS = {"cpu": 2048, "cuda": 16384}  # of a batch at most; more than 2048 was slower on a CPU (3.3 s for 2.8 s)
 
 
 class BatchedMeans:
@@ -30,7 +29,7 @@ class BatchedMeans:
 
     def __init__(self, model: BaseModel, batching: Batching, tokens: int | None = None) -> None:
         self.model, self.batching = model, batching
-        self.tokens = _TOKENS.get(model.device.type, 4096) if tokens is None else tokens
+        self.tokens = tokens or default_budget(model.device.type)
         # there are no doubles on Apple's GPUs
         self._dtype = torch.float32 if model.device.type == "mps" else torch.float64
 

@@ -213,7 +213,8 @@ _STACKS: WeakKeyDictionary[nn.Module, Stack] = WeakKeyDictionary()
 def stack(model: BaseModel) -> Stack:
     """The model's blocks taken to parts, once a model. Raises NotRecognised."""
     if model.decoder not in _STACKS:
-        _STACKS[model.decoder] = Stack(model)
+        with torch.inference_mode(False):  # the weights' views outlive the pass that asks for them first
+            _STACKS[model.decoder] = Stack(model)
     return _STACKS[model.decoder]
 
 

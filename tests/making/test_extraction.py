@@ -16,6 +16,7 @@ import transformers as hf
 from screen.making.extraction import QuestionMeans, finish
 from screen.making.means import BatchedMeans
 from screen.model.batches import Batching
+from screen.model.fuse import FAMILIES
 from screen.model.load import load_model
 from screen.model.proof import prove
 from screen.vectors.extract import AnswerTokens, extract
@@ -57,7 +58,14 @@ def answers(count: int, seed: int) -> Grouped:
     return made
 
 
-@pytest.mark.parametrize("mode", ["proved", "padded", "alone"])
+WAYS = {
+    "padded": Batching("padded"),
+    "alone": Batching("alone"),
+    "fused": Batching("packed", "blocks", sharing=True, fused=True),
+}
+
+
+@pytest.mark.parametrize("mode", ["proved", *WAYS])
 @pytest.mark.parametrize("name", sorted(CONFIGS))
 def test_directions_equal_the_plain_reference(name: str, mode: str, tmp_path: Path) -> None:
     hf.utils.logging.disable_progress_bar()
@@ -69,7 +77,9 @@ def test_directions_equal_the_plain_reference(name: str, mode: str, tmp_path: Pa
     plain.save_pretrained(tmp_path)
     model = load_model(name, tmp_path, deepest=None, generate=True, dtype="float32", device="cpu")
     sides = answers(11, 1), answers(14, 2)
-    batching = prove(model, range(3)).batching if mode == "proved" else Batching(mode)
+    if mode == "fused" and type(model.blocks[0]).__name__ not in FAMILIES:
+        pytest.skip("a model without fused blocks")
+    batching = WAYS[mode] if mode in WAYS else prove(model, range(3)).batching
     means = [QuestionMeans(BatchedMeans(model, batching, tokens=150)) for _ in sides]
     for mean, side in zip(means, sides, strict=True):
         mean.add(side[:3])

@@ -127,6 +127,14 @@ def test_weights_are_not_held_twice(llama: Path) -> None:
     assert stack(model) is stack(model)
 
 
+def test_weights_stay_ordinary_tensors(llama: Path) -> None:
+    """Whoever differentiates through the model later must not meet tensors of inference mode."""
+    model = load(llama)
+    measured(model, FUSED, few=True)
+    assert not any(p.is_inference() for p in model.decoder.parameters())
+    assert stack(model).parts[0].qkv.weight.is_inference() is False
+
+
 def test_a_block_that_fails_leaves_the_model_as_it_was(llama: Path) -> None:
     model = load(llama)
     with pytest.raises(RuntimeError, match="stop"), stack(model).running(3, None):
