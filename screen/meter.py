@@ -71,7 +71,7 @@ class Meter:
         self.tokens += tokens
         if of:
             self._answers = 0.9
-            self.share = 0.9 * done / of
+            self.share = max(self.share, 0.9 * done / of)
         self._tick("baselines")
 
     def scored(self, tokens: int, of: int) -> None:

@@ -15,6 +15,8 @@ import torch
 from screen_kernels.segment import segment_project, segment_project_reference
 from screen_kernels.shapes import check_float, check_shape
 
+COLUMNS = 1024  # features turned to float32 at a time: no second copy of the weight
+
 
 class Inner(NamedTuple):
     """Directions seen from inside a block: vectors (k, d), W^T v as inner (k, ffn), v . b as shift (k,), float32."""
@@ -31,7 +33,8 @@ def inner_of(vectors: torch.Tensor, down_weight: torch.Tensor, down_bias: torch.
     check_shape("down_weight", down_weight, (vectors.shape[1], *down_weight.shape[1:]))
     if down_bias is not None:
         check_shape("down_bias", down_bias, (vectors.shape[1],))
-    inner = vectors @ down_weight.to(torch.float32)
+    parts = (part.to(torch.float32) for part in torch.split(down_weight, COLUMNS, dim=1))
+    inner = torch.cat([vectors @ part for part in parts], dim=1)
     shift = vectors.new_zeros(len(vectors)) if down_bias is None else vectors @ down_bias.to(torch.float32)
     return Inner(vectors, inner, shift)
 

@@ -13,6 +13,7 @@ from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window
 from screen.engines.crew import Crew
 from screen.engines.worker import Order
+from screen.model.fuse import give_up
 from screen.scoring.standards import Standards
 from screen.setup import Engine
 from screen.spec import ScanSpec
@@ -41,7 +42,7 @@ def shared(
     The parent's own model is given up: from here on it only reads rows and publishes.
     """
     batching = str(engine.projector.batching)
-    (engine.model.causal or engine.model.decoder).to("meta")
+    give_up(engine.model)
     dataset = replace(dataset)  # without what it remembers: the workers are sent it
     threads = sharing(devices)["threads"]
     orders = [Order(spec, d, dataset, engine.kind, standards, given, cache, threads) for d in devices]

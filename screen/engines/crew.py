@@ -52,7 +52,7 @@ class _Worker:
         """The next message; None where the worker is dead."""
         try:
             message: tuple[Any, ...] = self.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # it may die in the middle of a message
             return None
         return message
 
@@ -127,7 +127,7 @@ class Crew:
         return [i for i, w in enumerate(waiting) if not any(w is hint for hint in hints)]
 
     def _give(self, worker: _Worker, window: Window, waiting: Sequence[Window]) -> None:
-        """Where a process died of a window, reading ahead is left out: each death is to be blamed on one window."""
+        """Where a process died of a window, reading ahead is left out: a death should be blamed on the right window."""
         hint = None
         if reads_ahead(worker.order) and not self._deaths[window.number]:
             unread = (waiting[i] for i in self._unread(worker, waiting))
@@ -149,6 +149,7 @@ class Crew:
                         "name --devices of one kind",
                     )
                 worker.ready = True
+                self._loading[at] = 0
             case ("done", data, budget):
                 worker.job = None
                 return (from_bytes(data), budget), False

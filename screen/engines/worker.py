@@ -56,7 +56,7 @@ def work(connection: Connection, order: Order, look: Callable[[Window], None] = 
         try:
             _work(connection, order, look)
         except ScreenError as error:
-            connection.send(("failed", type(error).__name__, error.message, error.next_step))
+            connection.send(("failed", public_name(error), error.message, error.next_step))
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception:
@@ -94,6 +94,11 @@ def _work(connection: Connection, order: Order, look: Callable[[Window], None]) 
             coming = reader.submit(read, hint) if hint is not None else None
             tables, budget = score(shard, engine, projector, order.standards, budget, told)
             connection.send(("done", {name: to_bytes(table) for name, table in tables.items()}, budget))
+
+
+def public_name(error: ScreenError) -> str:
+    """The class of `screen.errors` that an error is, or is a kind of."""
+    return next(c.__name__ for c in type(error).__mro__ if c.__module__ == ScreenError.__module__)
 
 
 def to_bytes(table: pa.Table) -> bytes:

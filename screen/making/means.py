@@ -38,7 +38,7 @@ class BatchedMeans:
         stream = iter(answers)
         while window := list(islice(stream, _WINDOW)):
             out = np.empty((len(window), self.model.n_layers + 1, self.model.d_model))
-            for batch in plan(self.batching, [answer.ids for answer in window], self.tokens):
+            for batch in plan(self.batching, [answer.ids for answer in window], self.tokens, self.model.apart):
                 out[batch.order] = self._batch([window[i] for i in batch.order], batch)
             yield from out
 

@@ -49,8 +49,18 @@ class Batch(NamedTuple):
     shared: npt.NDArray[np.intp]
 
 
-def plan(batching: Batching, sequences: Sequence[Ids], budget: int) -> list[Batch]:
-    """Batches of at most `budget` tokens (padding counted) where more than one sequence fits."""
+def plan(batching: Batching, sequences: Sequence[Ids], budget: int, apart: int | None = None) -> list[Batch]:
+    """Batches of at most `budget` tokens (padding counted) where more than one sequence fits. Sequences of more than
+    `apart` tokens, where it is given, share no batch with others (`BaseModel.apart`)."""
+    if apart is not None:
+        long = np.array([len(s) > apart for s in sequences], dtype=bool)
+        sides = (np.flatnonzero(~long), np.flatnonzero(long))
+        return [
+            Batch(side[batch.order], batch.shared)
+            for side in sides
+            if len(side)
+            for batch in plan(batching, [sequences[i] for i in side.tolist()], budget)
+        ]
     if batching.mode == "packed" and batching.sharing:
         return plan_shared(sequences, budget)
     lengths = [len(s) for s in sequences]

@@ -218,6 +218,14 @@ def stack(model: BaseModel) -> Stack:
     return _STACKS[model.decoder]
 
 
+def give_up(model: BaseModel) -> None:
+    """Let go of a model's weights, on its device and in what was made of its blocks."""
+    _STACKS.pop(model.decoder, None)
+    (model.causal or model.decoder).to("meta")
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def _check(block: Any, config: Any) -> None:
     """Raises NotRecognised unless the block is one of FAMILIES, made of the parts that are expected, and changed by
     nobody."""

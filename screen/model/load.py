@@ -41,6 +41,15 @@ class BaseModel:
         """The configuration that the blocks share."""
         return self.decoder.config
 
+    @property
+    def apart(self) -> int | None:
+        """Where rotary positions change with a batch's longest sequence (longrope: Phi-3 with a long context), the
+        length beyond which they do: longer sequences and others must not meet in a batch. None for other models."""
+        rope = getattr(self.config.get_text_config(), "rope_parameters", None) or {}
+        kinds = [rope, *(v for v in rope.values() if isinstance(v, dict))]
+        lengths = [k.get("original_max_position_embeddings") for k in kinds if k.get("rope_type") == "longrope"]
+        return min((int(n) for n in lengths if n), default=None)
+
 
 def resolve(name: str, pocket: Path) -> Path:
     """The local folder of a model: `pocket`, a path, or a hub id (fetched, or found in the hub's own cache)."""

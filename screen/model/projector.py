@@ -14,6 +14,7 @@ import torch
 from screen_kernels import Inner, deepest_project, inner_of, project_tokens, segment_project
 from torch import segment_reduce
 
+from screen.errors import ModelError
 from screen.model.batches import Batch, Batching, plan
 from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
 from screen.model.fuse import stack
@@ -57,6 +58,7 @@ class Measured(NamedTuple):
     means: Float32
 
 
+_FULL = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 _MANY = 8  # directions times this, of the width: beyond it the deepest block's last product costs less than they do
 
 
@@ -173,11 +175,15 @@ class Projector:
 
         def read() -> None:
             queued = waiting.popleft()
-            for i, made in zip(queued.at, _split([parts[i] for i in queued.at], queued.coming), strict=True):
+            try:
+                measured = _split([parts[i] for i in queued.at], queued.coming)
+            except RuntimeError as error:  # of a kernel that was queued before
+                raise _failed_device(self.model, error) from None
+            for i, made in zip(queued.at, measured, strict=True):
                 out[i] = made
             step(sum(len(parts[i].ids) for i in queued.at), tokens)
 
-        for batch in plan(self.batching, [part.ids for part in parts], self.budget):
+        for batch in plan(self.batching, [part.ids for part in parts], self.budget, self.model.apart):
             for done in self._batch_or_halves(parts, batch, wanted):
                 if isinstance(done, _Queued):
                     waiting.append(done)
@@ -197,6 +203,8 @@ class Projector:
             self._check_ids([parts[i] for i in at])
             return [_Queued(at, self._batch([parts[i] for i in at], batch.shared, wanted))]
         except (RuntimeError, ValueError, IndexError, ArithmeticError) as error:
+            if _device_failed(error):
+                raise _failed_device(self.model, error) from None
             if len(at) == 1:
                 return [(at[0], f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")]
             if _no_memory(error):
@@ -296,7 +304,21 @@ def _means(states: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
 
 
 def _no_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Allocators, libraries and drivers each say it in their own way."""
+    told = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(word in told for word in _FULL)
+
+
+def _device_failed(error: Exception) -> bool:
+    """A CUDA context that met an error is of no more use: whatever is tried next fails too."""
+    return "CUDA error" in str(error) and not _no_memory(error)
+
+
+def _failed_device(model: BaseModel, error: Exception) -> ModelError:
+    return ModelError(
+        f"{model.device} failed: {str(error).splitlines()[0][:200]}",
+        "the same command goes on from the last shard; if it fails there again, try --device cpu on these rows",
+    )
 
 
 class _Directions(NamedTuple):

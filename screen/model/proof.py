@@ -97,6 +97,8 @@ def _odd_sequences(model: BaseModel) -> list[Ids]:
     lengths = list(_LENGTHS)
     if isinstance(window, int) and window <= 512:
         lengths.append(2 * window + 3)  # long enough that a wrong window shows
+    if model.apart is not None and model.apart <= 512:
+        lengths.append(model.apart + 9)
     lengths = [min(n, model.context) for n in lengths]
     plain = [rng.integers(0, model.vocab_size, n).astype(np.int32) for n in lengths]
     shared = [np.concatenate([s[: len(s) // 2], s[: n % 7 + 1]]) for n, s in enumerate(plain) if len(s) > 40]
@@ -107,7 +109,7 @@ def _odd_sequences(model: BaseModel) -> list[Ids]:
 def _states(model: BaseModel, layers: Sequence[int], sequences: Sequence[Ids], batching: Batching) -> States:
     """Hidden states of the sequences in one batch of this kind, in their order."""
     seen: States = {n: [torch.empty(0)] * len(sequences) for n in layers}
-    for order, shared in plan(batching, sequences, sum(len(s) for s in sequences) * len(sequences)):
+    for order, shared in plan(batching, sequences, sum(len(s) for s in sequences) * len(sequences), model.apart):
         chosen = [sequences[i] for i in order]
         if batching.mode == "packed":
             layout = lay_out(chosen, shared)
@@ -118,11 +120,12 @@ def _states(model: BaseModel, layers: Sequence[int], sequences: Sequence[Ids], b
             width = inputs["input_ids"].shape[1]
             places = [torch.arange(i * width, i * width + len(s), device=model.device) for i, s in enumerate(chosen)]
 
-        rows = torch.cat(places) if batching.fused else None
+        rows = torch.cat(places) if batching.fused and max(layers) > 0 else None
         narrowed = torch.split(torch.arange(sum(map(len, places)), device=model.device), [len(p) for p in places])
 
         def see(layer: int, hidden: torch.Tensor, order: Any = order, whole: Any = places, few: Any = narrowed) -> None:
-            for i, at in zip(order, few if batching.fused and layer == max(layers) else whole, strict=True):
+            deepest = batching.fused and 0 < layer == max(layers)
+            for i, at in zip(order, few if deepest else whole, strict=True):
                 seen[layer][i] = hidden.flatten(0, 1)[at].float().cpu()
 
         with packing(model, layout, batching, max(layers), rows) if batching.mode == "packed" else nullcontext():

@@ -48,6 +48,13 @@ CONFIGS: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
+def longrope() -> Any:
+    """A Phi-3 whose rotary positions are others for sequences of more than 64 tokens."""
+    rope = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * 4, "partial_rotary_factor": 1.0,
+            "long_factor": [1.5, 8.0, 20.0, 40.0], "original_max_position_embeddings": 64}  # fmt: skip
+    return hf.Phi3Config(**_LLAMA, original_max_position_embeddings=64, rope_parameters=rope)
+
+
 def save_random(config: Any, folder: Path) -> Path:
     """Weights large enough that attention is far from uniform, so that a leak or a wrong window shows."""
     hf.utils.logging.disable_progress_bar()

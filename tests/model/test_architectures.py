@@ -15,6 +15,7 @@ from screen.model.generate import Generator, Sampling, eos_ids, rows_at_once
 from screen.model.load import BaseModel, load_model
 from screen.model.projector import Branch, Item, Projector
 from screen.model.proof import prove
+from tests.model.architectures import longrope, save_random
 
 LAYERS = (0, 1, 2, 3)
 PACKED = Batching("packed", "blocks", sharing=True)
@@ -91,6 +92,25 @@ def test_only_the_needed_layers_are_loaded(architecture: tuple[str, Path]) -> No
     _, folder = architecture
     model = load(folder, deepest=2)
     assert (model.loaded_layers, model.n_layers, model.notes) == (2, 4, ())
+
+
+def test_other_models_keep_nothing_apart(architecture: tuple[str, Path]) -> None:
+    assert load(architecture[1]).apart is None
+
+
+@pytest.mark.parametrize("mode", ["proved", "fused", "padded"])
+def test_positions_that_change_with_the_longest_sequence(mode: str, tmp_path: Path) -> None:
+    """longrope: a short row must not be turned as its long neighbour is, whatever the budget."""
+    model = load(save_random(longrope(), tmp_path))
+    assert model.apart == 64
+    fused = Batching("packed", "blocks", sharing=True, fused=True)
+    batching = {"fused": fused, "padded": Batching("padded")}.get(mode) or prove(model, LAYERS).batching
+    assert mode != "proved" or batching == PACKED
+    items = [Item(s, np.arange(len(s), dtype=np.int32)) for s in ALIKE]
+    plain = Projector(model, VECTORS, LAYERS, Batching("alone"), 1).project(items)
+    for budget in (100, 4096):
+        for ours, want in zip(Projector(model, VECTORS, LAYERS, batching, budget).project(items), plain, strict=True):
+            np.testing.assert_allclose(ours, want, atol=1e-4)
 
 
 @pytest.mark.parametrize("windowed", ["mistral", "gemma3"], indirect=True)
@@ -210,6 +230,42 @@ def test_a_poison_answer_is_told_from_the_prompt_it_shares(llama: Path) -> None:
     alone = Projector(load(llama), VECTORS, LAYERS, Batching("alone"), 1).project(items[1:])
     for a, b in zip(got[1:], alone, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "Triton Error [CUDA]: out of memory",
+        "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_memory_runs_out_in_many_words(told: str, llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    projector = Projector(load(llama), VECTORS, LAYERS, PACKED, 1000)
+    real, failed = projector._batch, []
+
+    def once(*arguments: object) -> object:
+        if not failed:
+            failed.append(told)
+            raise RuntimeError(told)
+        return real(*arguments)
+
+    monkeypatch.setattr(projector, "_batch", once)
+    got = projector.project([Item(s, np.arange(len(s), dtype=np.int32)) for s in SEQUENCES])
+    assert (projector.budget, [g for g in got if isinstance(g, str)]) == (500, [])
+
+
+def test_a_device_that_failed_ends_the_run(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row after it would fail too: none of them is to blame."""
+    projector = Projector(load(llama), VECTORS, LAYERS, PACKED, 1000)
+
+    def broken(*_: object) -> object:
+        raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be reported later")
+
+    monkeypatch.setattr(projector, "_batch", broken)
+    with pytest.raises(ModelError, match="cpu failed: CUDA error: device-side assert triggered"):
+        projector.project([Item(s, np.arange(len(s), dtype=np.int32)) for s in SEQUENCES])
 
 
 def test_out_of_memory_halves_the_budget_and_loses_nothing(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:

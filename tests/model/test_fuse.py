@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib.util
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from torch import nn
 
 from screen.model import fuse, projector, proof
 from screen.model.batches import Batching
-from screen.model.fuse import NotRecognised, Stack, stack
+from screen.model.fuse import NotRecognised, Stack, give_up, stack
 from screen.model.generate import Generator, Sampling
 from screen.model.load import BaseModel, load_model
 from screen.model.projector import Item, Projector
@@ -135,6 +137,16 @@ def test_weights_stay_ordinary_tensors(llama: Path) -> None:
     assert stack(model).parts[0].qkv.weight.is_inference() is False
 
 
+def test_a_model_that_is_given_up_is_gone(llama: Path) -> None:
+    """Its weights, on the device and in what was made of its blocks."""
+    model = load(llama)
+    measured(model, FUSED, few=True)
+    weights = [weakref.ref(stack(model).parts[0].qkv.weight), weakref.ref(stack(model).parts[0].down.weight)]
+    give_up(model)
+    gc.collect()
+    assert [w() for w in weights] == [None, None]
+
+
 def test_a_block_that_fails_leaves_the_model_as_it_was(llama: Path) -> None:
     model = load(llama)
     with pytest.raises(RuntimeError, match="stop"), stack(model).running(3, None):
@@ -240,6 +252,11 @@ def test_a_kernel_that_is_wrong_is_not_taken(llama: Path, monkeypatch: pytest.Mo
             proved = prove(model, LAYERS)
         assert not proved.batching.fused, name
         assert "fused differs from batch 1 by" in proved.reason
+
+
+@pytest.mark.usefixtures("as_on_cuda")
+def test_layer_0_alone_runs_no_block(llama: Path) -> None:
+    assert prove(load(llama), [0]).batching == FUSED
 
 
 @pytest.mark.usefixtures("as_on_cuda")

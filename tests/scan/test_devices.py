@@ -13,7 +13,9 @@ import pytest
 from screen.cli.run_settings import devices
 from screen.data.dataset import Window
 from screen.engines import crew
+from screen.engines.worker import public_name
 from screen.errors import ModelError, UsageError
+from screen.model.endpoint_http import EndpointError
 from screen.progress import Silent, Tally
 from screen.scan import run_scan
 from screen.spec import ScanSpec
@@ -95,6 +97,20 @@ def test_deaths_that_are_no_rows_fault_end_the_run(
     with pytest.raises(ModelError, match=r"died twice on rows \d+ to \d+, and no half of them kills it alone"):
         run_scan(make_spec(baseline="last-prompt", shard_rows=4), tmp_path / "out", devices=("cpu",))
     assert multiprocessing.active_children() == []
+
+
+def test_errors_and_half_messages_of_a_worker() -> None:
+    """An error of a kind that the parent may not know by name; a death in the middle of a message."""
+    assert public_name(EndpointError("no answer", "wait", kind="status")) == "ModelError"
+    assert public_name(UsageError("a", "b")) == "UsageError"
+
+    class Broken:
+        def recv(self) -> object:
+            raise OSError("got end of file during message")
+
+    worker = object.__new__(crew._Worker)
+    worker.connection = Broken()  # type: ignore[assignment]
+    assert worker.receive() is None
 
 
 def test_devices_are_named() -> None:

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from screen.data.dataset import open_dataset
 from screen.errors import InputError, ResumeRefused, SkipLimit, StoreError, UsageError, VectorError
-from screen.meter import MaxErrors
+from screen.meter import MaxErrors, Meter
 from screen.progress import Silent, Tally
 from screen.scan import run_scan
 from screen.spec import ScanSpec
@@ -317,3 +318,24 @@ def test_progress_moves_within_a_shard(make_spec: Callable[..., ScanSpec], tmp_p
         run_scan(make_spec(baseline=baseline, shard_rows=64, token_budget=100), tmp_path / baseline, progress=listener)
         assert listener.rows == sorted(listener.rows)
         assert len({n for n in listener.rows if 0 < n < listener.rows[-1]}) > 5
+
+
+def test_progress_does_not_go_back_for_answers_after_the_scores(tmp_path: Path) -> None:
+    """As `--refine` asks for them: the rows are scored, then some are answered, and scored again."""
+    shown: list[int] = []
+    listener = Silent()
+    listener.tick = lambda tally: shown.append(tally.rows)  # type: ignore[method-assign]
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "a", "response": "b"}\n' * 40)
+    dataset = open_dataset([str(rows)])
+    with RunFolder.open(tmp_path / "out", {"traits": ["evil"]}) as folder:
+        meter = Meter(folder, dataset, listener, MaxErrors(), {})
+        window = next(dataset.windows(40))
+        meter.start(window)
+        for _ in range(4):
+            meter.scored(25, 100)
+        for done in range(3):
+            meter.answering(done, 2, 5)
+        meter.scored(30, 30)
+    assert shown == sorted(shown)
+    assert shown[:5] == [0, 10, 20, 30, 39]
