@@ -1,4 +1,4 @@
-"""Whether a device gives what batch 1 gives: small models of eleven architectures, one run, no download.
+"""Whether a device gives what batch 1 gives: small models of twelve architectures, one run, no download.
 
     python -m bench.device                  # CUDA
     python -m bench.device --device cpu     # shows that the check works

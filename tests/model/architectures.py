@@ -1,4 +1,4 @@
-"""Eleven architectures with random weights, four blocks each. Needs no pytest: `bench/device.py` takes them too."""
+"""Twelve architectures with random weights, four blocks each. Needs no pytest: `bench/device.py` takes them too."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     "qwen2": lambda: hf.Qwen2Config(**_LLAMA),
     "qwen3": lambda: hf.Qwen3Config(**_LLAMA),
     "mistral": lambda: hf.MistralConfig(**_LLAMA, sliding_window=8),
+    "gemma": lambda: hf.GemmaConfig(**_LLAMA),
     "gemma2": lambda: hf.Gemma2Config(**_LLAMA, sliding_window=8),
     "gemma3": lambda: hf.Gemma3TextConfig(**_LLAMA, sliding_window=8),
     "gpt2": lambda: hf.GPT2Config(**_GPT, n_embd=32, n_layer=4, n_head=4, n_positions=256),

@@ -27,7 +27,7 @@ from screen.model.projector import Item, Projector
 from screen.model.proof import prove
 from tests.model.architectures import CONFIGS, save_random
 
-KNOWN = ("gemma2", "gemma3", "llama", "mistral", "phi3", "qwen2", "qwen3")
+KNOWN = ("gemma", "gemma2", "gemma3", "llama", "mistral", "phi3", "qwen2", "qwen3")
 LAYERS = (0, 1, 3)
 FUSED = Batching("packed", "blocks", sharing=True, fused=True)
 RNG = np.random.default_rng(11)
