@@ -38,8 +38,7 @@ import numpy.typing as npt
 import torch
 import transformers as hf
 
-from screen.model import attention, fuse
-from screen.model import projector as scoring
+from screen.model import attention, forward, fuse
 from screen.model.batches import default_budget, plan
 from screen.model.load import BaseModel
 from screen.model.projector import Item, Projector
@@ -171,7 +170,7 @@ def ours(projector: Projector, items: list[Item], many: bool) -> npt.NDArray[np.
 @contextmanager
 def marked() -> Iterator[None]:
     """Name what the Projector does at the layers it looks at, for the profiler."""
-    real = scoring.run_to
+    real = forward.run_to
 
     def run_to(model: BaseModel, layers: Any, see: Callable[..., None], inputs: Any) -> None:
         def seen(*args: Any) -> None:
@@ -185,11 +184,11 @@ def marked() -> Iterator[None]:
             return attending(*args)
 
     attending = attention.attend
-    scoring.run_to, attention.attend, fuse.attend = run_to, attend, attend
+    forward.run_to, attention.attend, fuse.attend = run_to, attend, attend
     try:
         yield
     finally:
-        scoring.run_to, attention.attend, fuse.attend = real, attending, attending
+        forward.run_to, attention.attend, fuse.attend = real, attending, attending
 
 
 def lost(work: Callable[[], Any], device: str) -> dict[str, float]:
@@ -291,7 +290,7 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
 
 def counted(projector: Projector, items: list[Item]) -> int:
     """Batches of a measurement."""
-    return len(plan(projector.batching, [item.ids for item in items], projector.budget))
+    return len(plan(projector.batching, [item.ids for item in items], projector.budget, projector.model.apart))
 
 
 def megabytes(held: float | None) -> int | None:

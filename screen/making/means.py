@@ -7,7 +7,6 @@ on the device, and copied back once a batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from itertools import islice
 
 import numpy as np
@@ -15,8 +14,7 @@ import numpy.typing as npt
 import torch
 
 from screen.model.batches import Batch, Batching, default_budget, plan
-from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
-from screen.model.layout import lay_out
+from screen.model.forward import run_together, together
 from screen.model.load import BaseModel
 from screen.model.transfer import send
 from screen.vectors.extract import AnswerTokens
@@ -45,16 +43,8 @@ class BatchedMeans:
     @torch.inference_mode()
     def _batch(self, answers: list[AnswerTokens], batch: Batch) -> npt.NDArray[np.float64]:
         """(answers, n_layers + 1, d_model). Each layer is pooled by one product with the weights of its tokens."""
-        sequences = [answer.ids for answer in answers]
-        packed = self.batching.mode == "packed"
-        if packed:
-            layout = lay_out(sequences, batch.shared)
-            inputs, where = packed_inputs(self.model, layout), layout.where
-        else:
-            inputs = padded_inputs(self.model, sequences)
-            width = inputs["input_ids"].shape[1]
-            where = tuple(np.arange(row * width, row * width + len(ids)) for row, ids in enumerate(sequences))
-        spans = [places[a.start : a.end] for places, a in zip(where, answers, strict=True)]
+        ready = together(self.model, self.batching, [answer.ids for answer in answers], batch.shared)
+        spans = [places[a.start : a.end] for places, a in zip(ready.where, answers, strict=True)]
         index = send(np.concatenate(spans), self.model.device)
         weights = torch.zeros(len(spans), len(index), dtype=self._dtype, device=self.model.device)
         at = 0
@@ -67,6 +57,5 @@ class BatchedMeans:
         def see(layer: int, hidden: torch.Tensor) -> None:
             out[:, layer] = weights @ hidden.flatten(0, 1).index_select(0, index).to(self._dtype)
 
-        with packing(self.model, layout, self.batching, max(layers)) if packed else nullcontext():
-            run_to(self.model, layers, see, inputs)
+        run_together(self.model, self.batching, ready, layers, see)
         return np.asarray(out.to("cpu", torch.float64).numpy())

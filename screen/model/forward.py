@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import torch
 from screen.model import attention
 from screen.model.batches import Batching
 from screen.model.fuse import stack
-from screen.model.layout import Layout
+from screen.model.layout import Ids, Layout, Places, lay_out
 from screen.model.load import BaseModel
 from screen.model.transfer import send
 
@@ -67,7 +67,7 @@ def _hooks(
             handle.remove()
 
 
-def padded_inputs(model: BaseModel, sequences: Sequence[npt.NDArray[np.int32]]) -> dict[str, torch.Tensor]:
+def padded_inputs(model: BaseModel, sequences: Sequence[Ids]) -> dict[str, torch.Tensor]:
     """Right-padded ids (batch, longest). No mask: a causal model's tokens never see the padding after them."""
     width = max(len(s) for s in sequences)
     ids = np.zeros((len(sequences), width), dtype=np.int64)
@@ -76,25 +76,53 @@ def padded_inputs(model: BaseModel, sequences: Sequence[npt.NDArray[np.int32]]) 
     return {"input_ids": send(ids, model.device)}
 
 
-def packed_inputs(model: BaseModel, layout: Layout) -> dict[str, torch.Tensor]:
-    """Ids laid end to end (1, tokens), with each token's position in its own sequence."""
-    return {
-        "input_ids": send(layout.ids, model.device)[None],
-        "position_ids": send(layout.positions, model.device)[None],
-    }
+class Together(NamedTuple):
+    """Sequences ready to share a pass. where: of each, its tokens' (seq,) int64 places among all tokens of the batch,
+    padding counted; layout: of a packed batch."""
+
+    inputs: dict[str, torch.Tensor]
+    where: tuple[Places, ...]
+    layout: Layout | None
+
+
+def together(model: BaseModel, batching: Batching, sequences: Sequence[Ids], shared: npt.NDArray[np.intp]) -> Together:
+    """Lay the sequences of a `Batch` side by side, packed or padded, on the device."""
+    if batching.mode == "packed":
+        layout = lay_out(sequences, shared)
+        inputs = {"input_ids": layout.ids, "position_ids": layout.positions}
+        return Together({k: send(v, model.device)[None] for k, v in inputs.items()}, layout.where, layout)
+    padded = padded_inputs(model, sequences)
+    width = padded["input_ids"].shape[1]
+    where = (np.arange(row * width, row * width + len(s), dtype=np.int64) for row, s in enumerate(sequences))
+    return Together(padded, tuple(where), None)
+
+
+def narrows(batching: Batching, layers: Sequence[int]) -> bool:
+    """Whether `run_together` can give the deepest of `layers` for chosen tokens alone."""
+    return batching.fused and max(layers) > 0
+
+
+def run_together(
+    model: BaseModel,
+    batching: Batching,
+    batch: Together,
+    layers: Sequence[int],
+    see: Callable[[int, torch.Tensor], None],
+    rows: torch.Tensor | None = None,
+    halved: bool = False,
+) -> None:
+    """`run_to` for a batch. `rows` and `halved`, where the batching narrows, are as for `fuse.Stack.running`: of the
+    deepest layer `see` gets these tokens alone, (1, n, d_model)."""
+    layout, deepest = batch.layout, max(layers)
+    with nullcontext() if layout is None else _packing(model, layout, batching, deepest, rows, halved):
+        run_to(model, layers, see, batch.inputs)
 
 
 @contextmanager
-def packing(
-    model: BaseModel,
-    layout: Layout,
-    batching: Batching,
-    deepest: int = 0,
-    rows: torch.Tensor | None = None,
-    halved: bool = False,
+def _packing(
+    model: BaseModel, layout: Layout, batching: Batching, deepest: int, rows: torch.Tensor | None, halved: bool
 ) -> Iterator[None]:
-    """Run the block with packed attention; the model's own implementation is put back after it. Where the batching is
-    fused, `rows` and `halved` are as for `fuse.Stack.running`."""
+    """Run the block with packed attention; the model's own implementation is put back after it."""
     config = model.config
     usual = config._attn_implementation
     config._attn_implementation = attention.NAME

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,9 @@ from torch import segment_reduce
 
 from screen.errors import ModelError
 from screen.model.batches import Batch, Batching, plan
-from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
+from screen.model.forward import narrows, run_together, together
 from screen.model.fuse import stack
-from screen.model.layout import lay_out
+from screen.model.layout import Places
 from screen.model.load import BaseModel
 from screen.model.transfer import Coming, send
 
@@ -222,31 +221,22 @@ class Projector:
 
     @torch.inference_mode()
     def _batch(self, parts: Sequence[Item], shared: npt.NDArray[np.intp], wanted: _Wanted) -> Coming:
-        sequences, device = [part.ids for part in parts], self.model.device
-        packed = self.batching.mode == "packed"
-        if packed:
-            layout = lay_out(sequences, shared)
-            flat = np.concatenate([places[part.positions] for part, places in zip(parts, layout.where, strict=True)])
-            inputs = packed_inputs(self.model, layout)
-        else:
-            inputs = padded_inputs(self.model, sequences)
-            width = inputs["input_ids"].shape[1]
-            flat = np.concatenate([part.positions + row * width for row, part in enumerate(parts)])
+        device = self.model.device
+        batch = together(self.model, self.batching, [part.ids for part in parts], shared)
+        flat = np.concatenate([places[part.positions] for part, places in zip(parts, batch.where, strict=True)])
         chosen = _chosen(flat, np.concatenate([part.segments for part in parts]), device)
         out = _Out(
             torch.zeros(len(flat), wanted.k, dtype=torch.float32, device=device),
             torch.zeros(sum(len(part.segments) for part in parts), *wanted.wide, dtype=torch.float32, device=device),
         )
-        deepest = max(wanted.layers)
-        narrow = self.batching.fused and deepest > 0 and len(flat) < inputs["input_ids"].numel()
-        every = chosen._replace(places=torch.arange(len(flat), device=device))
+        deepest, rows, last = max(wanted.layers), None, chosen
+        if narrows(self.batching, wanted.layers) and len(flat) < batch.inputs["input_ids"].numel():
+            rows, last = chosen.places, chosen._replace(places=torch.arange(len(flat), device=device))
 
         def see(layer: int, hidden: torch.Tensor) -> None:
-            wanted.seen(layer, hidden.flatten(0, 1), every if narrow and layer == deepest else chosen, out)
+            wanted.seen(layer, hidden.flatten(0, 1), last if layer == deepest else chosen, out)
 
-        rows = chosen.places if narrow else None
-        with packing(self.model, layout, self.batching, deepest, rows, wanted.halved) if packed else nullcontext():
-            run_to(self.model, wanted.layers, see, inputs)
+        run_together(self.model, self.batching, batch, wanted.layers, see, rows, wanted.halved)
         return Coming(out.tokens, out.means)
 
 
@@ -263,12 +253,12 @@ class _Chosen(NamedTuple):
     offsets: torch.Tensor
 
 
-def _chosen(flat: npt.NDArray[np.integer[Any]], segments: npt.NDArray[np.int32], device: torch.device) -> _Chosen:
+def _chosen(flat: Places, segments: npt.NDArray[np.int32], device: torch.device) -> _Chosen:
     if len(segments) and segments.sum() != len(flat):
         raise ValueError(f"segments of {segments.sum()} tokens in a batch where {len(flat)} are wanted")
     lengths = segments if len(segments) else np.array([len(flat)] if len(flat) else [], dtype=np.int32)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return _Chosen(send(flat.astype(np.int64), device), send(offsets, device))
+    return _Chosen(send(flat, device), send(offsets, device))
 
 
 _Seen = Callable[[int, torch.Tensor, _Chosen, _Out], None]

@@ -8,7 +8,6 @@ reason go into `scan.json`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
@@ -20,8 +19,7 @@ from screen_kernels import available
 
 from screen.errors import ModelError
 from screen.model.batches import Batching, plan
-from screen.model.forward import packed_inputs, packing, padded_inputs, run_to
-from screen.model.layout import lay_out
+from screen.model.forward import narrows, run_together, together
 from screen.model.load import BaseModel
 from screen.model.projector import Item, Projector
 from screen.model.transfer import send
@@ -110,26 +108,18 @@ def _states(model: BaseModel, layers: Sequence[int], sequences: Sequence[Ids], b
     """Hidden states of the sequences in one batch of this kind, in their order."""
     seen: States = {n: [torch.empty(0)] * len(sequences) for n in layers}
     for order, shared in plan(batching, sequences, sum(len(s) for s in sequences) * len(sequences), model.apart):
-        chosen = [sequences[i] for i in order]
-        if batching.mode == "packed":
-            layout = lay_out(chosen, shared)
-            places = [send(p, model.device) for p in layout.where]
-            inputs = packed_inputs(model, layout)
-        else:
-            inputs = padded_inputs(model, chosen)
-            width = inputs["input_ids"].shape[1]
-            places = [torch.arange(i * width, i * width + len(s), device=model.device) for i, s in enumerate(chosen)]
+        batch = together(model, batching, [sequences[i] for i in order], shared)
+        whole = last = [send(places, model.device) for places in batch.where]
+        rows = None
+        if narrows(batching, layers):
+            rows = torch.cat(whole)
+            last = list(torch.split(torch.arange(len(rows), device=model.device), [len(p) for p in whole]))
 
-        rows = torch.cat(places) if batching.fused and max(layers) > 0 else None
-        narrowed = torch.split(torch.arange(sum(map(len, places)), device=model.device), [len(p) for p in places])
-
-        def see(layer: int, hidden: torch.Tensor, order: Any = order, whole: Any = places, few: Any = narrowed) -> None:
-            deepest = batching.fused and 0 < layer == max(layers)
-            for i, at in zip(order, few if deepest else whole, strict=True):
+        def see(layer: int, hidden: torch.Tensor, order: Any = order, whole: Any = whole, last: Any = last) -> None:
+            for i, at in zip(order, last if layer == max(layers) else whole, strict=True):
                 seen[layer][i] = hidden.flatten(0, 1)[at].float().cpu()
 
-        with packing(model, layout, batching, max(layers), rows) if batching.mode == "packed" else nullcontext():
-            run_to(model, layers, see, inputs)
+        run_together(model, batching, batch, layers, see, rows)
     return seen
 
 
