@@ -25,8 +25,9 @@ import torch
 from bench.scoring import waits
 from screen.model.batches import Batching
 from screen.model.generate import Generator, Sampling
+from screen.model.items import Item
 from screen.model.load import BaseModel, load_model
-from screen.model.projector import Item, Projector
+from screen.model.projector import Projector
 from screen.model.proof import TOLERANCE, prove
 from tests.model.architectures import CONFIGS, save_random
 

@@ -75,7 +75,7 @@ class FakeModel:
         import numpy as np
 
         from screen.model.batches import plan_shared
-        from screen.model.projector import Measured
+        from screen.model.items import Measured
 
         began = time.process_time()
         plan_shared([item.ids for item in items], 8192)

@@ -20,7 +20,8 @@ import torch
 
 from bench.scoring import load
 from screen.model.batches import default_budget
-from screen.model.projector import Branch, Item, Measured, Projector
+from screen.model.items import Branch, Item, Measured
+from screen.model.projector import Projector
 from screen.model.proof import prove
 
 ANSWER = 250

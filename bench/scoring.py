@@ -40,8 +40,9 @@ import transformers as hf
 
 from screen.model import attention, forward, fuse
 from screen.model.batches import default_budget, plan
+from screen.model.items import Item
 from screen.model.load import BaseModel
-from screen.model.projector import Item, Projector
+from screen.model.projector import Projector
 from screen.model.proof import prove
 from screen.pocket import MODEL_DIR
 

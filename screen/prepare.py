@@ -14,7 +14,8 @@ import numpy.typing as npt
 from screen.data.dataset import Dataset
 from screen.errors import InputError
 from screen.intake import read_window
-from screen.model.projector import Branch, Item, Projector
+from screen.model.items import Branch, Item
+from screen.model.projector import Projector
 from screen.model.rendered import Sequence as TokenSequence
 from screen.progress import Progress
 from screen.scoring import calibrate, controls

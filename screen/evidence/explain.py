@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from screen.errors import InputError, UsageError
 from screen.evidence.rescore import Again
-from screen.model.projector import Item
+from screen.model.items import Item
 from screen.model.rendered import ScoredTurn
 from screen.scoring.passes import segments
 from screen.scoring.windows import highest_windows

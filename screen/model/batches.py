@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Ids = npt.NDArray[np.int32]
+from screen.model.layout import Ids
+
 MIN_SHARED = 16  # fewer tokens in common are cheaper run twice than gathered
 BUDGET = {"cpu": 2048, "cuda": 16384}  # tokens a batch, by kind of device
 _GATHERED = 8  # times the budget: keys that a batch's shared beginnings may be gathered into, so that memory is bounded

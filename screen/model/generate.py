@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from screen.errors import ModelError
+from screen.model.faults import no_memory
 from screen.model.load import BaseModel
 
 Ids = npt.NDArray[np.int32]
@@ -93,7 +94,9 @@ class Generator:
         for batch in self._plan(prompts):
             try:
                 answers = self._batch([prompts[i] for i in batch], [draws[i] for i in batch])
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not no_memory(error):
+                    raise
                 fewer = max(1, self.rows // 4)
                 raise ModelError(
                     f"memory ran out while {self.rows} prompts were answered at once ({str(error)[:60]})",

@@ -13,51 +13,16 @@ import torch
 from screen_kernels import Inner, deepest_project, inner_of, project_tokens, segment_project
 from torch import segment_reduce
 
-from screen.errors import ModelError
 from screen.model.batches import Batch, Batching, plan
+from screen.model.faults import device_failed, failed_device, no_memory
 from screen.model.forward import narrows, run_together, together
 from screen.model.fuse import stack
+from screen.model.items import Float32, Item, Measured, joined, parts_of
 from screen.model.layout import Places
 from screen.model.load import BaseModel
 from screen.model.transfer import Coming, send
 
-Float32 = npt.NDArray[np.float32]
-
-
 Step = Callable[[int, int], None]  # told the tokens of a batch that is done, and of all batches
-NO_SEGMENTS = np.zeros(0, dtype=np.int32)
-
-
-class Branch(NamedTuple):
-    """Another continuation of an item's first `at` tokens; all of its (m,) int32 `ids` count."""
-
-    at: int
-    ids: npt.NDArray[np.int32]
-
-
-class Item(NamedTuple):
-    """A sequence to run, (seq,) int32, and what is wanted of it.
-
-    positions  (n,) int32, the tokens whose projections are wanted
-    segments   (s,) int32, lengths of runs of `positions` that sum to n, whose means are wanted; may be empty
-    branches   other continuations of a part of it
-    """
-
-    ids: npt.NDArray[np.int32]
-    positions: npt.NDArray[np.int32]
-    segments: npt.NDArray[np.int32] = NO_SEGMENTS
-    branches: tuple[Branch, ...] = ()
-
-
-class Measured(NamedTuple):
-    """tokens: (n + branch tokens, k) float32 projections on the run's vectors, the item's own positions first.
-    means: (s + branches, p) float32, the mean hidden state of each segment, then of each branch, on the probes."""
-
-    tokens: Float32
-    means: Float32
-
-
-_FULL = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 _MANY = 8  # directions times this, of the width: beyond it the deepest block's last product costs less than they do
 
 
@@ -157,10 +122,10 @@ class Projector:
         step: Step,
         halved: bool = False,
     ) -> list[Measured | str]:
-        parts = [part for item in items for part in _parts(item)]
+        parts = [part for item in items for part in parts_of(item)]
         while True:
             try:
-                return _joined(items, self._planned(parts, _Wanted(layers, seen, k, wide, halved), step))
+                return joined(items, self._planned(parts, _Wanted(layers, seen, k, wide, halved), step))
             except _NoMemory:
                 self.budget = max(1, self.budget // 2)
             if self.model.device.type == "cuda":
@@ -177,7 +142,7 @@ class Projector:
             try:
                 measured = _split([parts[i] for i in queued.at], queued.coming)
             except RuntimeError as error:  # of a kernel that was queued before
-                raise _failed_device(self.model, error) from None
+                raise failed_device(self.model.device, error) from None
             for i, made in zip(queued.at, measured, strict=True):
                 out[i] = made
             step(sum(len(parts[i].ids) for i in queued.at), tokens)
@@ -202,11 +167,11 @@ class Projector:
             self._check_ids([parts[i] for i in at])
             return [_Queued(at, self._batch([parts[i] for i in at], batch.shared, wanted))]
         except (RuntimeError, ValueError, IndexError, ArithmeticError) as error:
-            if _device_failed(error):
-                raise _failed_device(self.model, error) from None
+            if device_failed(error):
+                raise failed_device(self.model.device, error) from None
             if len(at) == 1:
                 return [(at[0], f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")]
-            if _no_memory(error):
+            if no_memory(error):
                 raise _NoMemory from None
         middle = len(at) // 2
         halves = (Batch(batch.order[s], batch.shared[s]) for s in (slice(0, middle), slice(middle, None)))
@@ -293,24 +258,6 @@ def _means(states: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
     return segment_reduce(states.float(), "mean", offsets=offsets, axis=0, unsafe=True)
 
 
-def _no_memory(error: Exception) -> bool:
-    """Allocators, libraries and drivers each say it in their own way."""
-    told = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(word in told for word in _FULL)
-
-
-def _device_failed(error: Exception) -> bool:
-    """A CUDA context that met an error is of no more use: whatever is tried next fails too."""
-    return "CUDA error" in str(error) and not _no_memory(error)
-
-
-def _failed_device(model: BaseModel, error: Exception) -> ModelError:
-    return ModelError(
-        f"{model.device} failed: {str(error).splitlines()[0][:200]}",
-        "the same command goes on from the last shard; if it fails there again, try --device cpu on these rows",
-    )
-
-
 class _Directions(NamedTuple):
     """A layer's directions on the device: columns in the results, (n,) int64, and rows, (n, d_model) float32."""
 
@@ -327,31 +274,3 @@ def _directions(device: torch.device, layer: int, *kinds: tuple[Float32, Sequenc
         at = [j for j, n in enumerate(layers) if n == layer]
         found += [torch.tensor(at, dtype=torch.int64), torch.from_numpy(np.ascontiguousarray(rows[at]))]
     return _Directions(*(t.to(device) for t in (*found, torch.cat([found[1], found[3]]))))
-
-
-def _parts(item: Item) -> list[Item]:
-    """An item's own sequence, then each branch as a sequence of its own."""
-    parts = [Item(item.ids, item.positions, item.segments)]
-    for at, ids in item.branches:
-        whole = np.concatenate([item.ids[:at], ids])
-        lengths = np.array([len(ids)], dtype=np.int32)
-        parts.append(Item(whole, np.arange(at, len(whole), dtype=np.int32), lengths))
-    return parts
-
-
-def _joined(items: Sequence[Item], parts: Sequence[Measured | str]) -> list[Measured | str]:
-    """What came of each item's parts, put together; one part that fails fails its item."""
-    out: list[Measured | str] = []
-    at = 0
-    for item in items:
-        own = parts[at : at + 1 + len(item.branches)]
-        at += len(own)
-        failed = [p for p in own if isinstance(p, str)]
-        whole = [p for p in own if not isinstance(p, str)]
-        if failed:
-            out.append(failed[0])
-        elif len(whole) == 1:
-            out.append(whole[0])
-        else:
-            out.append(Measured(np.concatenate([p.tokens for p in whole]), np.concatenate([p.means for p in whole])))
-    return out

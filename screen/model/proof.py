@@ -13,22 +13,22 @@ from itertools import product
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from screen_kernels import available
 
 from screen.errors import ModelError
 from screen.model.batches import Batching, plan
 from screen.model.forward import narrows, run_together, together
+from screen.model.items import Item
+from screen.model.layout import Ids
 from screen.model.load import BaseModel
-from screen.model.projector import Item, Projector
+from screen.model.projector import Projector
 from screen.model.transfer import send
 
 # One bound a dtype: the largest |difference| of a hidden state, as a share of its norm.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 _LENGTHS = (5, 33, 2, 64, 17, 48)
 
-Ids = npt.NDArray[np.int32]
 States = dict[int, list[torch.Tensor]]  # layer -> a sequence each, (seq, d_model) float32
 
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from screen_kernels import segment_means
 
-from screen.model.projector import Branch, Item, Measured, Step
+from screen.model.items import Branch, Item, Measured
+from screen.model.projector import Step
 from screen.model.rendered import ScoredTurn
 from screen.model.rendered import Sequence as TokenSequence
 

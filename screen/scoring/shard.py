@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from screen.data.sample import Sample, Skip
-from screen.model.projector import Branch, Step
+from screen.model.items import Branch
+from screen.model.projector import Step
 from screen.model.rendered import Rendered
 from screen.scoring import calibrate, passes
 from screen.scoring.passes import Measures, Passed, Turn

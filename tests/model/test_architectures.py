@@ -12,8 +12,9 @@ import transformers as hf
 from screen.errors import ModelError
 from screen.model.batches import Batching
 from screen.model.generate import Generator, Sampling, eos_ids, rows_at_once
+from screen.model.items import Branch, Item
 from screen.model.load import BaseModel, load_model
-from screen.model.projector import Branch, Item, Projector
+from screen.model.projector import Projector
 from screen.model.proof import prove
 from tests.model.architectures import longrope, save_random
 
@@ -176,11 +177,14 @@ def test_the_number_of_rows_is_the_users_and_by_device_otherwise(llama: Path) ->
     assert three.answer(SEQUENCES) == sixteen  # in float32, with no two tokens nearly alike
 
 
-def test_answers_that_do_not_fit_say_what_to_do(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, RuntimeError])
+def test_answers_that_do_not_fit_say_what_to_do(
+    kind: type[Exception], llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator = Generator(load(llama, generate=True), frozenset(), Sampling(rows=8))
 
     def full(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+        raise kind("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
 
     monkeypatch.setattr(generator, "_logits", full)
     with pytest.raises(ModelError, match=r"while 8 prompts were answered at once \(CUDA out of memory") as caught:

@@ -22,8 +22,9 @@ from screen.model import fuse, projector, proof
 from screen.model.batches import Batching
 from screen.model.fuse import NotRecognised, Stack, give_up, stack
 from screen.model.generate import Generator, Sampling
+from screen.model.items import Item
 from screen.model.load import BaseModel, load_model
-from screen.model.projector import Item, Projector
+from screen.model.projector import Projector
 from screen.model.proof import prove
 from tests.model.architectures import CONFIGS, save_random
 

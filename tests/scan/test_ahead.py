@@ -10,10 +10,9 @@ import pytest
 
 from screen import scan
 from screen.engines.ahead import ahead
-from screen.progress import Silent, Tally
 from screen.scan import run_scan
 from screen.spec import ScanSpec
-from tests.scan.test_devices import files
+from tests.scan.test_devices import Stops, files
 
 
 def test_one_item_ahead_in_order() -> None:
@@ -58,12 +57,6 @@ def test_a_run_that_reads_ahead_has_the_same_bytes(
     make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the middle and gone on with, too."""
-
-    class Stops(Silent):
-        def tick(self, tally: Tally) -> None:
-            if tally.rows >= 16:
-                raise KeyboardInterrupt
-
     spec = make_spec(baseline="generate", shard_rows=8)
     run_scan(spec, tmp_path / "plain")
     monkeypatch.setattr(scan, "reads_ahead", lambda _engine: True)

@@ -37,6 +37,14 @@ class KillsOnce(Silent):
             self.killed += 1
 
 
+class Stops(Silent):
+    """Ctrl-C when 16 rows are through."""
+
+    def tick(self, tally: Tally) -> None:
+        if tally.rows >= 16:
+            raise KeyboardInterrupt
+
+
 def files(out: Path) -> dict[str, bytes]:
     """The manifest, which names every published file with its hash, and those files."""
     run = RunFolder.read(out)
@@ -55,11 +63,6 @@ def test_two_processes_give_the_bytes_of_one(make_spec: Callable[..., ScanSpec],
 
 
 def test_a_run_of_one_is_resumed_by_two(make_spec: Callable[..., ScanSpec], tmp_path: Path) -> None:
-    class Stops(Silent):
-        def tick(self, tally: Tally) -> None:
-            if tally.rows >= 16:
-                raise KeyboardInterrupt
-
     spec = make_spec(baseline="last-prompt", shard_rows=8)
     run_scan(spec, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from screen.model.projector import Item, Projector
+from screen.model.items import Item
+from screen.model.projector import Projector
 from screen.progress import Silent, Tally
 from screen.scan import run_scan
 from screen.spec import ScanSpec

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from screen.data.sample import Place, Sample, Skip, Turn
-from screen.model.projector import Item, Measured
+from screen.model.items import Item, Measured
 from screen.model.rendered import Rendered, ScoredTurn
 from screen.model.rendered import Sequence as Tokens
 from screen.scoring.scored import OwnAnswer

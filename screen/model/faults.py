@@ -1,0 +1,27 @@
+"""What went wrong on a device: memory that ran out, or a device that is of no more use."""
+
+from __future__ import annotations
+
+import torch
+
+from screen.errors import ModelError
+
+_FULL = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+
+
+def no_memory(error: Exception) -> bool:
+    """Allocators, libraries and drivers each say it in their own way."""
+    told = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(word in told for word in _FULL)
+
+
+def device_failed(error: Exception) -> bool:
+    """A CUDA context that met an error is of no more use: whatever is tried next fails too."""
+    return "CUDA error" in str(error) and not no_memory(error)
+
+
+def failed_device(device: torch.device, error: Exception) -> ModelError:
+    return ModelError(
+        f"{device} failed: {str(error).splitlines()[0][:200]}",
+        "the same command goes on from the last shard; if it fails there again, try --device cpu on these rows",
+    )
