@@ -256,6 +256,21 @@ def test_a_kernel_that_is_wrong_is_not_taken(llama: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("as_on_cuda")
+def test_a_projection_kernel_that_fails_is_not_taken(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where it raises for a batch, nor where its directions cannot be made."""
+
+    def broken(*_: Any) -> Any:
+        raise OSError("ptxas: no such file")
+
+    for name in ("segment_project", "inner_of"):
+        with monkeypatch.context() as patch:
+            patch.setattr(projector, name, broken)
+            proved = prove(load(llama), LAYERS)
+        assert proved.batching == replace(FUSED, fused=False), name
+        assert proved.reason.startswith("packed, blocks, sharing, fused failed (OSError: ptxas"), name
+
+
+@pytest.mark.usefixtures("as_on_cuda")
 def test_layer_0_alone_runs_no_block(llama: Path) -> None:
     assert prove(load(llama), [0]).batching == FUSED
 
