@@ -1,10 +1,12 @@
 """The little language of `filter --drop`: text -> a tree that says which samples match. Knows nothing of files.
 
-    evil > 4.3 or (sycophancy > p99 and not base_refused)
+    evil > 4.3 or (sycophancy > reference.p99 and not base_refused)
 
-A name is a column of `scores` that holds numbers or true/false; `"in quotes"` where it is no plain word. `pNN` is
-that percentile of the column beside it, in this run. `flagged` is true for a row that any trait flags. As in SQL a
-comparison with a null is neither true nor false, so that a row without a score never matches, not even under `not`.
+A name is a column of `scores` that holds numbers or true/false; `"in quotes"` where it is no plain word. `run.pNN` is
+that percentile of the column beside it over this run's samples, `reference.pNN` that of the run's clean reference,
+which flags go by; `pNN` alone could mean either, and is refused. `flagged` is true for a row that any trait flags. As
+in SQL a comparison with a null is neither true nor false, so that a row without a score never matches, not even under
+`not`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +24,7 @@ from screen.errors import UsageError
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)
-      | (?P<percentile>[pP]\d+(?:\.\d+)?(?!\w))
+      | (?P<percentile>(?:(?:run|reference)\s*\.\s*)?[pP]\d+(?:\.\d+)?(?!\w))
       | (?P<name>[^\W\d]\w*|"(?:[^"]|"")*")
       | (?P<op><=|>=|<>|!=|==|=|<|>)
       | (?P<mark>[()+-])
@@ -40,7 +42,19 @@ _COMPARE = {
 _SAME = {"==": "=", "<>": "!="}
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _DEPTH = 50
-Limits: TypeAlias = Mapping[tuple[str, float], float]
+
+
+class Percentile(NamedTuple):
+    """`whose`: "run", of the column over the run's samples; "reference", of the run's clean reference."""
+
+    whose: str
+    number: float  # 0 to 100
+
+    def __str__(self) -> str:
+        return f"{self.whose}.p{self.number:g}"
+
+
+Limits: TypeAlias = Mapping[tuple[str, Percentile], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +64,13 @@ class Compare:
     column: str
     op: str
     number: float | None = None
-    percentile: float | None = None
+    percentile: Percentile | None = None
 
     def limit(self, limits: Limits) -> float:
-        return self.number if self.number is not None else limits[self.column, self.percentile or 0.0]
+        if self.percentile is not None:
+            return limits[self.column, self.percentile]
+        assert self.number is not None
+        return self.number
 
     def test(self, table: pa.Table, limits: Limits) -> pa.ChunkedArray:
         column = table[self.column]
@@ -62,8 +79,7 @@ class Compare:
         return _COMPARE[self.op](column, pa.scalar(self.limit(limits), pa.float64()))
 
     def __str__(self) -> str:
-        right = f"p{self.percentile:g}" if self.percentile is not None else f"{self.number:g}"
-        return f"{self.column} {self.op} {right}"
+        return f"{self.column} {self.op} {self.percentile or f'{self.number:g}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,15 +209,14 @@ class _Parser:
         if not isinstance(left, str):
             left, op, right = right, _FLIPPED[op], left
         if not isinstance(left, str) or isinstance(right, str):
-            self._fail("a comparison needs one column and one number (or pNN)", start)
+            self._fail("a comparison needs one column and one number (or run.pNN, reference.pNN)", start)
         if pa.types.is_boolean(self.columns[left]):
             self._fail(f"{left} is true or false: write {left} or not {left}", start)
-        if isinstance(right, tuple):
-            return Compare(left, op, percentile=right[0])
+        if isinstance(right, Percentile):
+            return Compare(left, op, percentile=right)
         return Compare(left, op, number=right)
 
-    def _operand(self) -> str | float | tuple[float]:
-        """A column, a number, or a percentile (as a tuple of one)."""
+    def _operand(self) -> str | float | Percentile:
         kind, text, position = self.tokens[self.at]
         self.at += 1
         if text in "+-" and kind == "mark" and self.tokens[self.at][0] == "number":
@@ -210,13 +225,20 @@ class _Parser:
         if kind == "number":
             return float(text)
         if kind == "percentile" and text not in self.columns:
-            if not 0 <= float(text[1:]) <= 100:
-                self._fail(f"{text} is no percentile: p0 to p100", position)
-            return (float(text[1:]),)
+            return self._percentile(text, position)
         if kind in ("name", "percentile"):
             return self._column(text, position)
         what = f"{text!a} stands" if text else "it ends"
         self._fail(f"{what} where a column or a number belongs", position)
+
+    def _percentile(self, text: str, position: int) -> Percentile:
+        whose, _, number = "".join(text.split()).lower().rpartition("p")
+        if not whose:
+            self._fail(f"{text} of what? run.p{number} is this run's, reference.p{number} the clean data's", position)
+        value = 99.9 if number == "999" else float(number)  # a card writes p999
+        if value > 100:
+            self._fail(f"p{number} is no percentile: p0 to p100", position)
+        return Percentile(whose.rstrip("."), value)
 
     def _column(self, text: str, position: int) -> str:
         name = text[1:-1].replace('""', '"') if text.startswith('"') else text
@@ -233,5 +255,5 @@ class _Parser:
         known = ", ".join(n if re.fullmatch(r"[^\W\d]\w*", n) else f'"{n}"' for n in self.columns)
         raise UsageError(
             f"--drop: {why} (at character {place + 1})\n  {self.text}\n  {' ' * place}^",
-            f"use these columns: {known}; with < > <= >= = !=, numbers, p99, and, or, not, ( )",
+            f"use these columns: {known}; with < > <= >= = !=, numbers, run.p99, reference.p99, and, or, not, ( )",
         )

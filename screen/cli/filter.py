@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 An expression compares columns of the run's scores with numbers or with
-percentiles of the run (p99), joined by and, or, not and parentheses:
-  evil > 4.3 or sycophancy > p99
+percentiles, joined by and, or, not and parentheses. run.p99 is a percentile
+of this run's samples, reference.p99 one of the clean data flags go by:
+  evil > 4.3 or sycophancy > run.p99
   flagged and not base_refused
 As in SQL, a row without a score never matches.
 
 \b
 Examples:
-  screen filter chats.screen --drop 'evil>4.3 or sycophancy>p99' -o clean.jsonl
+  screen filter chats.screen --drop 'evil>4.3 or evil>run.p99' -o clean.jsonl
   screen filter chats.screen --drop flagged -o clean.jsonl --dropped why.jsonl
-  screen filter chats.screen --drop 'evil>p95' --dry-run
+  screen filter chats.screen --drop 'evil>reference.p95' --dry-run
 """
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from screen_reports import queries
 from screen_reports.text import near
 
-from screen.cli.expression import Both, Compare, Leaf, Limits, Node, Not, leaves, parse
+from screen.cli.expression import Both, Compare, Leaf, Limits, Node, Not, Percentile, leaves, parse
 from screen.errors import UsageError
 from screen.scoring.schema import scores_schema
 from screen.store.scan import Scan
@@ -92,7 +92,7 @@ def select(scan: Scan, text: str) -> Selection:
     names = [leaf.column for leaf, _ in parts]
     flags = _flag_tests(queries.flags(scan)) if FLAGGED in names else []
     table = _read(scan, names, flags)
-    limits = _percentiles(table, [leaf for leaf, _ in parts])
+    limits = _percentiles(scan, table, [leaf for leaf, _ in parts])
     nulls = {leaf.column: _empty(table[leaf.column]) for leaf, _ in parts}
     _check_filled(scan, table, nulls)
     matches = _bools(tree.test(table, limits))
@@ -150,15 +150,37 @@ def _flagged(table: pa.Table, tests: list[Compare]) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(found, mask=~known)])
 
 
-def _percentiles(table: pa.Table, parts: list[Leaf]) -> dict[tuple[str, float], float]:
-    made: dict[tuple[str, float], float] = {}
+def _percentiles(scan: Scan, table: pa.Table, parts: list[Leaf]) -> dict[tuple[str, Percentile], float]:
+    made: dict[tuple[str, Percentile], float] = {}
     for leaf in parts:
         if isinstance(leaf, Compare) and leaf.percentile is not None:
-            values = pc.cast(table[leaf.column].drop_null(), pa.float64()).to_numpy()
-            values = values[~np.isnan(values)]
-            limit = float(np.percentile(values, leaf.percentile)) if len(values) else np.nan
-            made[leaf.column, leaf.percentile] = limit
+            found = _of_run(table, leaf) if leaf.percentile.whose == "run" else _of_reference(scan, leaf)
+            made[leaf.column, leaf.percentile] = found
     return made
+
+
+def _of_run(table: pa.Table, leaf: Compare) -> float:
+    assert leaf.percentile is not None
+    values = pc.cast(table[leaf.column].drop_null(), pa.float64()).to_numpy()
+    values = values[~np.isnan(values)]
+    return float(np.percentile(values, leaf.percentile.number)) if len(values) else np.nan
+
+
+def _of_reference(scan: Scan, leaf: Compare) -> float:
+    """What `--at` would flag by. Raises UsageError where no clean data were scored for this column."""
+    assert leaf.percentile is not None
+    of = {name: t for t in scan.traits for name in (t, queries.score_column(scan, t))}
+    reference = (scan.folder.facts.get("references") or {}).get(of.get(leaf.column))
+    known = (reference or {}).get("quantiles", {})
+    if not known:
+        raise UsageError(
+            f"--drop: {leaf}: {near(scan.path)} has no reference for {leaf.column!a}",
+            f"take the run's own, run.p{leaf.percentile.number:g}, or run it with --reference",
+        )
+    name = "p999" if leaf.percentile.number == 99.9 else f"p{leaf.percentile.number:g}"
+    if name not in known:
+        raise UsageError(f"--drop: {leaf}: the reference has no {name}", f"it has {', '.join(known)}")
+    return float(known[name])
 
 
 def _empty(column: pa.ChunkedArray) -> int:

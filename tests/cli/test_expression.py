@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from screen.cli.expression import leaves, parse
+from screen.cli.expression import Percentile, leaves, parse
 from screen.errors import UsageError
 
 TYPES = {"evil": pa.float32(), "kind": pa.float32(), "base_refused": pa.bool_(), "it's odd": pa.float32()}
@@ -25,7 +25,9 @@ TABLE = pa.table(
 
 
 def matches(text: str) -> list[bool]:
-    found = parse(text, TYPES).test(TABLE, {("evil", 99.0): 4.5})
+    found = parse(text, TYPES).test(
+        TABLE, {("evil", Percentile("run", 99.0)): 4.5, ("evil", Percentile("reference", 99.9)): 0.5}
+    )
     return [bool(value) for value in found.to_pylist()]
 
 
@@ -34,7 +36,10 @@ def matches(text: str) -> list[bool]:
     [
         ("evil > 4.3", [0, 1, 0, 1]),
         ("4.3 < evil", [0, 1, 0, 1]),
-        ("evil>p99", [0, 1, 0, 1]),
+        ("evil>run.p99", [0, 1, 0, 1]),
+        ("run . P99 < evil", [0, 1, 0, 1]),
+        ("evil>reference.p99.9", [1, 1, 0, 1]),
+        ("evil>reference.p999", [1, 1, 0, 1]),
         ("evil <= 1 or kind >= 4", [1, 0, 1, 0]),
         ("evil > 4 and kind < 2", [0, 1, 0, 0]),
         ("evil > 4 or kind > 3 and base_refused", [1, 1, 0, 1]),
@@ -53,17 +58,17 @@ def test_what_matches(text: str, wanted: list[int]) -> None:
 
 
 def test_comparisons_are_told_as_they_count() -> None:
-    tree = parse("evil>4 and not (kind < p5 or base_refused)", TYPES)
+    tree = parse("evil>4 and not (kind < run.p5 or base_refused)", TYPES)
     assert [(str(leaf), positive) for leaf, positive in leaves(tree)] == [
         ("evil > 4", True),
-        ("kind < p5", False),
+        ("kind < run.p5", False),
         ("base_refused", False),
     ]
 
 
 NEXT = (
     '\n  next: use these columns: evil, kind, base_refused, "it\'s odd";'
-    " with < > <= >= = !=, numbers, p99, and, or, not, ( )"
+    " with < > <= >= = !=, numbers, run.p99, reference.p99, and, or, not, ( )"
 )
 
 
@@ -74,11 +79,13 @@ NEXT = (
         ("evil", "a comparison is missing, such as > 4.3", 5),
         ("evil >", "it ends where a column or a number belongs", 7),
         ("evl > 4", "there is no column 'evl'", 1),
-        ("evil > kind", "a comparison needs one column and one number (or pNN)", 1),
+        ("evil > kind", "a comparison needs one column and one number (or run.pNN, reference.pNN)", 1),
         ("evil > 4 kind < 2", "'kind' is not expected here; join comparisons with and / or", 10),
         ("1 < evil < 4", "one comparison at a time: write a < b and b < c", 10),
         ("(evil > 4", 'a ")" is missing', 10),
-        ("evil > p101", "p101 is no percentile: p0 to p100", 8),
+        ("evil > run.p101", "p101 is no percentile: p0 to p100", 8),
+        ("evil > p99", "p99 of what? run.p99 is this run's, reference.p99 the clean data's", 8),
+        ("run > 4", "there is no column 'run'", 1),
         ("base_refused = 1", "base_refused is true or false: write base_refused or not base_refused", 1),
         ("evil > 4; drop", "';' is not understood", 9),
         ("evil > 4 or __import__", "there is no column '__import__'", 13),
@@ -97,7 +104,7 @@ def test_depth_is_bounded(text: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(st.sampled_from(list("evil>4.3p9()=<! nordakt\"'-+\x00\u202e")), max_size=30))
-def test_any_text_parses_or_is_refused(text: str) -> None:
+@given(st.lists(st.sampled_from([*"evil>4.3p9()=<! nordakt'\"-+\x00\u202e", "run.p9", "reference.p9"]), max_size=30))
+def test_any_text_parses_or_is_refused(parts: list[str]) -> None:
     with contextlib.suppress(UsageError):
-        assert len(parse(text, TYPES).test(TABLE, defaultdict(float))) == 4
+        assert len(parse("".join(parts), TYPES).test(TABLE, defaultdict(float))) == 4

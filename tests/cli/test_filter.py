@@ -13,10 +13,10 @@ from tests.cli.conftest import Screen
 
 def test_kept_rows_are_copied_byte_for_byte(screen: Screen, run: Path, tmp_path: Path) -> None:
     before = (tmp_path / "chats.jsonl").read_bytes()
-    said = screen("filter", "chats.screen", "--drop", "evil>p70 or kind = 0", "-o", "clean.jsonl")
+    said = screen("filter", "chats.screen", "--drop", "evil>run.p70 or kind = 0", "-o", "clean.jsonl")
     assert said.out == (
         "8 rows: 5 kept, 3 dropped (37.5 %)\n"
-        "  evil > p70: 2 samples\n"
+        "  evil > run.p70: 2 samples\n"
         "  kind = 0: 1 sample\n"
         "1 sample without kind: never matched by it\n"
         "1 row that could not be scored: kept\n"
@@ -25,6 +25,31 @@ def test_kept_rows_are_copied_byte_for_byte(screen: Screen, run: Path, tmp_path:
     lines = before.splitlines(keepends=True)
     assert (tmp_path / "clean.jsonl").read_bytes() == b"".join(lines[i] for i in (1, 2, 3, 4, 5))
     assert (tmp_path / "chats.jsonl").read_bytes() == before
+
+
+def test_a_percentile_of_the_reference_is_what_at_flags_by(screen: Screen, run: Path) -> None:
+    screen("filter", "chats.screen", "--drop", "evil > reference.p95", "-o", "c.jsonl", "--dropped", "why.jsonl")
+    reasons = [json.loads(line)["reasons"][0] for line in Path("why.jsonl").read_text().splitlines()]
+    assert [(r["test"], r["value"], r["limit"]) for r in reasons] == [
+        ("evil > reference.p95", value, 4.5) for value in (5.0, 6.0, 7.0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("drop", "why"),
+    [
+        (
+            "kind > reference.p99",
+            "chats.screen has no reference for 'kind'\nnext: take the run's own, run.p99",
+        ),
+        ("evil_max > reference.p99", "chats.screen has no reference for 'evil_max'"),
+        ("evil > reference.p98", "the reference has no p98\nnext: it has p95, p99"),
+    ],
+)
+def test_a_percentile_that_no_reference_has(drop: str, why: str, screen: Screen, run: Path) -> None:
+    said = screen("filter", "chats.screen", "--drop", drop, "--dry-run")
+    assert said.code == 2
+    assert f"error: --drop: {drop}: {why}" in said.err
 
 
 def test_dropped_rows_come_with_reasons(screen: Screen, run: Path) -> None:
