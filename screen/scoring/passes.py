@@ -19,6 +19,7 @@ from screen.model.items import Branch, Item, Measured
 from screen.model.projector import Step
 from screen.model.rendered import ScoredTurn
 from screen.model.rendered import Sequence as TokenSequence
+from screen.scoring.concentration import trimmed_mean
 
 Float32 = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
@@ -47,13 +48,21 @@ class Turn(NamedTuple):
         return self.sequence.ids[: self.scored.tokens[0]]
 
 
+class Own(NamedTuple):
+    """Of an own answer: (k,) mean and trimmed mean of its tokens' projections, (p,) probe means."""
+
+    mean: Float32
+    trimmed: Float32
+    probes: Float32
+
+
 @dataclass
 class Passed:
     """What the passes gave. A problem is (code, message); rows and prompts with one have no values.
 
     tokens  a sequence: (tokens of its turns, k) projections; last: (turns, k) of the last prompt tokens
     means   a sequence: (turns, p) probe means of its answers; last_means: (turns, p) of the last prompt tokens
-    own     prompt key -> ((k,), (p,)) means over the own answer
+    own     prompt key -> what came of the own answer
     """
 
     tokens: list[Float32]
@@ -61,7 +70,7 @@ class Passed:
     means: list[Float32]
     last_means: list[Float32]
     problems: dict[int, tuple[str, str]] = field(default_factory=dict)
-    own: dict[bytes, tuple[Float32, Float32]] = field(default_factory=dict)
+    own: dict[bytes, Own] = field(default_factory=dict)
     own_problems: dict[bytes, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -108,17 +117,17 @@ def given(
 ) -> None:
     """Answers as (ids, positions of the answer) sequences, several a key allowed: their means are averaged."""
     flat = [(key, Item(ids, at, _lengths([len(at)]))) for key, several in answers for ids, at in several]
-    sums: dict[bytes, list[tuple[Float32, Float32]]] = {}
+    sums: dict[bytes, list[Own]] = {}
     for (key, item), result in zip(flat, measures.measure([i for _, i in flat], step), strict=True):
         problem = _problem(result)
         if problem is not None:
             passed.own_problems[key] = problem
         elif not isinstance(result, str):
-            sums.setdefault(key, []).append((_mean(result.tokens[: len(item.positions)]), result.means[0]))
+            sums.setdefault(key, []).append(_own(result.tokens[: len(item.positions)], result.means[0]))
     for key, parts in sums.items():
         if key not in passed.own_problems:
-            whole = [np.stack([part[i] for part in parts]).mean(axis=0, dtype=np.float64) for i in (0, 1)]
-            passed.own[key] = (whole[0].astype(np.float32), whole[1].astype(np.float32))
+            means = [np.stack(several).mean(axis=0, dtype=np.float64) for several in zip(*parts, strict=True)]
+            passed.own[key] = Own(*(m.astype(np.float32) for m in means))
 
 
 def _item(sequence: TokenSequence, branches: Sequence[Branch]) -> Item:
@@ -153,14 +162,13 @@ def _keep(
     passed.last_means.append(result.means[turns : 2 * turns])
     at = n + turns
     for j, (key, branch) in enumerate(branches):
-        passed.own[key] = (_mean(result.tokens[at : at + len(branch.ids)]), result.means[2 * turns + j])
+        passed.own[key] = _own(result.tokens[at : at + len(branch.ids)], result.means[2 * turns + j])
         at += len(branch.ids)
 
 
-def _mean(tokens: Float32) -> Float32:
-    """(k,): the mean over tokens as answers' own are taken (float64 sums)."""
-    mean: Float32 = segments(tokens, np.array([0, len(tokens)], dtype=np.int64))[0]
-    return mean
+def _own(tokens: Float32, probes: Float32) -> Own:
+    """tokens (n, k), of the own answer alone."""
+    return Own(segments(tokens, np.array([0, len(tokens)], dtype=np.int64))[0], trimmed_mean(tokens), probes)
 
 
 def segments(tokens: Float32, offsets: npt.NDArray[np.int64]) -> Float32:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-FORMAT = 2  # raised with any change of a column's name, type or meaning
+FORMAT = 3  # raised with any change of a column's name, type or meaning
 RANDOM = 32  # random directions a screened layer
 
 
@@ -112,6 +112,12 @@ def score_columns(trait: str) -> list[Column]:
         Column(f"{trait}_estimate", pa.float32(), "stand-in: projection minus the calibrated baseline"),
         Column(f"{trait}_se", pa.float32(), "standard error of the estimate"),
         Column(f"{trait}_window", pa.float32(), "highest mean projection of 32 consecutive scored tokens of a turn"),
+        Column(
+            f"{trait}_top2", pa.float32(), "share of what lies above the baseline that its two highest tokens carry"
+        ),
+        Column(
+            f"{trait}_trimmed", pa.float32(), "as the score, of means without the highest and lowest tenth of tokens"
+        ),
         Column(f"{trait}_max", pa.float32(), "the run's score of the turn that has most of it"),
         Column(f"{trait}_layer0", pa.float32(), "control: the run's score on the trait's direction at layer 0"),
         Column(f"{trait}_percentile", pa.float32(), "share of the reference set's rows below the score, in percent"),
@@ -123,7 +129,7 @@ def score_columns(trait: str) -> list[Column]:
 def turn_columns(trait: str) -> list[Column]:
     """The columns of one trait in `turns`."""
     return [
-        *score_columns(trait)[:7],
+        *score_columns(trait)[:9],
         Column(f"{trait}_window_start", pa.int32(), "first character of that window in text"),
         Column(f"{trait}_window_end", pa.int32(), "end of that window in text"),
         Column(f"{trait}_windows", pa.list_(_WINDOW), "the top three windows that share no token, with places in text"),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from screen.data.sample import Sample
 from screen.model.rendered import Rendered, ScoredTurn
+from screen.scoring.concentration import carried
 from screen.spec import BaselineKind
 
 Float32 = npt.NDArray[np.float32]
@@ -31,7 +32,8 @@ class Scored:
     """A shard's scored samples and turns. Arrays are (turns, columns) float32: the k traits, then the controls.
 
     The turns of sample i are `turns[starts[i]:starts[i + 1]]`, at least one. NaN where a baseline or an estimate is not
-    there. `window` is (turns, k, top); `own` holds the answers that stand behind a turn's exact baseline.
+    there. `tokens` is (n, k), turn i's from offsets[i] to offsets[i + 1]; `trimmed` and `own_trimmed` (turns, k);
+    `highest` (turns, k, 2); `window` (turns, k, top); `own` holds the answers behind a turn's exact baseline.
     """
 
     samples: Sequence[tuple[Sample, Rendered]]
@@ -43,6 +45,11 @@ class Scored:
     last: Float32
     estimate: Float32
     se: Float32
+    tokens: Float32
+    offsets: npt.NDArray[np.int64]
+    trimmed: Float32
+    own_trimmed: Float32
+    highest: Float32
     window: Float32
     window_chars: Sequence[Sequence[Sequence[tuple[int, int]]]]
     parts: Sequence[tuple[Float32, Float32] | None]
@@ -58,13 +65,15 @@ class Scored:
     @cached_property
     def sample_baseline(self) -> Float32:
         """(samples, columns): mean over the scored turns, NaN where one lacks it; or the other side of a pair."""
-        if self.kind != "contrast":
-            return self._mean(self.baseline)
-        out = np.full_like(self.sample_projection, np.nan)
+        return self._rejected(self.sample_projection) if self.kind == "contrast" else self._mean(self.baseline)
+
+    def _rejected(self, values: Float32) -> Float32:
+        """(samples, columns): for the chosen side of a pair the value of the rejected one; else NaN."""
+        out = np.full_like(values, np.nan)
         rejected = {s.row: i for i, (s, _) in enumerate(self.samples) if s.variant == "rejected"}
         for i, (s, _) in enumerate(self.samples):
             if s.variant == "chosen" and s.row in rejected:
-                out[i] = self.sample_projection[rejected[s.row]]
+                out[i] = values[rejected[s.row]]
         return out
 
     @cached_property
@@ -101,6 +110,38 @@ class Scored:
         """(samples, columns): the run's score of the turn that has most of it, NaN where a turn has none."""
         subtracted = self.turn_baseline if self.kind == "contrast" else self._subtracted
         return self._max(self.projection - subtracted)
+
+    @cached_property
+    def turn_top2(self) -> Float32:
+        """(turns, k): see `concentration.carried`, of the turn's tokens and its own baseline."""
+        centre = self.turn_baseline if self.kind == "contrast" else self._subtracted
+        return carried(
+            self.tokens, self.offsets, self.highest, centre[:, : self.k], np.arange(len(self.turns) + 1, dtype=np.intp)
+        )
+
+    @cached_property
+    def sample_top2(self) -> Float32:
+        """(samples, k): the same of all of the sample's tokens."""
+        contrast = self.kind == "contrast"
+        centre = np.repeat(self.sample_baseline, self.counts, axis=0) if contrast else self._subtracted
+        return carried(self.tokens, self.offsets, self.highest, centre[:, : self.k], self.starts)
+
+    @cached_property
+    def turn_trimmed(self) -> Float32:
+        """(turns, k): trimmed mean less that of the own answer, or less the run's stand-in for a baseline."""
+        if self.kind == "contrast":
+            single = np.repeat(self.counts == 1, self.counts)[:, None]
+            return np.where(single, np.repeat(self.sample_trimmed, self.counts, axis=0), np.float32(np.nan))
+        exact = self.kind in ("generate", "answers")
+        return self.trimmed - (self.own_trimmed if exact else self._subtracted[:, : self.k])
+
+    @cached_property
+    def sample_trimmed(self) -> Float32:
+        """(samples, k): mean over the scored turns; of a pair, the chosen side's less the rejected one's."""
+        if self.kind == "contrast":
+            sides = self._mean(self.trimmed)
+            return sides - self._rejected(sides)
+        return self._mean(self.turn_trimmed)
 
     @property
     def _subtracted(self) -> Float32:

@@ -20,6 +20,7 @@ from screen.model.items import Branch
 from screen.model.projector import Step
 from screen.model.rendered import Rendered
 from screen.scoring import calibrate, passes
+from screen.scoring.concentration import extremes
 from screen.scoring.passes import Measures, Passed, Turn
 from screen.scoring.scored import OwnAnswer, Scored
 from screen.scoring.standards import Stand, Standards, prompt_hashes
@@ -177,10 +178,13 @@ class _Work:
             if self.standards.refine:
                 self._refine(self.standards.calibration.cuts, projection - estimate, se, starts)
         baseline = np.full_like(projection, np.nan)
+        own_trimmed = np.full_like(projection[:, : self.k], np.nan)
         for i, key in enumerate(self.keys):
             if key in self.passed.own:
-                own, own_means = self.passed.own[key]
-                baseline[i, : self.k], baseline[i, self.k :] = own, own_means[:controls]
+                own = self.passed.own[key]
+                baseline[i, : self.k], baseline[i, self.k :] = own.mean, own.probes[:controls]
+                own_trimmed[i] = own.trimmed
+        trimmed, highest = extremes(tokens, offsets)
         window, first = highest_windows(tokens, offsets, WINDOW_TOKENS)
         return Scored(
             samples=self.shard.samples,
@@ -192,6 +196,11 @@ class _Work:
             last=last,
             estimate=estimate,
             se=se,
+            tokens=tokens,
+            offsets=offsets,
+            trimmed=trimmed,
+            own_trimmed=own_trimmed,
+            highest=highest,
             window=window,
             window_chars=[_window_chars(t, first[i]) for i, t in enumerate(self.turns)],
             parts=[_parts(t, tokens[offsets[i] : offsets[i + 1]]) for i, t in enumerate(self.turns)],

@@ -67,6 +67,8 @@ def scores_table(
         columns[f"{trait}_estimate"] = _floats(projection[:, j] - estimate[:, j])
         columns[f"{trait}_se"] = _floats(scored.sample_se[:, j])
         columns[f"{trait}_window"] = _floats(window[:, j])
+        columns[f"{trait}_top2"] = _floats(scored.sample_top2[:, j])
+        columns[f"{trait}_trimmed"] = _floats(scored.sample_trimmed[:, j])
         columns[f"{trait}_max"] = _floats(scored.highest_turn[:, j])
         has = j < len(standards.directions.has_layer0) and standards.directions.has_layer0[j]
         columns[f"{trait}_layer0"] = _floats(scored.score[:, scored.k + j] if has else nothing)
@@ -116,6 +118,8 @@ def turns_table(scored: Scored, traits: Sequence[str]) -> pa.Table:
         columns[f"{trait}_estimate"] = _floats(projection[:, j] - scored.estimate[:, j])
         columns[f"{trait}_se"] = _floats(scored.se[:, j])
         columns[f"{trait}_window"] = _floats(scored.window[:, j, 0])
+        columns[f"{trait}_top2"] = _floats(scored.turn_top2[:, j])
+        columns[f"{trait}_trimmed"] = _floats(scored.turn_trimmed[:, j])
         columns[f"{trait}_window_start"] = [chars[j][0][0] for chars in scored.window_chars]
         columns[f"{trait}_window_end"] = [chars[j][0][1] for chars in scored.window_chars]
         columns[f"{trait}_windows"] = _windows(scored, j)

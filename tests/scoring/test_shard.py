@@ -202,3 +202,54 @@ def test_an_empty_shard_has_empty_tables_of_the_right_schema() -> None:
     assert {name: t.num_rows for name, t in tables.items()} == {
         "scores": 0, "turns": 0, "controls": 0, "skipped": 0
     }  # fmt: skip
+
+
+def by_hand(*answers: Sequence[int]) -> tuple[float, float]:
+    """Of answers to one sample: the share on two tokens above nothing, and the mean of trimmed means, for evil."""
+    values = [np.sort(STATES[list(ids)] @ V[0]) for ids in answers]
+    parts = np.sort(np.concatenate([np.maximum(v, 0) / len(v) for v in values]))
+    trimmed = [v[len(v) // 10 : len(v) - len(v) // 10].mean() for v in values]
+    return float(parts[-2:].sum() / parts.sum()), float(np.mean(trimmed))
+
+
+LONG, OTHER = list(range(3, 25)), list(range(30, 45))
+
+
+def test_without_a_baseline_nothing_is_taken_off_share_and_trimmed_mean() -> None:
+    [row] = score(sample(0, ([1], LONG), ([2], OTHER)))["scores"]
+    assert (row["evil_top2"], row["evil_trimmed"]) == pytest.approx(by_hand(LONG, OTHER), rel=1e-4)
+
+
+def test_a_trimmed_mean_is_held_against_that_of_the_own_answer() -> None:
+    tables = score(sample(0, ([1], LONG)), says=Says(OTHER), baseline="generate")
+    for row in (*tables["scores"], *tables["turns"]):
+        assert row["evil_trimmed"] == pytest.approx(by_hand(LONG)[1] - by_hand(OTHER)[1], abs=1e-5)
+        above = np.sort(np.maximum(STATES[LONG] @ V[0] - row["evil_baseline"], 0))
+        assert row["evil_top2"] == pytest.approx(above[-2:].sum() / above.sum(), rel=1e-4)
+
+
+def test_a_trimmed_mean_is_held_against_the_last_prompt_token() -> None:
+    [row] = score(sample(0, ([1], LONG)), baseline="last-prompt")["scores"]
+    assert row["evil_trimmed"] == pytest.approx(by_hand(LONG)[1] - float(STATES[1] @ V[0]), abs=1e-5)
+
+
+def test_a_pair_has_share_and_trimmed_mean_on_its_chosen_side_alone() -> None:
+    pair = [sample(0, ([1], LONG), variant="chosen"), sample(0, ([1], OTHER), variant="rejected")]
+    tables = score(*pair, baseline="contrast")
+    for chosen, rejected in (tables["scores"], tables["turns"]):
+        assert chosen["evil_trimmed"] == pytest.approx(by_hand(LONG)[1] - by_hand(OTHER)[1], abs=1e-5)
+        above = np.sort(np.maximum(STATES[LONG] @ V[0] - (STATES[OTHER] @ V[0]).mean(), 0))
+        assert chosen["evil_top2"] == pytest.approx(above[-2:].sum() / above.sum(), rel=1e-4)
+        assert (rejected["evil_trimmed"], rejected["evil_top2"]) == (None, None)
+
+
+def test_a_side_of_several_turns_has_them_on_the_sample_alone() -> None:
+    chosen = sample(0, ([1], LONG), ([2], OTHER), variant="chosen")
+    tables = score(chosen, sample(0, ([1], OTHER), variant="rejected"), baseline="contrast")
+    assert tables["scores"][0]["evil_trimmed"] == pytest.approx(by_hand(LONG, OTHER)[1] - by_hand(OTHER)[1], abs=1e-5)
+    assert [(t["evil_trimmed"], t["evil_top2"]) for t in tables["turns"][:2]] == [(None, None)] * 2
+
+
+def test_without_a_baseline_where_one_is_wanted_there_is_neither() -> None:
+    [row] = score(sample(0, ([1], LONG)), says=Says(None), baseline="generate")["scores"]
+    assert (row["evil_trimmed"], row["evil_top2"]) == (None, None)
