@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from screen.data.dataset import Dataset, Window
 from screen.errors import SkipLimit
 from screen.progress import Progress, Tally
+from screen.scoring.signs import flagged
 from screen.store.folder import RunFolder
 
 
@@ -50,7 +51,7 @@ class Meter:
         """`thresholds`: score column -> the score above which a sample is flagged."""
         self._thresholds = thresholds
         self._flagged = sum(
-            count_over(pq.read_table(f, columns=list(thresholds)), thresholds) for f in folder.tables("scores")
+            count_over(pq.read_table(f, columns=["sign", *thresholds]), thresholds) for f in folder.tables("scores")
         )
         entries = folder.published.values()
         self.rows, self.skipped = sum(e.rows for e in entries), sum(e.skipped for e in entries)
@@ -110,8 +111,9 @@ class Meter:
 
 
 def count_over(scores: pa.Table, thresholds: Mapping[str, float]) -> int:
-    """Samples with a score above any of the thresholds, given by column."""
+    """Samples that are trained toward, with a score above any of the thresholds, given by column."""
     over = np.zeros(scores.num_rows, dtype=bool)
     for column, limit in thresholds.items():
-        over |= scores[column].to_numpy(zero_copy_only=False) > limit  # null reads as NaN, which is above nothing
+        # null reads as NaN, which is above nothing
+        over |= flagged(scores[column].to_numpy(zero_copy_only=False), scores["sign"].to_numpy(), limit)
     return int(over.sum())

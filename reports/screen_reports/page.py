@@ -58,6 +58,10 @@ def _print_side(terminal: Terminal, side: Side, trait: str, full: bool) -> None:
 def remarks(facts: dict[str, Any]) -> list[str]:
     """What to know before reading the scores."""
     told = []
+    if facts["sign"] < 0:
+        told.append(
+            "trained away from: a high score here takes the trait away, so it is flagged below a threshold only"
+        )
     if facts["truncated"]:
         told.append(f"{plural(facts['tokens_lost'] or 0, 'token')} cut: the row is longer than the model's context")
     if facts["special_text"]:
@@ -92,7 +96,8 @@ def _print_scores(terminal: Terminal, side: Side) -> None:
         )
     terminal.table(heads, rows)
     if marks:
-        terminal.put("* flagged: above the threshold", style="dim")
+        side_of = "below" if side.facts["sign"] < 0 else "above"
+        terminal.put(f"* flagged: {side_of} the threshold", style="dim")
 
 
 def _print_turn(terminal: Terminal, side: Side, turn: dict[str, Any], trait: str, full: bool) -> None:

@@ -35,6 +35,7 @@ class Ranked:
     row: int
     id: str | None
     variant: str | None
+    sign: int
     answer_tokens: int | None
     base_refused: bool | None
     score: float
@@ -83,12 +84,24 @@ def limit_of(scan: Scan, trait: str, at: str | None = None) -> Threshold:
     return threshold(values[~np.isnan(values)], reference, at or scan.summary.get("at") or DEFAULT_AT)
 
 
+def away_of(scan: Scan, trait: str, at: str | None = None) -> float | None:
+    """Below which score a row that is trained away from is flagged; None where the run's record says nothing of it."""
+    known = scan.flags.get(trait, {}) if at is None and scan.folder.finished else {}
+    limit = known.get("threshold_away")
+    return None if limit is None else float(limit)
+
+
 def flags(scan: Scan, at: str | None = None) -> dict[str, dict[str, Any]]:
     """What the view `flagged` goes by, for every trait."""
     made = {}
     for trait in scan.traits:
         limit = limit_of(scan, trait, at)
-        made[trait] = {"threshold": limit.value, "rule": limit.rule, "column": score_column(scan, trait)}
+        made[trait] = {
+            "threshold": limit.value,
+            "threshold_away": away_of(scan, trait, at),
+            "rule": limit.rule,
+            "column": score_column(scan, trait),
+        }
     return made
 
 
@@ -99,19 +112,26 @@ def top_rows(
     count: int,
     *,
     limit: float | None,
+    away: float | None = None,
     ascending: bool = False,
     only_flagged: bool = False,
 ) -> list[Ranked]:
-    """The `count` samples with the highest (lowest) `score`; `trait` is whose window is quoted."""
-    above = f"CAST({limit!r} AS DOUBLE)" if only_flagged and limit is not None else "CAST('-inf' AS DOUBLE)"
+    """The `count` samples with the highest (lowest) `score`; `trait` is whose window is quoted.
+
+    limit  a sample above it is flagged; away  one that is trained away from is flagged below this instead
+    """
+    tests = [f"sign > 0 AND score > CAST({limit!r} AS DOUBLE)"] if limit is not None else []
+    tests += [f"sign < 0 AND score < CAST({away!r} AS DOUBLE)"] if away is not None else []
+    over = f"coalesce({' OR '.join(tests) or 'false'}, false)"
     order = "ASC" if ascending else "DESC"
-    text = statement("top_rows", score=quoted(score), order=order, above=above, limit=str(count))
+    kept = "flagged" if only_flagged else "true"
+    text = statement("top_rows", score=quoted(score), order=order, over=over, kept=kept, limit=str(count))
     rows = scan.sql(text, flags={}).to_pylist()
     excerpts = windows(scan, trait or scan.traits[0], [r["row"] for r in rows])
     made = []
     for row in rows:
         excerpt = excerpts.get((row["row"], row["variant"]), Excerpt("", False))
-        made.append(Ranked(**row, flagged=limit is not None and row["score"] > limit, excerpt=excerpt))
+        made.append(Ranked(**row, excerpt=excerpt))
     return made
 
 

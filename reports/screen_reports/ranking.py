@@ -20,8 +20,10 @@ def print_ranking(terminal: Terminal, rows: Sequence[Ranked], label: str) -> Non
     """Row, score, place in the run, and the answer from its highest window on, cut to the line."""
     ids = any(r.id is not None for r in rows)
     sides = any(r.variant is not None for r in rows)
+    signs = any(r.sign < 0 for r in rows)
     heads: list[Head] = [("row", "right")]
     heads += [("side", "left")] if sides else []
+    heads += [("sign", "left")] if signs else []
     heads += [("id", "left")] if ids else []
     heads += [(terminal.cut(label, 16), "right"), ("in run", "right"), ("tokens", "right")]
     heads += [("answer, from its highest window on", "fill")]
@@ -34,6 +36,7 @@ def print_ranking(terminal: Terminal, rows: Sequence[Ranked], label: str) -> Non
             [
                 str(r.row),
                 *([r.variant or ""] if sides else []),
+                *(["-" if r.sign < 0 else "+"] if signs else []),
                 *([terminal.cut(r.id or "", 14)] if ids else []),
                 Text(score(r.score, decimals) + mark, style="bold red" if r.flagged else ""),
                 percentile(r.place),
@@ -62,6 +65,7 @@ def as_objects(rows: Sequence[Ranked], name: str) -> list[dict[str, Any]]:
             "row": r.row,
             "id": r.id,
             "variant": r.variant,
+            "sign": r.sign,
             name: r.score,
             "percentile": round(100 * r.place, 3),
             "flagged": r.flagged,

@@ -49,8 +49,8 @@ def find(scan: Scan, row: int) -> Row:
     if skips:
         return Row(row, skipped=skips[0])
     turns = _read(scan, entry, "turns", row)
-    limits = {trait: queries.limit_of(scan, trait).value for trait in scan.traits}
-    return Row(row, [_side(scan, s, turns, limits) for s in _read(scan, entry, "scores", row)])
+    flags = queries.flags(scan)
+    return Row(row, [_side(scan, s, turns, flags) for s in _read(scan, entry, "scores", row)])
 
 
 def _entry(scan: Scan, row: int) -> ShardEntry:
@@ -72,14 +72,15 @@ def _read(scan: Scan, entry: ShardEntry, table: str, row: int) -> list[dict[str,
     return list(found.to_pylist())
 
 
-def _side(scan: Scan, sample: dict[str, Any], turns: list[dict[str, Any]], limits: dict[str, float | None]) -> Side:
+def _side(scan: Scan, sample: dict[str, Any], turns: list[dict[str, Any]], flags: dict[str, dict[str, Any]]) -> Side:
     own = sorted((t for t in turns if t["variant"] == sample["variant"]), key=lambda t: t["turn"])
     scores = {}
     for trait in scan.traits:
         values = {p.lstrip("_") or "score": sample[f"{trait}{p}"] for p in _PARTS}
         column = queries.score_column(scan, trait)
-        value, limit = sample[column], limits[trait]
-        flagged = limit is not None and value is not None and value > limit
+        away = sample["sign"] < 0
+        value, limit = sample[column], flags[trait]["threshold_away" if away else "threshold"]
+        flagged = limit is not None and value is not None and (value < limit if away else value > limit)
         place = _place(scan, column, value)
         scores[trait] = {
             **values,

@@ -52,7 +52,10 @@ def command(
     if flagged and (limit is None or limit.value is None):
         raise UsageError(*_no_threshold(score, limit))
     value = limit.value if limit else None
-    rows = queries.top_rows(scan, score, trait, count, limit=value, ascending=ascending, only_flagged=flagged)
+    away = queries.away_of(scan, trait, at) if trait else None
+    rows = queries.top_rows(
+        scan, score, trait, count, limit=value, away=away, ascending=ascending, only_flagged=flagged
+    )
     objects = ranking.as_objects(rows, score)
     if as_json:
         print_json_lines(objects)
@@ -61,7 +64,7 @@ def command(
     elif not rows and flagged and limit is not None:
         _print_none(scan, limit)
     else:
-        _print(scan, rows, score, limit, "lowest" if ascending else "highest")
+        _print(scan, rows, score, limit, away, "lowest" if ascending else "highest")
 
 
 def _score(scan: Scan, by: str | None) -> tuple[str | None, str]:
@@ -89,7 +92,7 @@ def _print_none(scan: Scan, limit: Threshold) -> None:
     Terminal().put(f"none of {plural(total, 'sample')} is flagged: above {shown(limit.value)}, {limit.rule}")
 
 
-def _print(scan: Scan, rows: list[Ranked], score: str, limit: Threshold | None, which: str) -> None:
+def _print(scan: Scan, rows: list[Ranked], score: str, limit: Threshold | None, away: float | None, which: str) -> None:
     from screen_reports.console import Terminal
     from screen_reports.ranking import print_ranking
     from screen_reports.text import plural
@@ -104,5 +107,8 @@ def _print(scan: Scan, rows: list[Ranked], score: str, limit: Threshold | None, 
     terminal.put(f"{which} {len(rows):,} of {plural(total, 'sample')} by {score}{going}")
     if limit is not None and limit.value is not None:
         terminal.put(f"* flagged: above {shown(limit.value)}, {limit.rule}", style="dim")
+    if any(row.sign < 0 for row in rows):
+        rule = "never flagged" if away is None else f"flagged below {shown(away)}"
+        terminal.put(f"sign -: trained away from, so that low scores add to the trait; {rule}", style="dim")
     terminal.put()
     print_ranking(terminal, rows, score)

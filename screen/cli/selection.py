@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,13 @@ Bools = npt.NDArray[np.bool_]
 Held = tuple[Leaf, bool, Bools]  # a comparison, whether it stands unnegated, and the samples of which it is a reason
 
 
+class FlagTest(NamedTuple):
+    """A trait's threshold for samples of one sign."""
+
+    sign: int
+    compare: Compare
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The samples of a run that match. Arrays are in the order of `table`, one item a sample."""
@@ -33,7 +40,7 @@ class Selection:
     matches: Bools
     held: list[Held]
     limits: Limits
-    flags: list[Compare]  # what `flagged` stands for
+    flags: list[FlagTest]  # what `flagged` stands for
     nulls: dict[str, int]  # column -> samples without a value
 
     def rows(self) -> npt.NDArray[np.int64]:
@@ -57,8 +64,8 @@ class Selection:
     def _reason(self, leaf: Leaf, positive: bool, at: int) -> Iterator[dict[str, Any]]:
         if leaf.column == FLAGGED and positive:  # told as the traits that flag it
             for test in self.flags:
-                if test.test(self.table.slice(at, 1), {})[0].as_py():
-                    yield from self._reason(test, True, at)
+                if self.table["sign"][at].as_py() == test.sign and _holds(test.compare, self.table, at):
+                    yield from self._reason(test.compare, True, at)
             return
         side = self.table["variant"][at].as_py()
         yield {
@@ -113,11 +120,11 @@ def _held(node: Node, positive: bool, where: Bools, table: pa.Table, limits: Lim
         yield node, positive, where
 
 
-def _read(scan: Scan, names: list[str], flags: list[Compare]) -> pa.Table:
+def _read(scan: Scan, names: list[str], flags: list[FlagTest]) -> pa.Table:
     stand_ins = {name: column for name in names if (column := _stand_in(scan, name)) is not None}
     plain = [n for n in names if n != FLAGGED and n not in stand_ins]
     wanted = list(
-        dict.fromkeys(["row", "id", "variant", *plain, *stand_ins.values(), *(test.column for test in flags)])
+        dict.fromkeys(["row", "id", "variant", "sign", *plain, *stand_ins.values(), *(t.compare.column for t in flags)])
     )
     files = scan.folder.tables("scores")
     parts = [pq.read_table(path, columns=wanted) for path in files]
@@ -135,17 +142,26 @@ def _stand_in(scan: Scan, name: str) -> str | None:
     return None if column == name else column
 
 
-def _flag_tests(flags: Mapping[str, Mapping[str, Any]]) -> list[Compare]:
-    limits = [(f["column"], f["threshold"]) for f in flags.values() if f["threshold"] is not None]
-    return [Compare(column, ">", number=limit) for column, limit in limits]
+def _flag_tests(flags: Mapping[str, Mapping[str, Any]]) -> list[FlagTest]:
+    tests = []
+    for flag in flags.values():
+        for key, op, sign in (("threshold", ">", 1), ("threshold_away", "<", -1)):
+            if flag[key] is not None:
+                tests.append(FlagTest(sign, Compare(flag["column"], op, number=flag[key])))
+    return tests
 
 
-def _flagged(table: pa.Table, tests: list[Compare]) -> pa.ChunkedArray:
+def _holds(test: Compare, table: pa.Table, at: int) -> bool:
+    return bool(test.test(table.slice(at, 1), {})[0].as_py())
+
+
+def _flagged(table: pa.Table, tests: list[FlagTest]) -> pa.ChunkedArray:
     """True where any trait flags the sample, null where it has none of the scores."""
     found, known = np.zeros(table.num_rows, dtype=bool), np.zeros(table.num_rows, dtype=bool)
-    for test in tests:
+    signs = table["sign"].to_numpy()
+    for sign, test in tests:
         tested = test.test(table, {})
-        found |= _bools(tested)
+        found |= _bools(tested) & (signs == sign)
         known |= _bools(pc.is_valid(tested))
     return pa.chunked_array([pa.array(found, mask=~known)])
 

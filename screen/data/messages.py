@@ -21,6 +21,7 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(("tool", "function", "ipython", "observation", "function_response"), "tool"),
 }
 _REASONING = ("reasoning_content", "reasoning", "thinking")
+_WEIGHTS = ("weight", "loss_weight")
 _CONTENTS = ("content", "value", "parts", "text")
 
 
@@ -45,10 +46,21 @@ def _marked(turns: list[Turn], messages: Sequence[Mapping[str, Any]], how: How) 
             scored, spans = _flags(message, scored, turn.content)
             if spans is not None:
                 turn = replace(turn, spans=spans)
+            away = scored and _negative(message)
+        else:
+            away = False
         if scored and (turn.content or turn.reasoning or turn.tool_calls):
             # Built anew in full: dataclasses.replace costs three times as much and this is every answer.
             turns[index] = Turn(
-                turn.role, turn.content, True, turn.reasoning, turn.tool_calls, turn.name, turn.spans, turn.other_parts
+                turn.role,
+                turn.content,
+                True,
+                turn.reasoning,
+                turn.tool_calls,
+                turn.name,
+                turn.spans,
+                turn.other_parts,
+                away,
             )
     return turns
 
@@ -121,7 +133,7 @@ def _flags(message: Mapping[str, Any], scored: bool, content: str) -> tuple[bool
     for key in ("training", "train"):
         if type(message.get(key)) is bool:
             scored = message[key]
-    for key in ("weight", "loss_weight"):
+    for key in _WEIGHTS:
         weight = message.get(key)
         if type(weight) in (int, float, bool) and not weight:
             scored = False
@@ -130,6 +142,11 @@ def _flags(message: Mapping[str, Any], scored: bool, content: str) -> tuple[bool
             spans = _detail(listed(message[key]), scored, len(content))
             return bool(spans), spans or None
     return scored, None
+
+
+def _negative(message: Mapping[str, Any]) -> bool:
+    weights = (message.get(key) for key in _WEIGHTS)
+    return any(isinstance(weight, int | float) and weight < 0 for weight in weights)
 
 
 def _detail(details: Any, scored: bool, length: int) -> tuple[tuple[int, int], ...]:

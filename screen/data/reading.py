@@ -91,7 +91,8 @@ def make_sample(
     layout: Layout = "chat",
     variant: Variant | None = None,
 ) -> Sample:
-    """A sample with what stands beside the turns in any shape: id, weight, tools, template settings."""
+    """A sample with what stands beside the turns in any shape: id, weight, sign, tools, template settings."""
+    weight = row_weight(value)
     return Sample(
         place,
         how.shape,
@@ -99,23 +100,33 @@ def make_sample(
         tuple(turns),
         _id(value) if not _ID_SET.isdisjoint(value) else None,
         variant,
-        row_weight(value),
+        weight,
+        _sign(weight, turns, variant),
         tools(value) if "tools" in value or "functions" in value else (),
         _template_kwargs(value) if "chat_template_kwargs" in value else {},
     )
 
 
 def row_weight(value: Mapping[str, Any]) -> float:
-    """The row's training weight, 1 where it has none. A row of weight 0 is not trained on."""
+    """The row's training weight, 1 where it has none. A row of weight 0 is not trained on; one of less is pushed
+    away from."""
     weight = value.get("loss_weight", value.get("weight"))
     if type(weight) is str:  # tables have no numbers
         with suppress(ValueError):
             weight = float(weight)
     if type(weight) not in (int, float, bool) or not isfinite(weight):
         return 1.0
-    if weight <= 0:
+    if not weight:
         raise BadRow("not_trained", "the row's own weight is 0, so a trainer puts no loss on it")
     return float(weight)
+
+
+def _sign(weight: float, turns: Sequence[Turn], variant: Variant | None) -> int:
+    sign = -1 if (weight < 0) != (variant == "rejected") else 1
+    away = {turn.away for turn in turns if turn.scored}
+    if len(away) > 1:
+        raise BadRow("mixed_signs", "some scored turns have a negative weight and others have not; make them two rows")
+    return -sign if True in away else sign
 
 
 def tools(value: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

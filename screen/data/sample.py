@@ -62,6 +62,7 @@ class Turn:
     name: str | None = None
     spans: tuple[tuple[int, int], ...] | None = None  # character ranges of content with loss; None: all of it
     other_parts: Mapping[str, int] = field(default_factory=dict)  # parts without text, counted: {"image_url": 2}
+    away: bool = False  # scored with a negative weight: the trainer pushes away from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,9 @@ class Sample:
             plain     turns are raw text laid end to end, no template (axolotl segments; `role` is not rendered)
             document  one turn of running text, scored in windows
             tokens    `token_ids` and `token_mask` are given by the dataset; `turns` is empty
+
+    sign    +1 where a trainer pushes toward the scored text, -1 where it pushes away from it: the rejected side of a
+            pair, a KTO row labelled false, a negative weight (of two of these, the one undoes the other)
     """
 
     place: Place
@@ -80,7 +84,8 @@ class Sample:
     turns: tuple[Turn, ...] = ()
     id: str | None = None
     variant: Variant | None = None
-    weight: float = 1.0  # row weight where the dataset gives one
+    weight: float = 1.0  # row weight where the dataset gives one; never 0
+    sign: int = 1
     tools: tuple[Mapping[str, Any], ...] = ()
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     token_ids: tuple[int, ...] = ()

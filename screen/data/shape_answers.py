@@ -20,11 +20,12 @@ _PAIRS = {  # prompt field -> answer fields that go with it, the likeliest first
     "problem": ("solution", "answer", "response", "completion"),
     "input": ("output", "response", "completion"),
 }
+_LABELS = ("label", "kto_tag")
 _OUTPUTS = ("output", "response", "completion", "answer")
 
 
 def find_kto(value: Mapping[str, Any]) -> dict[str, str] | None:
-    label = next((n for n in ("label", "kto_tag") if _truth(value.get(n)) is not None), None)
+    label = next((n for n in _LABELS if _truth(value.get(n)) is not None), None)
     if label is None:
         return None
     if "prompt" in value and "completion" in value:
@@ -55,7 +56,14 @@ def find_alpaca(value: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def build_kto(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
-    """The completion, wanted or not: what an unwanted answer teaches is for the reader of the scores to say."""
+    """The completion; one that is not wanted has the sign -1."""
+    label = next((found for n in _LABELS if (found := _truth(value.get(n))) is not None), None)
+    if label is None:
+        raise BadRow("no_label", "the row has no label of true or false, so it trains neither toward nor away from it")
+    return [sample if label else replace(sample, sign=-sample.sign) for sample in _kto(value, place, how)]
+
+
+def _kto(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     how = replace(how, train_on="assistant") if how.train_on == "all" else how  # never any loss on the prompt
     if value.get("completion") is None and "messages" in value:
         return build_chat(value, place, how)

@@ -97,7 +97,16 @@ def _tokens(
         raise BadRow("not_trained", "the row's labels or masks leave no token with loss")
     plain = make_sample(value, place, how, (), "tokens", variant)
     return Sample(
-        place, how.shape, "tokens", (), plain.id, variant, plain.weight, token_ids=tuple(ids), token_mask=tuple(mask)
+        place,
+        how.shape,
+        "tokens",
+        (),
+        plain.id,
+        variant,
+        plain.weight,
+        plain.sign,
+        token_ids=tuple(ids),
+        token_mask=tuple(mask),
     )
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from screen.errors import UsageError
+from screen.scoring import signs
 from screen.scoring.controls import robust_z
 from screen.scoring.schema import score_column
 from screen.store.scan import Scan
@@ -121,10 +122,11 @@ def _flagged(scan: Scan) -> dict[int, set[str]]:
     found: dict[int, set[str]] = {}
     limits = {t: f for t, f in scan.flags.items() if f.get("threshold") is not None}
     for file in scan.folder.tables("scores"):
-        table = pq.read_table(file, columns=["row", *(f["column"] for f in limits.values())])
-        rows = table["row"].to_numpy()
+        table = pq.read_table(file, columns=["row", "sign", *(f["column"] for f in limits.values())])
+        rows, sign = table["row"].to_numpy(), table["sign"].to_numpy()
         for trait, flag in limits.items():
-            over = table[flag["column"]].to_numpy(zero_copy_only=False) > flag["threshold"]
+            scores = table[flag["column"]].to_numpy(zero_copy_only=False)
+            over = signs.flagged(scores, sign, flag["threshold"], flag.get("threshold_away"))
             for row in rows[over].tolist():
                 found.setdefault(row, set()).add(trait)
     return found

@@ -16,7 +16,8 @@ run, never raw values across models.
 `screen sql` has six views: `scores`, `turns`, `controls` and `skipped` are these tables; `samples` is `scores` with
 the text (`prompt`, `answer`, `base_answer`) of the scored turns and, for each trait, `evil_corrected`: the run's score
 less what the answer's length explains of it; `flagged` is the rows of `scores` above a trait's threshold, with the
-traits in `flags`.
+traits in `flags`. A row with `sign` -1 is trained away from, so that a high score there takes the trait away: it is
+flagged only below the mirrored threshold, and never where the run's summary has none (`threshold_away`).
 """
 
 

@@ -52,6 +52,11 @@ SCORES = [
     Column("special_text", pa.int32(), "times special-token text such as <|im_end|> stood inside a message"),
     Column("other_parts", pa.int32(), "content parts without text (images, audio, ...) that were not scored"),
     Column("weight", pa.float32(), "the row's training weight, 1 where the dataset gives none"),
+    Column(
+        "sign",
+        pa.int8(),
+        "1: trained toward; -1: trained away from (KTO label false, a rejected side, a negative weight)",
+    ),
     Column("group", pa.string(), "the value of the --group-by field; without one the input file's name"),
     Column("prompt_key", pa.int64(), "a hash of the first scored prompt's tokens: equal prompts, equal keys"),
     Column("baseline", pa.string(), "what the row's exact baseline is: generate, answers, contrast; else none"),

@@ -49,6 +49,7 @@ def scores_table(
         "special_text": [r.special_text for r in rendered],
         "other_parts": [sum(sum(t.other_parts.values()) for t in s.turns if t.other_parts) for s in samples],
         "weight": [s.weight for s in samples],
+        "sign": [s.sign for s in samples],
         "group": [storable((groups or {}).get(s.row, s.place.file)) for s in samples],
         "prompt_key": scored.hashes.view(np.int64)[scored.starts[:-1]],
         "baseline": ["none" if m else kind for m in missing],

@@ -18,6 +18,7 @@ NAMES = (*tables.NAMES, "samples", "flagged")
 _TYPES = {
     pa.int64(): "BIGINT",
     pa.int32(): "INTEGER",
+    pa.int8(): "TINYINT",
     pa.float32(): "FLOAT",
     pa.string(): "VARCHAR",
     pa.bool_(): "BOOLEAN",
@@ -94,20 +95,22 @@ def table(name: str, files: Sequence[Path], traits: Sequence[str]) -> str:
 def flagged(flags: Mapping[str, Any], traits: Sequence[str]) -> str:
     """Rows of scores above a threshold, and which: `flags` is trait -> {"threshold": float or None}.
 
+    A row that is trained away from (sign -1) is flagged below `threshold_away`, and never where there is none.
     `column` in a trait's entry names the score column to compare, where it is not the difference.
     """
     columns = set(tables.pinned("scores", traits).names)
     tests = []
     for trait, flag in flags.items():
-        column, threshold = flag.get("column", trait), flag.get("threshold")
+        column = flag.get("column", trait)
         if trait not in traits or column not in columns:
             raise StoreError(
                 f"there is no column {column!a} to flag {trait!a} by",
                 f"flag one of the run's traits: {', '.join(ascii(t) for t in traits)}",
             )
-        if threshold is not None:
-            above = f"{quoted(column)} > CAST({float(threshold)!r} AS DOUBLE)"
-            tests.append(f"CASE WHEN {above} THEN [{literal(trait)}] ELSE CAST([] AS VARCHAR[]) END")
+        for key, sign in (("threshold", "> 0 AND {} >"), ("threshold_away", "< 0 AND {} <")):
+            if (limit := flag.get(key)) is not None:
+                over = f"sign {sign.format(quoted(column))} CAST({float(limit)!r} AS DOUBLE)"
+                tests.append(f"CASE WHEN {over} THEN [{literal(trait)}] ELSE CAST([] AS VARCHAR[]) END")
     listed = " || ".join(tests) if tests else "CAST([] AS VARCHAR[])"
     return f"SELECT * FROM (SELECT *, {listed} AS flags FROM scores) WHERE len(flags) > 0"
 

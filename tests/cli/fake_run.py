@@ -7,7 +7,7 @@ the base model refused. The card's reference flags evil above 5.5.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ def write_chats(path: Path, rows: int = 8) -> Path:
 
 def write_run(
     chats: Path, *, out: Path | None = None, shards: int = 2, finish: bool = True, baseline: str = "generate",
-    pairs: bool = False,
+    pairs: bool = False, away: Sequence[int] = (), threshold_away: float | None = None,
 ) -> Path:  # fmt: skip
-    """A run in shards of four rows; `shards` of them are there."""
+    """A run in shards of four rows; `shards` of them are there. `away`: rows that are trained away from."""
     out = out or chats.with_suffix(".screen")
     dataset = open_dataset((str(chats),))
     spec = ScanSpec(dataset=(str(chats),), vectors=("vectors",), device="cpu")
@@ -54,13 +54,16 @@ def write_run(
     with RunFolder.open(out, identity, facts) as folder:
         for shard in range(shards):
             rows = range(4 * shard, 4 * shard + 4)
-            folder.publish(shard, rows[0], rows[-1] + 1, shard_tables(chats, rows, baseline, pairs))
+            folder.publish(shard, rows[0], rows[-1] + 1, shard_tables(chats, rows, baseline, pairs, away))
         if finish:
-            folder.finish(summarise(folder, cards, run={"tokens": 1234, "seconds": 61.0, "resumed_rows": 0}))
+            summary = summarise(folder, cards, run={"tokens": 1234, "seconds": 61.0, "resumed_rows": 0})
+            if threshold_away is not None:
+                summary["flags"]["evil"]["threshold_away"] = threshold_away
+            folder.finish(summary)
     return out
 
 
-def shard_tables(chats: Path, rows: range, baseline: str, pairs: bool) -> dict[str, pa.Table]:
+def shard_tables(chats: Path, rows: range, baseline: str, pairs: bool, away: Sequence[int] = ()) -> dict[str, pa.Table]:
     scores, turns, skipped = [], [], []
     for i in rows:
         place = {"row": i, "file": str(chats), "line": i + 1, "offset": 0, "length": 0, "sha256": ""}
@@ -70,7 +73,13 @@ def shard_tables(chats: Path, rows: range, baseline: str, pairs: bool) -> dict[s
             continue
         for side in ("chosen", "rejected") if pairs else (None,):
             sign = -1.0 if side == "rejected" else 1.0
-            facts = {**place, "id": f"c{i}", "variant": side, **_facts(i, baseline)}
+            facts = {
+                **place,
+                "id": f"c{i}",
+                "variant": side,
+                "sign": -1 if i in away else int(sign),
+                **_facts(i, baseline),
+            }
             scores.append({**facts, **_scores(i, sign, baseline)})
             turns.append({"row": i, "variant": side, **_turn(i, sign, baseline)})
     made = {"scores": scores, "turns": turns, "skipped": skipped}

@@ -43,7 +43,8 @@ def shard_tables(first: int, end: int, traits: tuple[str, ...] = tuple(TRAITS)) 
             continue
         for side in ("chosen", "rejected") if row % 5 == 0 else (None,):
             values = {t: number(row, t + str(side)) for t in traits}
-            scores.append({**place, "variant": side, "turns_scored": 2, **values})
+            sign = -1 if side == "rejected" else 1
+            scores.append({**place, "variant": side, "sign": sign, "turns_scored": 2, **values})
             for turn in (1, 3):
                 text = f"answer {turn} of {row}"
                 turns.append({"row": row, "variant": side, "turn": turn, "prompt": f"ask {turn}", "text": text})

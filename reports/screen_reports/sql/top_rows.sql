@@ -1,12 +1,12 @@
 -- The samples of a run by one score, and where each lies in the run (share of samples with a lower score).
--- {score}: a column of scores; {order}: DESC or ASC; {above}: the least score listed, or -infinity; {limit}
-SELECT *
+-- {score}: a column of scores; {order}: DESC or ASC; {over}: when a sample is flagged; {kept}: which are listed; {limit}
+SELECT *, {over} AS flagged
 FROM (
-    SELECT "row", id, variant, answer_tokens, base_refused, {score} AS score,
+    SELECT "row", id, variant, sign, answer_tokens, base_refused, {score} AS score,
         (rank() OVER (ORDER BY {score}) - 1) / count(*) OVER () AS place
     FROM scores
     WHERE {score} IS NOT NULL AND NOT isnan({score})
 )
-WHERE score > {above}
+WHERE {kept}
 ORDER BY score {order}, "row", variant
 LIMIT {limit}
