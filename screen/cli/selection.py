@@ -1,4 +1,4 @@
-"""Which rows of a run an expression drops, and why. Reads only the columns that the expression names."""
+"""Which rows of a run an expression matches, and why. Reads only the columns that it names."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from screen_reports import queries
 from screen_reports.text import near
 
-from screen.cli.expression import Both, Compare, Leaf, Limits, Node, Not, Percentile, leaves, parse
+from screen.cli.expression import Both, Compare, Leaf, Limits, Node, Not, Percentile, Says, leaves
+from screen.cli.expression_parser import parse
+from screen.cli.sample_columns import FLAGGED, columns, corrected, length_corrected, text_answers
 from screen.errors import UsageError
 from screen.scoring.schema import scores_schema
+from screen.store.folder import read_published
 from screen.store.scan import Scan
 
-FLAGGED = "flagged"
-_NO_SCORES = ("line", "offset", "length")
 Bools = npt.NDArray[np.bool_]
 Held = tuple[Leaf, bool, Bools]  # a comparison, whether it stands unnegated, and the samples of which it is a reason
 
@@ -42,13 +42,14 @@ class Selection:
     limits: Limits
     flags: list[FlagTest]  # what `flagged` stands for
     nulls: dict[str, int]  # column -> samples without a value
+    notes: list[str]  # what the user may not have meant
 
     def rows(self) -> npt.NDArray[np.int64]:
-        """Row numbers, ascending, each once: a pair is dropped when either side matches."""
+        """Row numbers, ascending, each once: a pair matches when either side does."""
         return np.unique(self.table["row"].to_numpy()[self.matches])
 
     def reasons(self) -> Iterator[dict[str, Any]]:
-        """One object a dropped row: row, id, and the comparisons that held."""
+        """One object a matching row: row, id, and the comparisons that held."""
         now: dict[str, Any] | None = None
         for at in np.flatnonzero(self.matches).tolist():
             row = self.table["row"][at].as_py()
@@ -70,7 +71,7 @@ class Selection:
         side = self.table["variant"][at].as_py()
         yield {
             "test": str(leaf) if positive else f"not {leaf}",
-            "value": self.table[leaf.column][at].as_py(),
+            **({"value": self.table[leaf.column][at].as_py()} if not isinstance(leaf, Says) else {}),
             **({"limit": leaf.limit(self.limits)} if isinstance(leaf, Compare) else {}),
             **({"variant": side} if side else {}),
         }
@@ -84,27 +85,23 @@ class Selection:
         return told
 
 
-def columns(scan: Scan) -> dict[str, pa.DataType]:
-    """What an expression can name, traits first: numbers and true/false of `scores`, and `flagged`."""
-    types = {f.name: f.type for f in scores_schema(scan.traits)}
-    first = {trait: types[trait] for trait in scan.traits}
-    usable = {n: t for n, t in types.items() if pa.types.is_floating(t) or pa.types.is_integer(t) or t == pa.bool_()}
-    return {**first, FLAGGED: pa.bool_(), **{name: t for name, t in usable.items() if name not in _NO_SCORES}}
-
-
-def select(scan: Scan, text: str) -> Selection:
+def select(scan: Scan, text: str, option: str = "--drop") -> Selection:
     """The samples that `text` matches. Raises UsageError for an expression that says nothing here."""
-    tree = parse(text, columns(scan))
-    parts = list(leaves(tree))
-    names = [leaf.column for leaf, _ in parts]
+    tree = parse(text, columns(scan), option)
+    parts = [leaf for leaf, _ in leaves(tree)]
+    says = [leaf for leaf in parts if isinstance(leaf, Says)]
+    names = [leaf.column for leaf in parts if not isinstance(leaf, Says)]
     flags = _flag_tests(queries.flags(scan)) if FLAGGED in names else []
     table = _read(scan, names, flags)
-    limits = _percentiles(scan, table, [leaf for leaf, _ in parts])
-    nulls = {leaf.column: _empty(table[leaf.column]) for leaf, _ in parts}
-    _check_filled(scan, table, nulls)
+    answers, notes = text_answers(scan, says)
+    for name, column in answers.items():
+        table = table.append_column(name, column)
+    limits = _percentiles(scan, table, parts, option)
+    nulls = {leaf.column: _empty(table[str(leaf) if isinstance(leaf, Says) else leaf.column]) for leaf in parts}
+    _check_filled(scan, table, nulls, option)
     matches = _bools(tree.test(table, limits))
     held = list(_held(tree, True, matches, table, limits))
-    return Selection(table, matches, held, limits, flags, {c: n for c, n in nulls.items() if n})
+    return Selection(table, matches, held, limits, flags, {c: n for c, n in nulls.items() if n}, notes)
 
 
 def _held(node: Node, positive: bool, where: Bools, table: pa.Table, limits: Limits) -> Iterator[Held]:
@@ -122,15 +119,17 @@ def _held(node: Node, positive: bool, where: Bools, table: pa.Table, limits: Lim
 
 def _read(scan: Scan, names: list[str], flags: list[FlagTest]) -> pa.Table:
     stand_ins = {name: column for name in names if (column := _stand_in(scan, name)) is not None}
-    plain = [n for n in names if n != FLAGGED and n not in stand_ins]
-    wanted = list(
-        dict.fromkeys(["row", "id", "variant", "sign", *plain, *stand_ins.values(), *(t.compare.column for t in flags)])
-    )
-    files = scan.folder.tables("scores")
-    parts = [pq.read_table(path, columns=wanted) for path in files]
+    made = {name: trait for name in names if (trait := corrected(scan, name)) is not None}
+    plain = [n for n in names if n != FLAGGED and n not in stand_ins and n not in made]
+    wanted = ["row", "id", "variant", "sign", *plain, *stand_ins.values(), *(t.compare.column for t in flags)]
+    wanted += [c for trait in made.values() for c in (queries.score_column(scan, trait), "answer_tokens")]
+    wanted = list(dict.fromkeys(wanted))
+    parts = [read_published(path, columns=wanted) for path in scan.folder.tables("scores")]
     table = pa.concat_tables(parts) if parts else scores_schema(scan.traits).empty_table().select(wanted)
     for name, column in stand_ins.items():
         table = table.append_column(name, table[column])
+    for name, trait in made.items():
+        table = table.append_column(name, length_corrected(scan, trait, table))
     return table.append_column(FLAGGED, _flagged(table, flags)) if FLAGGED in names else table
 
 
@@ -166,11 +165,11 @@ def _flagged(table: pa.Table, tests: list[FlagTest]) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(found, mask=~known)])
 
 
-def _percentiles(scan: Scan, table: pa.Table, parts: list[Leaf]) -> dict[tuple[str, Percentile], float]:
+def _percentiles(scan: Scan, table: pa.Table, parts: list[Leaf], option: str) -> dict[tuple[str, Percentile], float]:
     made: dict[tuple[str, Percentile], float] = {}
     for leaf in parts:
         if isinstance(leaf, Compare) and leaf.percentile is not None:
-            found = _of_run(table, leaf) if leaf.percentile.whose == "run" else _of_reference(scan, leaf)
+            found = _of_run(table, leaf) if leaf.percentile.whose == "run" else _of_reference(scan, leaf, option)
             made[leaf.column, leaf.percentile] = found
     return made
 
@@ -182,7 +181,7 @@ def _of_run(table: pa.Table, leaf: Compare) -> float:
     return float(np.percentile(values, leaf.percentile.number)) if len(values) else np.nan
 
 
-def _of_reference(scan: Scan, leaf: Compare) -> float:
+def _of_reference(scan: Scan, leaf: Compare, option: str) -> float:
     """What `--at` would flag by. Raises UsageError where no clean data were scored for this column."""
     assert leaf.percentile is not None
     of = {name: t for t in scan.traits for name in (t, queries.score_column(scan, t))}
@@ -190,12 +189,12 @@ def _of_reference(scan: Scan, leaf: Compare) -> float:
     known = (reference or {}).get("quantiles", {})
     if not known:
         raise UsageError(
-            f"--drop: {leaf}: {near(scan.path)} has no reference for {leaf.column!a}",
+            f"{option}: {leaf}: {near(scan.path)} has no reference for {leaf.column!a}",
             f"take the run's own, run.p{leaf.percentile.number:g}, or run it with --reference",
         )
     name = "p999" if leaf.percentile.number == 99.9 else f"p{leaf.percentile.number:g}"
     if name not in known:
-        raise UsageError(f"--drop: {leaf}: the reference has no {name}", f"it has {', '.join(known)}")
+        raise UsageError(f"{option}: {leaf}: the reference has no {name}", f"it has {', '.join(known)}")
     return float(known[name])
 
 
@@ -204,11 +203,11 @@ def _empty(column: pa.ChunkedArray) -> int:
     return int(column.null_count) + nans
 
 
-def _check_filled(scan: Scan, table: pa.Table, nulls: dict[str, int]) -> None:
+def _check_filled(scan: Scan, table: pa.Table, nulls: dict[str, int], option: str) -> None:
     for name, missing in nulls.items():
         if table.num_rows and missing == table.num_rows and name in scan.traits:
             raise UsageError(
-                f"--drop: no sample of {near(scan.path)} has the score {name!a}, so nothing can match it",
+                f"{option}: no sample of {near(scan.path)} has the score {name!a}, so nothing can match it",
                 f"the run has no baseline to subtract; use {name}_projection, or run again with another --baseline",
             )
 

@@ -24,7 +24,6 @@ from screen.data.readers import reader_of
 from screen.errors import InputError, UsageError
 
 Keep = Callable[[int], bool]
-OnDrop = Callable[[int, bytes], None]
 
 _COPY = 1 << 20
 _GROUP_BYTES = 64 << 20  # of Arrow memory a Parquet row group
@@ -35,14 +34,13 @@ class Copied(NamedTuple):
     dropped: int
 
 
-def write_subset(dataset: Dataset, keep: Keep, out: Path, on_drop: OnDrop | None = None) -> Copied:
+def write_subset(dataset: Dataset, keep: Keep, out: Path) -> Copied:
     """Copy the rows for which `keep(row)` holds, over all files and whatever the limit, to `out`.
 
-    `on_drop(row, raw)` is told of every other row: its bytes as they stand in the file, canonical JSON for
-    Parquet and Arrow, b"" for a row over the cap. `.gz` or `.zst` at the end of `out` compresses.
+    `.gz` or `.zst` at the end of `out` compresses.
     """
-    _check_out(dataset, out)
-    tally = _Tally(keep, on_drop)
+    check_out(dataset, out)
+    tally = _Tally(keep)
     kind = dataset.files[0].kind
     with _new_file(out) as (target, path):
         if kind in ("parquet", "arrow"):
@@ -60,27 +58,23 @@ def write_subset(dataset: Dataset, keep: Keep, out: Path, on_drop: OnDrop | None
 class _Tally:
     """Asks about rows in order and counts the answers."""
 
-    def __init__(self, keep: Keep, on_drop: OnDrop | None) -> None:
-        self._keep, self.on_drop = keep, on_drop
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
         self.kept = self.dropped = 0
 
-    def take(self, raw: bytes) -> bool:
-        """Whether the next row stays. `raw` is what a dropped row is reported with."""
-        row = self.kept + self.dropped
-        if self._keep(row):
-            self.kept += 1
-            return True
-        self.dropped += 1
-        if self.on_drop:
-            self.on_drop(row, raw)
-        return False
+    def take(self) -> bool:
+        """Whether the next row stays."""
+        kept = self._keep(self.kept + self.dropped)
+        self.kept += kept
+        self.dropped += not kept
+        return kept
 
 
 def _copy_rows(files: tuple[InputFile, ...], tally: _Tally, target: BinaryIO) -> None:
     ended = True  # with a newline: the last line of a file may have none
     for file in files:
         for offset, size, raw in reader_of(file).spans(file):
-            if not tally.take(raw or b""):
+            if not tally.take():
                 continue
             if not ended:
                 target.write(b"\n")
@@ -105,8 +99,7 @@ def _copy_json(file: InputFile, tally: _Tally, target: BinaryIO) -> None:
         if segment.end != b"," and not segment.sha and not segment.raw.strip():
             target.write(segment.raw)  # the blanks before the closing bracket
             continue
-        raw = b"" if segment.sha else segment.raw[jsonarray.lead_of(segment.raw, layout) :].rstrip()
-        if tally.take(raw):
+        if tally.take():
             target.write(b"" if first else b",")
             first = False
             _copy_span(file, segment.offset, segment.size, target) if segment.sha else target.write(segment.raw)
@@ -145,20 +138,11 @@ def _copy_tables(files: tuple[InputFile, ...], tally: _Tally, path: Path) -> Non
     with _table_writer(files[0], schema, path) as write:
         held: list[Any] = []
         for batch in (b for file in files for b in columnar.batches(file, 0, _always)):
-            held.append(batch.filter(pa.array(list(_marks(batch, tally)), pa.bool_())))
+            held.append(batch.filter(pa.array([tally.take() for _ in range(batch.num_rows)], pa.bool_())))
             if sum(part.nbytes for part in held) > _GROUP_BYTES:
                 write(pa.Table.from_batches(held, schema))
                 held = []
         write(pa.Table.from_batches(held, schema))
-
-
-def _marks(batch: Any, tally: _Tally) -> Iterator[bool]:
-    for number in range(batch.num_rows):
-        raw = b""
-        if tally.on_drop:
-            with contextlib.suppress(Exception):  # a row that cannot be read is still kept or dropped
-                raw = columnar.canonical(batch.slice(number, 1).to_pylist()[0])
-        yield tally.take(raw)
 
 
 @contextlib.contextmanager
@@ -206,11 +190,17 @@ def _packed(raw: io.BufferedWriter, name: str) -> BinaryIO:
     return raw
 
 
-def _check_out(dataset: Dataset, out: Path) -> None:
-    files = dataset.files
-    for file in files:
+def check_not_input(dataset: Dataset, out: Path) -> None:
+    """Raises UsageError for a name, a link or a second name of one of the dataset's files."""
+    for file in dataset.files:
         if os.path.realpath(out) == os.path.realpath(file.local) or (out.exists() and out.samefile(file.local)):
-            raise UsageError(f"{out}: this is the input, which is never written to", "choose another name with -o")
+            raise UsageError(f"{out}: this is the input, which is never written to", "choose another name")
+
+
+def check_out(dataset: Dataset, out: Path) -> None:
+    """Raises UsageError for a file that rows of the dataset cannot be copied to."""
+    check_not_input(dataset, out)
+    files = dataset.files
     kinds = sorted({file.kind for file in files})
     if len(kinds) > 1:
         raise InputError(f"the dataset has files of kinds {' and '.join(kinds)}", "filter one kind at a time")

@@ -28,8 +28,8 @@ def test_kept_rows_are_copied_byte_for_byte(screen: Screen, run: Path, tmp_path:
 
 
 def test_a_percentile_of_the_reference_is_what_at_flags_by(screen: Screen, run: Path) -> None:
-    screen("filter", "chats.screen", "--drop", "evil > reference.p95", "-o", "c.jsonl", "--dropped", "why.jsonl")
-    reasons = [json.loads(line)["reasons"][0] for line in Path("why.jsonl").read_text().splitlines()]
+    screen("filter", "chats.screen", "--drop", "evil > reference.p95", "-o", "c.jsonl", "--dropped", "bad.jsonl")
+    reasons = [json.loads(line)["reasons"][0] for line in Path("bad.jsonl.reasons.jsonl").read_text().splitlines()]
     assert [(r["test"], r["value"], r["limit"]) for r in reasons] == [
         ("evil > reference.p95", value, 4.5) for value in (5.0, 6.0, 7.0)
     ]
@@ -55,9 +55,9 @@ def test_a_percentile_that_no_reference_has(drop: str, why: str, screen: Screen,
 def test_dropped_rows_come_with_reasons(screen: Screen, run: Path) -> None:
     said = screen(
         "filter", "chats.screen", "--drop", "flagged or evil < 1 and not base_refused", "-o", "clean.jsonl",
-        "--dropped", "why.jsonl", "--drop-skipped", "--json",
+        "--dropped", "bad.jsonl", "--drop-skipped", "--json",
     )  # fmt: skip
-    assert [json.loads(line) for line in Path("why.jsonl").read_text().splitlines()] == [
+    assert [json.loads(line) for line in Path("bad.jsonl.reasons.jsonl").read_text().splitlines()] == [
         {
             "row": 0,
             "id": "c0",
@@ -73,8 +73,8 @@ def test_dropped_rows_come_with_reasons(screen: Screen, run: Path) -> None:
 
 def test_a_pair_is_dropped_when_either_side_matches(screen: Screen, tmp_path: Path) -> None:
     run = fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"), pairs=True)
-    screen("filter", str(run), "--drop", "evil <= -6 or evil = 4", "-o", "c.jsonl", "--dropped", "why.jsonl")
-    told = [json.loads(line) for line in Path("why.jsonl").read_text().splitlines()]
+    screen("filter", str(run), "--drop", "evil <= -6 or evil = 4", "-o", "c.jsonl", "--dropped", "bad.jsonl")
+    told = [json.loads(line) for line in Path("bad.jsonl.reasons.jsonl").read_text().splitlines()]
     assert [(t["row"], t["reasons"][0]["variant"]) for t in told] == [(4, "chosen"), (6, "rejected"), (7, "rejected")]
 
 
@@ -120,11 +120,102 @@ def test_a_folder_that_was_moved_whole(screen: Screen, run: Path, tmp_path: Path
     assert screen("filter", "elsewhere/chats.screen", "--drop", "evil>4", "--dry-run").code == 0
 
 
+def lines(name: str) -> list[bytes]:
+    return Path(name).read_bytes().splitlines(keepends=True)
+
+
+def test_dropped_rows_are_copied_byte_for_byte_too(screen: Screen, run: Path) -> None:
+    said = screen("filter", "chats.screen", "--drop", "evil > 5", "-o", "clean.jsonl", "--dropped", "bad.jsonl")
+    assert said.out.endswith("written to clean.jsonl\ndropped rows in bad.jsonl, reasons in bad.jsonl.reasons.jsonl\n")
+    rows = lines("chats.jsonl")
+    assert (lines("clean.jsonl"), lines("bad.jsonl")) == (rows[:6], rows[6:])
+
+
+EXPRESSIONS = ["evil > 4", "not evil > 4", "kind <= 0", "group = 'forum'", "flagged or answer contains 'NUMBER 2'"]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+@pytest.mark.parametrize("pairs", [False, True])
+def test_keep_copies_what_drop_leaves_out(expression: str, pairs: bool, screen: Screen, tmp_path: Path) -> None:
+    run = fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"), pairs=pairs)
+    screen("filter", str(run), "--keep", expression, "-o", "kept.jsonl", "--dropped", "rest.jsonl")
+    screen("filter", str(run), "--drop", expression, "-o", "clean.jsonl", "--dropped", "bad.jsonl")
+    assert (lines("kept.jsonl"), lines("rest.jsonl")) == (lines("bad.jsonl"), lines("clean.jsonl"))
+    reasons = [json.loads(line) for line in lines("rest.jsonl.reasons.jsonl")]
+    assert {r["reasons"][0]["test"] for r in reasons} <= {"does not match", "not scored"}
+    assert len(reasons) == len(lines("rest.jsonl"))
+
+
+def kept(screen: Screen, expression: str, *more: str) -> list[int]:
+    said = screen("filter", "chats.screen", "--keep", expression, "-o", "k.jsonl", "--force", *more)
+    assert said.code == 0
+    rows = lines("chats.jsonl")
+    return [rows.index(line) for line in lines("k.jsonl")]
+
+
+@pytest.mark.parametrize(
+    ("expression", "rows"),
+    [
+        ("group = 'forum'", [4, 5, 6, 7]),
+        ("group != \"forum\" and id != 'c0'", [1, 2]),
+        ("answer contains 'NUMBER 4'", [4]),
+        ("answer contains '[RED]'", [6]),  # the text as it is, not as it is shown
+        ("prompt contains '5?' or base_answer contains 'can''t help'", [5, 7]),
+        ("file contains 'chats' and line >= 7", [6, 7]),
+        ("variant = 'chosen'", []),
+        ("not variant = 'chosen'", []),  # a null matches neither way
+        ("offset >= 0 and special_text = 1", [1]),
+    ],
+)
+def test_any_column_of_samples(expression: str, rows: list[int], screen: Screen, run: Path) -> None:
+    assert kept(screen, expression) == rows
+
+
+def test_rows_without_a_score_are_kept_where_asked_for(screen: Screen, run: Path) -> None:
+    assert kept(screen, "id = 'c1'", "--keep-skipped") == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("expression", "note"),
+    [
+        ("group = 'form'", "note: group = 'form': no sample has this group; did you mean 'forum'?\n"),
+        ("group != 'x'", "note: group != 'x': no sample has this group; it is one of 'docs', 'forum'\n"),
+        ("id = 'zz'", "note: id = 'zz': no sample has this id\n"),
+        ("group = 'forum' or group contains 'x'", ""),
+    ],
+)
+def test_a_text_that_no_row_has_is_told(expression: str, note: str, screen: Screen, run: Path) -> None:
+    assert screen("filter", "chats.screen", "--drop", expression, "--dry-run").err == note
+
+
+@pytest.mark.parametrize("args", [[], ["--drop", "evil>1", "--keep", "evil>1"]])
+def test_drop_or_keep(args: list[str], screen: Screen, run: Path) -> None:
+    assert screen("filter", "chats.screen", *args, "--dry-run").err == (
+        "error: give --drop or --keep, one of the two\nnext: screen filter RUN --drop flagged -o clean.jsonl\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["-o", "nowhere/c.jsonl"], "nowhere/c.jsonl: cannot be written: no folder there that can be written to"),
+        (["-o", "chats.screen", "--force"], "chats.screen: is a folder"),
+        (["-o", "c.jsonl", "--dropped", "c.jsonl"], "c.jsonl: -o and --dropped name the same file"),
+        (["-o", "c.jsonl", "--dropped", "d.csv"], "d.csv: rows are copied as jsonl"),
+        (["-o", "c.csv", "--dropped", "d.jsonl"], "c.csv: rows are copied as jsonl"),
+    ],
+)
+def test_a_file_that_cannot_be_written(args: list[str], message: str, screen: Screen, run: Path) -> None:
+    said = screen("filter", "chats.screen", "--drop", "evil>1", *args)
+    assert (said.code, said.err.splitlines()[0]) == (2, f"error: {message}")
+    assert sorted(p.name for p in Path().iterdir()) == ["chats.jsonl", "chats.screen"]
+
+
 @pytest.mark.parametrize("option", ["-o", "--dropped"])
 def test_the_input_is_never_written_to(option: str, screen: Screen, run: Path, tmp_path: Path) -> None:
     before = (tmp_path / "chats.jsonl").read_bytes()
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "chats.jsonl")
-    names = {"-o": "clean.jsonl", "--dropped": "why.jsonl"} | {option: "link.jsonl"}
+    names = {"-o": "clean.jsonl", "--dropped": "bad.jsonl"} | {option: "link.jsonl"}
     said = screen("filter", str(run), "--drop", "evil>4", "--force", *(w for pair in names.items() for w in pair))
     assert (said.code, said.err) == (
         2, "error: link.jsonl: this is the input, which is never written to\nnext: choose another name\n",
