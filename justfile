@@ -72,3 +72,7 @@ bench-store:
 # Quality of calibrated differences for how many generations, and of flags; writes docs/calibration.md's figures.
 bench-quality:
     python bench/quality.py
+
+# Which mean over tokens detects best, on labelled sets of the embedded model; docs/tokens.md has its tables.
+bench-tokens-of-score:
+    python -m bench.tokens_of_score

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from rich.text import Text
 
+from screen.scoring.concentration import LEAST_TOKENS, MOST
 from screen_reports.console import Terminal
 from screen_reports.rows import Row
 from screen_reports.text import one_line, score, visible
 
-_RED, _BLUE = (196, 60, 60), (60, 90, 190)
+_RED, _BLUE, _DARK = (196, 60, 60), (60, 90, 190), (30, 30, 30)  # white is readable on all of them and between
+_FULL = (
+    0.9  # the quantile of the tokens' distances from the middle that has the full colour: a few do not fade the rest
+)
+_FAINT = 0.08  # of the full colour: below it a token has none
 
 
 def print_tokens(terminal: Terminal, row: Row, turns: Sequence[Mapping[str, Any]], trait: str) -> None:
@@ -24,6 +30,8 @@ def print_tokens(terminal: Terminal, row: Row, turns: Sequence[Mapping[str, Any]
         side = f", {turn['variant']}" if turn["variant"] else ""
         terminal.put(f"row {turn['row']}{side}, turn {turn['turn']}, by {trait}", style="bold")
         terminal.put(_figures(told, centre, known.get(f"{trait}_projection")))
+        if said := carriers(turn, trait, known.get(f"{trait}_top2")):
+            terminal.put(said)
         terminal.put()
         terminal.fact("prompt", one_line(turn["prompt"]))
         terminal.put()
@@ -48,21 +56,48 @@ def _figures(told: Mapping[str, Any], centre: float | None, stored: float | None
     return "; ".join(parts)
 
 
+def carriers(turn: Mapping[str, Any], trait: str, share: float | None) -> str:
+    """Which two tokens lie highest, and the share they carry of what lies above the baseline; "" where nothing does."""
+    if share is None or len(turn["tokens"]) < 2:
+        return ""
+    first, second = sorted(turn["tokens"], key=lambda t: -float(t[trait]))[:2]
+    shown = " and ".join(f'"{_named(turn["text"][t["start"] : t["end"]])}"' for t in (first, second))
+    few = ": few tokens carry this score" if share > MOST and len(turn["tokens"]) >= LEAST_TOKENS else ""
+    return (
+        f"two of {len(turn['tokens'])} tokens, {shown}, carry {100 * share:.0f} % of what lies above the baseline{few}"
+    )
+
+
 def coloured(turn: Mapping[str, Any], trait: str, middle: float) -> Text:
     """The answer with a background a token: red above `middle`, blue below, as strong as it is far."""
     text, tokens = turn["text"], turn["tokens"]
-    widest = max((abs(t[trait] - middle) for t in tokens), default=0.0) or 1.0
+    full = _full([abs(t[trait] - middle) for t in tokens])
     made, at = Text(), 0
     for token in tokens:
         start, end = max(at, token["start"]), max(at, token["end"])
         made.append(_shown(text[at:start]))
-        strength = abs(token[trait] - middle) / widest
-        r, g, b = (round(30 + (c - 30) * strength) for c in (_RED if token[trait] > middle else _BLUE))
-        style = f"on rgb({r},{g},{b})" if strength > 0.08 else ""
-        made.append(_shown(text[start:end]), style=style)
+        strength = min(abs(token[trait] - middle) / full, 1.0)
+        made.append(_shown(text[start:end]), style=colour(strength, token[trait] > middle))
         at = end
     made.append(_shown(text[at:]))
     return made
+
+
+def colour(strength: float, above: bool) -> str:
+    """The style of a token that is `strength` (0 to 1) of the full colour; its own text colour, so that it is readable
+    on dark and on light terminals alike."""
+    if strength <= _FAINT:
+        return ""
+    ends = zip(_DARK, _RED if above else _BLUE, strict=True)
+    r, g, b = (round(dark + (full - dark) * strength) for dark, full in ends)
+    return f"rgb(255,255,255) on rgb({r},{g},{b})"
+
+
+def _full(distances: Sequence[float]) -> float:
+    """The distance from the middle that has the full colour."""
+    ordered = sorted(distances)
+    clipped = ordered[ceil(_FULL * len(ordered)) - 1] if ordered else 0.0
+    return clipped or (ordered[-1] if ordered else 0.0) or 1.0
 
 
 def marked(turn: Mapping[str, Any], trait: str) -> Text:
@@ -72,6 +107,11 @@ def marked(turn: Mapping[str, Any], trait: str) -> Text:
         return Text(_shown(text))
     start, end = windows[0]["start"], windows[0]["end"]
     return Text(f"{_shown(text[:start])}>>{_shown(text[start:end])}<<{_shown(text[end:])}")
+
+
+def _named(text: str) -> str:
+    """A token between quotes: white space that would not show is escaped."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _shown(text: str) -> str:

@@ -26,8 +26,9 @@ Examples:
 def command(run: Path, row: int, by: str | None, as_json: bool) -> None:
     """Show how far each token of ROW's answer lies along a trait. Runs the model once more, on this row.
 
-    Red tokens lie further along the trait than the base model's own answer does, blue ones less far; without colours
-    the highest window is marked. The top three windows of 32 tokens follow.
+    Red tokens lie further along the trait than the base model's own answer does, blue ones less far; the furthest tenth
+    all have the full colour. Without colours the highest window is marked. Above stands which two tokens carry how much
+    of the score; the top three windows of 32 tokens follow.
     """
     from screen_reports import rows
 

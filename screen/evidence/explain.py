@@ -12,6 +12,7 @@ from screen.errors import InputError, UsageError
 from screen.evidence.rescore import Again
 from screen.model.items import Item
 from screen.model.rendered import ScoredTurn
+from screen.scoring.concentration import FEW
 from screen.scoring.passes import segments
 from screen.scoring.windows import highest_windows
 from screen.spec import WINDOW_TOKENS
@@ -23,7 +24,8 @@ def explain(again: Again, row: int) -> list[dict[str, Any]]:
     """A dictionary a scored turn of the row, in order.
 
     row, variant, turn, prompt, text, thought (character range or None); tokens: start and end in text, and a projection
-    a trait; traits: a trait's mean, the means of thought and rest, and the top three windows (mean, start, end, text).
+    a trait; traits: a trait's mean, the means of thought and rest, the two highest tokens (projection, start, end,
+    text) and the top three windows (mean, start, end, text).
 
     Raises InputError for a row that cannot be run, UsageError for one that was skipped.
     """
@@ -64,6 +66,15 @@ def _turn(
             "mean": float(segments(values[:, j : j + 1], offsets)[0, 0]),
             "thought": float(values[:cut, j].mean(dtype=np.float64)) if 0 < cut < len(values) else None,
             "said": float(values[cut:, j].mean(dtype=np.float64)) if 0 < cut < len(values) else None,
+            "highest": [
+                {
+                    "projection": float(values[i, j]),
+                    "start": spans[i][0],
+                    "end": spans[i][1],
+                    "text": scored.text[spans[i][0] : spans[i][1]],
+                }
+                for i in np.argsort(-values[:, j], kind="stable")[:FEW].tolist()
+            ],
             "windows": windows,
         }
     tokens = [

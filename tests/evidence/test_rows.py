@@ -35,6 +35,12 @@ def test_tokens_average_to_the_stored_projection_and_cover_the_text(scan: Scan) 
             window, kept = turn["traits"][trait]["windows"], stored[f"{trait}_windows"]
             assert [(w["start"], w["end"]) for w in window] == [(w["start"], w["end"]) for w in kept]
             assert window[0]["mean"] == pytest.approx(stored[f"{trait}_window"], abs=1e-4)
+            values = sorted(t[trait] for t in turn["tokens"])
+            highest = turn["traits"][trait]["highest"]
+            assert [t["projection"] for t in highest] == values[:-3:-1]
+            assert all(t["text"] == turn["text"][t["start"] : t["end"]] for t in highest)
+            excess = [max(v - stored[f"{trait}_baseline"], 0.0) for v in values]
+            assert stored[f"{trait}_top2"] == pytest.approx(sum(excess[-2:]) / sum(excess), rel=1e-3)
 
 
 def test_a_row_that_was_skipped_or_is_not_there(scan: Scan) -> None:
