@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from screen.scoring import controls, verdict
 from screen.scoring.calibrate import control_variate_mean
+from screen.scoring.concentration import few_tokens
 from screen.scoring.flags import DEFAULT_AT, Threshold, threshold
 from screen.scoring.lengths import slope
 from screen.scoring.schema import FORMAT, RANDOM, score_column
@@ -137,6 +138,7 @@ def _trait(
         "share": flagged / judged if judged else None,
         "judged": judged,
         "flagged_base_refused": int((over & refused).sum()),
+        "flagged_few_tokens": few_tokens(_floats(folder, f"{trait}_top2"), base["answer_tokens"].to_numpy(), over),
         **_beside(folder, trait, card["layer"], base, limit.value),
         "dataset": _dataset(folder, trait, base, scores, there, standards),
     }
@@ -194,7 +196,11 @@ def _dataset(
 
 def _scores(folder: RunFolder, trait: str) -> Float32:
     """(n,) float32 in row order, NaN where there is none: the column that the run's kind of baseline fills."""
-    column = _score_column(folder, trait)
+    return _floats(folder, _score_column(folder, trait))
+
+
+def _floats(folder: RunFolder, column: str) -> Float32:
+    """(n,) float32 of a column of `scores` in row order, NaN for nulls."""
     values: Float32 = _columns(folder, [column])[column].to_numpy(zero_copy_only=False).astype(np.float32)
     return values
 

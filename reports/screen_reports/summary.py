@@ -110,6 +110,9 @@ def doubts(summary: Summary) -> list[str]:
         standing = stats.get("standing") or {}
         if standing.get("note"):
             told.append(f"{trait}: {standing['note']}")
+        if few := stats.get("flagged_few_tokens"):
+            rows = f"{count(few)} of {plural(stats['flagged'], 'flagged row')}"
+            told.append(f"{trait}: in {rows} two tokens carry more than half of the score")
     for found in summary.get("better_explained", ()):
         rows = f"{count(found['rows'])} of {count(found['of'])} flagged rows"
         told.append(f"{found['trait']}: {rows} stand higher on {found['other']}, which may explain them better")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,3 +64,11 @@ def carried(
         largest[i] = np.sort(candidates, axis=1)[:, -FEW:].sum(axis=1)
     share = np.where(above > 0, largest / np.where(above > 0, above, 1.0), np.nan)
     return share.astype(np.float32)
+
+
+def few_tokens(shares: npt.NDArray[Any], tokens: npt.NDArray[Any], flagged: npt.NDArray[np.bool_]) -> int:
+    """How many flagged rows have more than MOST of their score on two tokens, of LEAST_TOKENS at least.
+
+    shares (n,) the column `{trait}_top2`; tokens (n,) answer lengths; flagged (n,)
+    """
+    return int(np.count_nonzero((shares > MOST) & (tokens >= LEAST_TOKENS) & flagged))

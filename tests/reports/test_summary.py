@@ -7,7 +7,7 @@ from pathlib import Path
 
 from screen_reports import notes, queries
 from screen_reports.console import Terminal
-from screen_reports.summary import leading, print_summary
+from screen_reports.summary import doubts, leading, print_summary
 
 from screen.store.scan import Scan
 from tests.cli import fake_run
@@ -53,6 +53,13 @@ def test_without_a_baseline_it_says_that_scores_are_projections(tmp_path: Path) 
     assert "scores are plain projections: there is no baseline, so nothing was subtracted\n" in said
     assert "row 7  +8.00" in said
     assert "base refused" not in said
+
+
+def test_few_tokens_that_carry_flagged_scores_are_told(tmp_path: Path) -> None:
+    run = fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"))
+    assert Scan.open(run).summary["traits"]["evil"]["flagged_few_tokens"] == 0  # the fake run has no shares
+    summary = {"traits": {"evil": {"flagged": 35, "flagged_few_tokens": 12}, "kind": {"flagged_few_tokens": 0}}}
+    assert doubts(summary) == ["evil: in 12 of 35 flagged rows two tokens carry more than half of the score"]
 
 
 def test_the_leading_trait_stands_furthest_above_its_threshold() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from screen.scoring.concentration import carried, extremes, trimmed_mean
+from screen.scoring.concentration import carried, extremes, few_tokens, trimmed_mean
 
 TURN = hnp.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(2)), elements=st.floats(-50, 50, width=32))
 SAMPLES = st.lists(st.lists(TURN, min_size=1, max_size=3), max_size=4)
@@ -57,3 +57,10 @@ def test_trimming_takes_as_many_from_either_end() -> None:
     values = np.array([1000, 7, 3, 4, 5, 6, 3, 4, 5, -90], dtype=np.float32)[:, None]
     assert trimmed_mean(values)[0] == pytest.approx(37 / 8)
     assert trimmed_mean(values[:9])[0] == pytest.approx(values[:9].mean())
+
+
+def test_rows_on_few_tokens_are_counted_where_they_are_flagged_and_not_short() -> None:
+    shares = np.array([0.6, 0.6, 0.6, 0.5, np.nan, 0.51], dtype=np.float32)
+    tokens = np.array([10, 9, 30, 30, 30, 30])
+    flagged = np.array([True, True, False, True, True, True])
+    assert few_tokens(shares, tokens, flagged) == 2
