@@ -26,6 +26,7 @@ from screen.model.proof import Proof, prove
 from screen.model.remote import RemoteGenerator
 from screen.model.render import Renderer
 from screen.model.template import Template, load_template
+from screen.model.template_sandbox import limits_absent
 from screen.model.tokenizer import Tokenizer, load_tokenizer
 from screen.pocket import MODEL_DIR, VECTORS_DIR
 from screen.progress import Progress
@@ -136,6 +137,10 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
         sampling=Sampling(max_new_tokens=spec.max_new_tokens, seed=spec.seed, rows=rows_of(spec)),
         endpoint=endpoint,
     )
+    if absent := limits_absent():
+        progress.note(
+            "warning", {"message": f"chat templates run without limits of {', '.join(absent)} on this system"}
+        )
     progress.note("mask", {**renderer.facts(), "shape": shape.name})
     progress.note("model", engine.facts["model"])
     if known is not None:

@@ -158,7 +158,7 @@ class LocalJudge(Judge):
         return int(self._causal.get_output_embeddings().weight.shape[0])
 
     def _prompt(self, text: str) -> str:
-        return self._template.render([{"role": "user", "content": text}], add_generation_prompt=True)
+        return self._template.prompt([{"role": "user", "content": text}])
 
     def _ids(self, text: str) -> npt.NDArray[np.int32]:
         ids = self._tokenizer.encode([self._prompt(text)])[0].ids

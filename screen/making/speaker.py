@@ -19,7 +19,8 @@ from screen.errors import ModelError
 from screen.model.generate import Answer, Generator, Sampling, steered
 from screen.model.load import BaseModel
 from screen.model.remote import RemoteGenerator
-from screen.model.template import Message, Template
+from screen.model.template import PASS_ANOTHER, Message, Template
+from screen.model.template_sandbox import TemplateCap, TemplateFailed
 from screen.model.tokenizer import Tokenizer
 from screen.store.answers import AnswerCache
 from screen.vectors.extract import AnswerTokens
@@ -121,7 +122,7 @@ class Speaker:
     def prompt(self, question: str, system: str | None = None) -> Ids:
         """The rendered prompt, generation header included: (seq,) int32."""
         if (question, system) not in self._prompts:
-            text = self.template.render(self._messages(question, system), add_generation_prompt=True)
+            text = self.template.prompt(self._messages(question, system))
             prefix = self.tokenizer.prefix_ids if self.template.adds_prefix else ()
             ids = [*prefix, *self.tokenizer.encode([text])[0].ids]
             self._prompts[question, system] = np.asarray(ids, dtype=np.int32)
@@ -146,7 +147,9 @@ class Speaker:
         messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
         try:
             text = self.template.render(messages, add_generation_prompt=True)
-        except Exception:  # a template is somebody else's program: it may raise anything
+        except TemplateCap as error:
+            raise ModelError(f"{self.template.where} makes no prompt: {error}", PASS_ANOTHER) from None
+        except TemplateFailed:
             return False
         return "Be brief." in text
 

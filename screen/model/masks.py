@@ -19,15 +19,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from screen.data.sample import Sample, Turn
+from screen.errors import ModelError
 from screen.model.render_align import Field, Key, Spot
 from screen.model.render_messages import Conversation, conversation, thought_in, turn_fields
 from screen.model.render_prefix import prefix_spans, without_end
 from screen.model.render_skeleton import Skeletons, Span
 from screen.model.rendered import Rung
-from screen.model.template import Template
-from screen.model.template_sandbox import TemplateCap
+from screen.model.template import PASS_ANOTHER, Request, Template
+from screen.model.template_sandbox import Rendering, TemplateCap, TemplateFailed
 from screen.model.tokenizer import Tokenizer
 
+_HOPELESS = 3  # rows on which a template is stopped before it is given up
 _OPENED = re.compile(r"<(think|thinking|reasoning)>\s*$")
 
 
@@ -38,6 +40,14 @@ class Refused(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class Stopped(Refused):
+    """A row on which the template was stopped at a limit."""
+
+    def __init__(self, cap: TemplateCap) -> None:
+        super().__init__("template_failed", f"{cap}; shorten the row or pass another --template")
+        self.cap = cap
 
 
 class Region(NamedTuple):
@@ -65,25 +75,55 @@ class Masker:
     def __init__(self, template: Template, tokenizer: Tokenizer) -> None:
         self._template = template
         self._skeletons = Skeletons(template)
+        self._capped = self._rendered = 0
         self._ends = tuple(sorted(tokenizer.special_strings | template.control_strings, key=len, reverse=True))
 
     def mask(self, sample: Sample) -> Masked:
         """The rendered text and its regions. Raises Refused."""
-        talk = conversation(sample)
-        try:
-            text, marked = self._template.render_spans(talk.messages, talk.tools, talk.kwargs)
-        except TemplateCap as error:
-            raise Refused("template_failed", f"{error}; shorten the row or pass another --template") from error
-        except Exception as error:  # a template is somebody else's program: it may raise anything
-            raise Refused("template_failed", f"the chat template refused this row: {_reason(error)}") from error
+        (made,) = self.mask_all([sample])
+        if isinstance(made, Refused):
+            raise made
+        return made
+
+    def mask_all(self, samples: Sequence[Sample]) -> list[Masked | Refused]:
+        """One outcome a sample. Raises ModelError where the template stops at its limits on row after row."""
+        talks = [conversation(sample) for sample in samples]
+        outcomes = self._template.render_all([Request(t.messages, t.tools, t.kwargs) for t in talks])
+        made: list[Masked | Refused] = []
+        for sample, talk, outcome in zip(samples, talks, outcomes, strict=True):
+            try:
+                made.append(self._masked(sample, talk, outcome))
+            except TemplateCap as error:
+                self._stopped(sample, error)
+                made.append(Stopped(error))
+            except TemplateFailed as error:
+                made.append(Refused("template_failed", f"the chat template refused this row: {error}"))
+            except Refused as refused:
+                made.append(refused)
+        return made
+
+    def _masked(self, sample: Sample, talk: Conversation, outcome: Rendering | TemplateFailed) -> Masked:
+        if isinstance(outcome, TemplateFailed):
+            raise outcome
         scored = [i for i, turn in enumerate(sample.turns) if turn.scored]
-        found = self._ladder(sample, talk, text, marked, scored)
+        found = self._ladder(sample, talk, outcome.text, outcome.spans, scored)
+        self._rendered += 1
         if found is None:
             raise Refused(
                 "no_response_mask",
                 "the answers cannot be told apart in the rendered text; pass --template with one that marks them",
             )
-        return Masked(text, *found)
+        return Masked(outcome.text, *found)
+
+    def _stopped(self, sample: Sample, error: TemplateCap) -> None:
+        """Rows that a template cannot render cost a skip each; a template that can render hardly any ends the run."""
+        self._capped += 1
+        if self._capped >= _HOPELESS and self._capped > self._rendered:
+            raise ModelError(
+                f"{self._template.where} was stopped on {self._capped} rows and rendered {self._rendered};"
+                f" {sample.place}: {error}",
+                PASS_ANOTHER,
+            ) from None
 
     def _ladder(
         self, sample: Sample, talk: Conversation, text: str, marked: list[tuple[int, int]], scored: list[int]
@@ -159,8 +199,3 @@ def _thought(span: Span, text: str) -> tuple[int, int] | None:
         if kind in "rt" and span.start <= spot.start:
             return spot.start, spot.end
     return None
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:300]

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from screen.data.sample import Place, Sample, Skip, Turn
-from screen.model.masks import Masked, Masker, Refused, Region
+from screen.errors import ModelError
+from screen.model.masks import Masked, Masker, Refused, Region, Stopped
 from screen.model.render_document import DocumentDraft
 from screen.model.render_drafts import Draft, Setup, TextDraft
 from screen.model.render_given import GivenDraft
 from screen.model.rendered import Rendered
-from screen.model.template import Template
-from screen.model.template_sandbox import PINNED_DATE
+from screen.model.template import PASS_ANOTHER, Template
+from screen.model.template_language import PINNED_DATE
 from screen.model.tokenizer import Tokenizer
 
 
@@ -55,7 +56,7 @@ class Renderer:
             return self._rendered(samples)
 
     def _rendered(self, samples: Sequence[Sample]) -> list[Rendered | Skip]:
-        drafts = [self._draft(sample) for sample in samples]
+        drafts = self._drafts(samples)
         texts = [text for draft in drafts if not isinstance(draft, Skip) for text in draft.texts]
         encodings = iter(self._encode(texts))
         made: list[Rendered | Skip] = []
@@ -72,7 +73,7 @@ class Renderer:
 
         Empty for a sample that cannot be rendered: `render` says why.
         """
-        draft = self._draft(sample)
+        (draft,) = self._drafts([sample])
         if isinstance(draft, Skip):
             return []
         encodings = self._encode(draft.texts)
@@ -99,10 +100,17 @@ class Renderer:
         turns = (Turn("user", "Hello?"), Turn("assistant", "Hello.", scored=True))
         try:
             return self._masker.mask(Sample(place, "chat", "chat", turns)).rung
+        except Stopped as stopped:  # whatever the rows say
+            raise ModelError(f"{self.template.where} cannot be used: {stopped.cap}", PASS_ANOTHER) from None
         except Refused:
             return None
 
-    def _draft(self, sample: Sample) -> Draft | Skip:
+    def _drafts(self, samples: Sequence[Sample]) -> list[Draft | Skip]:
+        chats = [sample for sample in samples if sample.layout not in ("tokens", "document", "plain")]
+        masked = iter(self._masker.mask_all(chats))
+        return [self._draft(sample, masked) for sample in samples]
+
+    def _draft(self, sample: Sample, chats: Iterator[Masked | Refused]) -> Draft | Skip:
         bos = self.tokenizer.prefix_ids
         if sample.layout == "tokens":
             return GivenDraft(self._setup, sample)
@@ -111,10 +119,9 @@ class Renderer:
             return DocumentDraft(self._setup, sample, bos, special)
         if sample.layout == "plain":
             return TextDraft(self._setup, sample, _segments(sample), bos, special)
-        try:
-            masked = self._masker.mask(sample)
-        except Refused as refused:
-            return _skip(sample, refused)
+        masked = next(chats)
+        if isinstance(masked, Refused):
+            return _skip(sample, masked)
         return TextDraft(self._setup, sample, masked, bos if self.template.adds_prefix else (), special)
 
     def _encode(self, texts: list[str]) -> list[Any]:

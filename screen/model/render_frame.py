@@ -13,6 +13,7 @@ from screen.data.sample import Turn
 from screen.model.render_align import Key, Skeleton, common_prefix, read_skeleton, sentinel
 from screen.model.render_messages import Conversation
 from screen.model.template import Message, Template, frozen_key, renderable
+from screen.model.template_sandbox import TemplateCap, TemplateFailed
 
 _CACHED = 512  # frames kept
 _CACHED_CHARS = 65_536  # and the longest of them
@@ -64,7 +65,9 @@ class Frames:
     def skeleton(self, messages: Sequence[Message], talk: Conversation, base: str, wanted: Set[Key]) -> Skeleton | None:
         try:
             text = self._template.render(messages, talk.tools, talk.kwargs)
-        except Exception:  # a template may refuse the stand-ins: then this rung does not apply
+        except TemplateCap:
+            raise
+        except TemplateFailed:  # a template may refuse the stand-ins: then this rung does not apply
             return None
         skeleton = read_skeleton(text, base)
         return skeleton if skeleton is not None and wanted >= set(skeleton.keys) else None
@@ -101,5 +104,7 @@ class Frames:
     def _prompted(self, messages: Sequence[Message], talk: Conversation, prompt: bool = True) -> str:
         try:
             return self._template.render(messages, talk.tools, talk.kwargs, add_generation_prompt=prompt)
-        except Exception:  # a template may refuse half a conversation
+        except TemplateCap:
+            raise
+        except TemplateFailed:  # a template may refuse half a conversation
             return ""

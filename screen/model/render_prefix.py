@@ -8,6 +8,7 @@ from screen.model.render_align import common_prefix
 from screen.model.render_messages import Conversation
 from screen.model.render_skeleton import Span
 from screen.model.template import Template, renderable
+from screen.model.template_sandbox import TemplateCap, TemplateFailed
 
 
 def prefix_spans(
@@ -25,7 +26,9 @@ def prefix_spans(
         try:
             before = template.render(talk.messages[:i], talk.tools, talk.kwargs, add_generation_prompt=prompted)
             through = template.render(talk.messages[: i + 1], talk.tools, talk.kwargs)
-        except Exception:  # a template may raise anything on half a conversation
+        except TemplateCap:
+            raise
+        except TemplateFailed:  # a template may refuse half a conversation
             return None
         end = common_prefix(through, text)
         if not text.startswith(before) or end < len(before):

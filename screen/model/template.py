@@ -6,15 +6,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from screen.errors import ModelError, UsageError
-from screen.model.template_sandbox import compile_template, run_template
+from screen.model.template_sandbox import Job, Rendering, TemplateCap, TemplateFailed, run_templates
 from screen.model.tokenizer import Tokenizer
 
 Message = dict[str, Any]
+LONGEST = 1_000_000  # characters of a template: the longest of known models have some 20,000
+PASS_ANOTHER = "pass --template FILE with another one"
 
 # For base models without a chat template. A role header stands on a line of its own, so that the first word of an
 # answer does not merge with it into one token; a turn ends with an empty line.
@@ -34,8 +35,16 @@ PLAIN = """\
 {%- if add_generation_prompt -%}{{- "Assistant:\n" -}}{%- endif -%}
 """
 
-_GENERATION_TAG = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _CONTROL = re.compile(r"<[|｜][^|｜<>\s]{1,64}[|｜]>")
+
+
+class Request(NamedTuple):
+    """What a template is to render, in plain JSON."""
+
+    messages: Sequence[Message]
+    tools: Sequence[Mapping[str, Any]] | None = None
+    kwargs: Mapping[str, Any] | None = None
+    add_generation_prompt: bool = False
 
 
 class Template:
@@ -49,7 +58,13 @@ class Template:
         self.source = source
         self.tool_source = tool_source or source
         self._fixed = tokenizer.template_variables
-        self._compiled = {text: _compiled(name, text) for text in {self.source, self.tool_source}}
+        _check(self.where, list(dict.fromkeys([self.source, self.tool_source])))
+
+    @property
+    def where(self) -> str:
+        """The template in a message's words."""
+        named = {"tokenizer": "the tokenizer's chat template", "plain": "the plain template"}
+        return named.get(self.name, f"the chat template {self.name}")
 
     @property
     def sha256(self) -> str:
@@ -61,11 +76,6 @@ class Template:
     def adds_prefix(self) -> bool:
         """True for the plain template: the tokenizer's BOS goes before the text, for no template wrote one."""
         return self.name == "plain"
-
-    @cached_property
-    def marks_generation(self) -> bool:
-        """The source has `{% generation %}` tags."""
-        return bool(_GENERATION_TAG.search(self.source) or _GENERATION_TAG.search(self.tool_source))
 
     @property
     def control_strings(self) -> frozenset[str]:
@@ -79,28 +89,33 @@ class Template:
         kwargs: Mapping[str, Any] | None = None,
         add_generation_prompt: bool = False,
     ) -> str:
-        """The conversation as text. Raises what the template raises, and TemplateCap."""
-        return self.render_spans(messages, tools, kwargs, add_generation_prompt)[0]
+        """The conversation as text. All arguments are plain JSON. Raises TemplateFailed, TemplateCap among them."""
+        (made,) = self.render_all([Request(messages, tools, kwargs, add_generation_prompt)])
+        if isinstance(made, TemplateFailed):
+            raise made
+        return made.text
 
-    def render_spans(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        add_generation_prompt: bool = False,
-    ) -> tuple[str, list[tuple[int, int]]]:
-        """As `render`, with the character spans of the `{% generation %}` blocks. All arguments are plain JSON."""
+    def render_all(self, requests: Sequence[Request]) -> list[Rendering | TemplateFailed]:
+        """One outcome a request, in order: all go to the child process together."""
+        return run_templates([self._job(request) for request in requests])
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """The conversation with the generation header, for a model to go on from. Raises ModelError."""
+        try:
+            return self.render(messages, add_generation_prompt=True)
+        except TemplateFailed as error:
+            raise ModelError(f"{self.where} makes no prompt: {error}", PASS_ANOTHER) from None
+
+    def _job(self, request: Request) -> Job:
         variables = {
             **self._fixed,
-            **(kwargs or {}),
-            "messages": list(messages),
-            "tools": list(tools) if tools else None,
+            **(request.kwargs or {}),
+            "messages": list(request.messages),
+            "tools": list(request.tools) if request.tools else None,
             "documents": None,
-            "add_generation_prompt": add_generation_prompt,
+            "add_generation_prompt": request.add_generation_prompt,
         }
-        return run_template(
-            self._compiled[self.tool_source if tools else self.source], variables, self.marks_generation
-        )
+        return Job(self.tool_source if request.tools else self.source, variables)
 
 
 def load_template(tokenizer: Tokenizer, choice: str | None = None) -> Template:
@@ -132,14 +147,15 @@ def _read(path: str) -> str:
         ) from error
 
 
-def _compiled(name: str, source: str) -> Any:
-    from jinja2 import TemplateError
-
-    try:
-        return compile_template(source)
-    except TemplateError as error:
-        place = "the tokenizer's chat template" if name == "tokenizer" else f"the chat template {name}"
-        raise ModelError(f"{place} is not valid Jinja: {error}", "pass --template FILE with one that is") from error
+def _check(where: str, sources: Sequence[str]) -> None:
+    """Refuse what does not compile."""
+    if max(map(len, sources)) > LONGEST:
+        raise ModelError(f"{where} is longer than any chat template ({LONGEST:,} characters)", PASS_ANOTHER)
+    for made in run_templates([Job(source, None) for source in sources]):
+        if isinstance(made, TemplateCap):
+            raise ModelError(f"{where} cannot be compiled: {made}", PASS_ANOTHER)
+        if isinstance(made, TemplateFailed):
+            raise ModelError(f"{where} is not valid Jinja: {made}", PASS_ANOTHER)
 
 
 def renderable(renders: int, messages: int) -> bool:

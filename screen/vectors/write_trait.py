@@ -101,7 +101,7 @@ class LocalWriter:
 
         from screen.model.generate import Generator, Sampling, eos_ids
 
-        prompt = self.template.render([dict(m) for m in messages], add_generation_prompt=True)
+        prompt = self.template.prompt([dict(m) for m in messages])
         prefix = list(self.tokenizer.prefix_ids) if self.template.adds_prefix else []
         ids = np.asarray(prefix + list(self.tokenizer.encode([prompt])[0].ids), dtype=np.int32)
         eos = eos_ids(self.model, self.tokenizer.hf.eos_token_id)
