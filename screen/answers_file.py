@@ -11,18 +11,19 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from screen.data.dataset import Dataset
 from screen.data.sample import RawRow, Sample, Skip, Turn
 from screen.errors import InputError
-from screen.model.render import Renderer
-from screen.model.rendered import Rendered
 from screen.scoring.refusal import asks_back, refuses
-from screen.scoring.scored import OwnAnswer
-from screen.scoring.shard import Given
+
+if TYPE_CHECKING:  # both load a model library
+    from screen.model.render import Renderer
+    from screen.model.rendered import Rendered
+    from screen.scoring.shard import Given
 
 _TEXT = ("text", "answer", "response", "completion", "output")
 _EXAMPLE = 'a line is {"row": 0, "text": "..."} or {"id": "chat-17", "text": "..."}'
@@ -86,6 +87,9 @@ class GivenAnswers:
 
     def of(self, samples: Sequence[tuple[Sample, Rendered]], renderer: Renderer) -> dict[tuple[int, int], list[Given]]:
         """(row, number of the scored turn) -> the answers, rendered in the place of the row's own."""
+        from screen.scoring.scored import OwnAnswer
+        from screen.scoring.shard import Given
+
         wanted, places = [], []
         for sample, rendered in samples:
             for sequence in rendered.sequences if sample.layout in ("chat", "plain") else ():

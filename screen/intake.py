@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window
+from screen.data.grouping import group_of
 from screen.data.sample import RawRow, Sample, Skip
 from screen.model.render import Renderer
 from screen.scoring.shard import ShardInput
@@ -39,10 +38,3 @@ def read_window(
     if given is not None:
         shard.given = given.of(shard.samples, renderer)
     return shard
-
-
-def group_of(value: Any, field: str) -> str:
-    """The text of a row's field, a dotted path into nested objects; "" where the row has none."""
-    for part in field.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return "" if value is None else value if isinstance(value, str) else str(value)

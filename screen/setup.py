@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from screen.data.shapes import Shape
-from screen.errors import VectorError
+from screen.inputs import vectors_of
 from screen.model.batches import default_budget
 from screen.model.endpoint import Endpoint
 from screen.model.generate import Generator, Sampling, eos_ids, rows_at_once
@@ -28,16 +28,15 @@ from screen.model.render import Renderer
 from screen.model.template import Template, load_template
 from screen.model.template_sandbox import limits_absent
 from screen.model.tokenizer import Tokenizer, load_tokenizer
-from screen.pocket import MODEL_DIR, VECTORS_DIR
+from screen.pocket import MODEL_DIR
 from screen.progress import Progress
 from screen.scoring.baseline import CachedAnswers
 from screen.scoring.flags import reference_of
-from screen.scoring.schema import FORMAT, reserved
+from screen.scoring.schema import FORMAT
 from screen.spec import BaselineKind, ScanSpec
 from screen.store.answers import AnswerCache
 from screen.store.tables import WRITER
-from screen.vectors.files import load_vectors
-from screen.vectors.fit import ModelFacts, check_fit, choose
+from screen.vectors.fit import ModelFacts, check_fit
 from screen.vectors.persona import VectorSet
 
 
@@ -107,7 +106,7 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
     known = _known_baseline(spec, shape)
     endpoint = Endpoint.from_env() if spec.answer_by == "endpoint" else None
     folder = resolve(spec.model, MODEL_DIR)
-    vectors = _vectors(spec)
+    vectors = vectors_of(spec.model, spec.vectors, spec.traits, spec.layers)
     tokenizer = load_tokenizer(str(folder))
     template = load_template(tokenizer, spec.template)
     facts = model_facts(spec.model, folder, tokenizer, template)
@@ -176,23 +175,6 @@ def model_facts(name: str, folder: Path, tokenizer: Tokenizer, template: Templat
         tokenizer=tokenizer.fingerprint(),
         template=template.sha256,
     )
-
-
-def _vectors(spec: ScanSpec) -> VectorSet:
-    if spec.vectors:
-        paths = spec.vectors
-    elif spec.model == "pocket":
-        paths = (str(VECTORS_DIR),)
-    else:
-        raise VectorError(
-            f"there are no vectors for the model {spec.model!r}",
-            "give them with --vectors; without --model the embedded model and its vectors are used",
-        )
-    vectors = choose(load_vectors(paths), spec.traits, spec.layers)
-    for trait in vectors.traits:
-        if trait in reserved():
-            raise VectorError(f"the trait {trait!r} has the name of a column", "rename the vector's file or its card")
-    return vectors
 
 
 def _identity(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ def _build(dataset: tuple[str, ...], **options: Any) -> None:
     as_json: bool = options.pop("as_json")
     if not target.parent.is_dir():
         raise UsageError(f"-o {target}: there is no folder {target.parent}", "make it, or name another place")
+    if target.is_dir() or not os.access(target.parent, os.W_OK):
+        what = "is a folder" if target.is_dir() else "cannot be written there"
+        raise UsageError(f"-o {target}: {what}", "name another file")
     if len(dataset) == 1 and (Path(dataset[0]) / scanfile.SCAN).is_file():
         run = Path(dataset[0])
     else:

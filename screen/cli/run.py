@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,15 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from screen.cli import gates
 from screen.cli import run_settings as settings
 from screen.cli.output import print_json
-from screen.errors import GateFailed, Interrupted, SkipLimit, UsageError
+from screen.errors import Interrupted, SkipLimit
 from screen.spec import ScanSpec
 
 if TYPE_CHECKING:
     from screen.cli.voice import Voice
 
 _EPILOG = """\b
+--fail-on 'evil>1%' also fails where the share is lower but the verdict is that
+nothing can be told; --fail-on cannot-tell (or 'evil=cannot-tell') alone fails
+where the verdict on a trait is that nothing can be told.
+
+\b
 Examples:
   screen run examples/support-chats.jsonl
   screen run chats.jsonl.gz --model ./qwen2.5-7b --vectors vectors/ --layer evil=20
@@ -60,7 +66,7 @@ Examples:
 @click.option("--end-of-turn", is_flag=True, default=None, help="Count the end-of-turn token as answer.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), help="[default: auto]")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
-@click.option("--devices", metavar="0,1|all|cpu:N", callback=lambda _context, _option, text: settings.devices(text),
+@click.option("--devices", metavar="0,1|all|cpu:N",
               help="Share the work: a process for each GPU named (0,0: two on one), or N on the CPU.")  # fmt: skip
 @click.option("--batch-tokens", type=click.IntRange(64), help="Tokens in one batch.  [default: 2048, on CUDA 16384]")
 @click.option("--shard-rows", type=click.IntRange(1), help="Rows stored at once.  [default: 512]")
@@ -69,7 +75,8 @@ Examples:
 @click.option("--fdr", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="Q",
               help="Flag at this false-discovery rate against --reference.")  # fmt: skip
 @click.option("--reference", metavar="FILE", help="Scores of clean data, from `screen reference build`.")
-@click.option("--fail-on", multiple=True, metavar="'TRAIT>N%'", help="Exit 1 if more rows are flagged; repeatable.")
+@click.option("--fail-on", multiple=True, metavar="'TRAIT>N%'|cannot-tell",
+              help="Exit 1 if more rows are flagged, or nothing can be told; repeatable.")  # fmt: skip
 @click.option("--spec", type=click.Path(path_type=Path), metavar="scan.json", help="Settings of an earlier run.")
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where own answers are kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -80,20 +87,34 @@ def command(dataset: tuple[str, ...], **options: Any) -> None:
 
     The same command, typed again, goes on where a run stopped.
     """
-    gates = settings.gates(options["fail_on"])
-    settings.check_at(options["at"])
-    settings.check_fdr(options)
-    settings.max_errors(options["max_errors"])
-    spec = spec_of(dataset, options)
-    if spec.traits:
-        check_gate_names(gates, spec.traits)  # told before the run, not after it
+    wanted = gates.parse(options["fail_on"])
+    spec = spec_of(dataset, options, wanted)
     out = options["out"] or settings.default_out(spec.dataset)
     summary = perform(spec, out, options)
     _report(out, summary, options["as_json"])
-    check_gates(gates, summary["traits"], out)
+    gates.check(wanted, summary["traits"], out)
 
 
-def spec_of(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanSpec:
+def spec_of(dataset: tuple[str, ...], options: Mapping[str, Any], wanted: gates.Gates = gates.NONE) -> ScanSpec:
+    """The spec of a command line. Whatever can be told without a model library is told before one is loaded."""
+    from screen.cli import early
+
+    settings.check_at(options["at"])
+    settings.check_fdr(options)
+    settings.max_errors(options["max_errors"])
+    settings.check_devices(options["devices"])
+    settings.check_device(options["device"] or "auto")
+    chosen = _chosen(dataset, options)
+    out = options["out"] or settings.default_out(chosen["dataset"])
+    vectors = early.check(chosen, out, options["at"], options["cache"])
+    gates.check_names(wanted, vectors.traits)
+    if shared := settings.devices(options["devices"]):
+        chosen["device"] = shared[0]
+    return settings.build(chosen)
+
+
+def _chosen(dataset: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that flags give, over those of --spec."""
     flags = {
         "dataset": dataset,
         "model": options["model"],
@@ -116,14 +137,11 @@ def spec_of(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanSpec:
         "template": options["template"],
         "end_of_turn": options["end_of_turn"],
         "dtype": options["dtype"],
-        "device": options["devices"][0] if options.get("devices") else options["device"],
+        "device": options["device"],
         "token_budget": options["batch_tokens"],
         "shard_rows": options["shard_rows"],
     }
-    chosen = settings.merged(flags, settings.load_spec(options["spec"]) if options["spec"] else {})
-    if not options["out"]:
-        settings.default_out(chosen["dataset"])  # what has no place is told before anything is loaded
-    return settings.build(chosen)
+    return settings.merged(flags, settings.load_spec(options["spec"]) if options["spec"] else {})
 
 
 def perform(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +163,7 @@ def perform(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, 
             max_errors=MaxErrors(rows=rows, share=share),
             at=options["at"],
             fdr=options["fdr"],
-            devices=options.get("devices") or (),
+            devices=settings.devices(options["devices"]),
         )
         catalogue.build(RunFolder.read(out))
     return summary
@@ -183,25 +201,3 @@ def _report(out: Path, summary: Mapping[str, Any], as_json: bool) -> None:
     from screen.store.scan import Scan
 
     print_summary(Terminal(), Scan.open(out), summary, out)
-
-
-def check_gate_names(gates: Iterable[str], traits: Iterable[str]) -> None:
-    for trait in gates:
-        if trait not in (known := list(traits)):
-            raise UsageError(f"--fail-on names {trait!a}, which is not scored", f"scored are {', '.join(known)}")
-
-
-def check_gates(gates: Mapping[str, float], traits: Mapping[str, Mapping[str, Any]], out: Path) -> None:
-    """Raises GateFailed for the first trait with a larger share of flagged rows than its gate allows, or with none to
-    tell: where nothing has a score or a threshold, nothing was found clean."""
-    check_gate_names(gates, traits)
-    for trait, limit in gates.items():
-        share = traits[trait]["share"]
-        if share is None or traits[trait]["threshold"] is None:
-            what = "no sample has a score" if share is None else f"there is no threshold ({traits[trait]['rule']})"
-            raise GateFailed(f"{trait}: {what}, so --fail-on cannot tell", "the lines above say why; or leave it out")
-        if share > limit:
-            raise GateFailed(
-                f"{trait}: {100 * share:.2f} % of samples are flagged, more than the {100 * limit:g} % of --fail-on",
-                f"look at them: screen rank {shlex.quote(str(out))} --by {shlex.quote(trait)} --flagged",
-            )

@@ -59,13 +59,18 @@ def _need_files(paths: Sequence[str]) -> None:
 
 def machine(device: str, dtype: str) -> tuple[str, str]:
     """What "auto" is here. Raises UsageError for a device that is not there."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device):
-        raise UsageError(f"--device {device!a}: no such device", "give auto, cpu, cuda, cuda:1 or mps")
+    check_device(device)
     if device != "cpu":
         device = _accelerator(device)
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
     return device, dtype
+
+
+def check_device(name: str) -> None:
+    """Whether a device can be meant by this name; that it is there, only a model library knows."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
+        raise UsageError(f"--device {name!a}: no such device", "give auto, cpu, cuda, cuda:1 or mps")
 
 
 def _accelerator(device: str) -> str:
@@ -88,10 +93,9 @@ def devices(text: str | None) -> tuple[str, ...]:
     """
     if text is None:
         return ()
-    if found := re.fullmatch(r"cpu:([1-9]\d{0,2})", text):
-        return ("cpu",) * int(found[1])
-    if text != "all" and not re.fullmatch(r"\d+(,\d+)*", text):
-        raise UsageError(f"--devices {text!a} is not understood", "give 0,1 or all for GPUs, or cpu:2 for processes")
+    check_devices(text)
+    if text.startswith("cpu:"):
+        return ("cpu",) * int(text[4:])
     import torch
 
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -99,6 +103,12 @@ def devices(text: str | None) -> tuple[str, ...]:
     if not numbers or max(numbers) >= there:
         raise UsageError(f"--devices {text}: torch finds {there} CUDA devices here", "leave it out, or give cpu:2")
     return tuple(f"cuda:{n}" for n in numbers)
+
+
+def check_devices(text: str | None) -> None:
+    """Whether devices can be meant by this text; that they are there, only a model library knows."""
+    if text is not None and not re.fullmatch(r"cpu:[1-9]\d{0,2}|all|\d+(,\d+)*", text):
+        raise UsageError(f"--devices {text!a} is not understood", "give 0,1 or all for GPUs, or cpu:2 for processes")
 
 
 def check_at(at: str | None) -> None:
@@ -204,24 +214,13 @@ def max_errors(text: str) -> tuple[int | None, float | None]:
         return (None, None)
     if re.fullmatch(r"\d+", text):
         return (int(text), None)
-    percent = _percent(text)
-    if percent is None:
+    share = percent(text)
+    if share is None:
         raise UsageError(f"--max-errors {text!a} is neither a count nor a share", "give 20, 5% or none")
-    return (None, percent)
+    return (None, share)
 
 
-def _percent(text: str) -> float | None:
+def percent(text: str) -> float | None:
+    """ "1.5 %" -> 0.015; None for what is no percentage."""
     found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", text)
     return float(found[1]) / 100 if found and float(found[1]) <= 100 else None
-
-
-def gates(given: Sequence[str]) -> dict[str, float]:
-    """("evil>1%",) -> {"evil": 0.01}: the share of flagged rows above which the command fails."""
-    made = {}
-    for text in given:
-        trait, sign, limit = text.rpartition(">")
-        share = _percent(limit.strip())
-        if not sign or not trait.strip() or share is None:
-            raise UsageError(f"--fail-on {text!a} is not understood", "give a trait and a share: --fail-on 'evil>1%'")
-        made[trait.strip()] = share
-    return made

@@ -51,8 +51,9 @@ _CAVEAT = (
 
 def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
     as_json, fail, cache = options.pop("as_json"), options.pop("fail"), options.pop("cache")
-    unused = ("shard_rows", "spec", "refine", "reference", "calibrate_on", "group_by", "answer_by")
-    given = {**dict.fromkeys(unused), **options}
+    unused = ["shard_rows", "spec", "refine", "reference", "calibrate_on", "group_by", "answer_by"]
+    unused += ["at", "fdr", "devices"]
+    given = {**dict.fromkeys(unused), "max_errors": "none", "cache": cache, **options}
     from screen.evidence.selftest import selftest
 
     with tempfile.TemporaryDirectory(prefix="screen-selftest-") as folder:

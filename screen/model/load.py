@@ -13,6 +13,7 @@ from torch import nn
 
 from screen.errors import ModelError
 from screen.model.fingerprint import config_sha256, weight_files, weights_sha256
+from screen.model.place import local_folder
 from screen.model.processor import limit_threads, slow_bfloat16
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -55,13 +56,8 @@ def resolve(name: str, pocket: Path) -> Path:
     """The local folder of a model: `pocket`, a path, or a hub id (fetched, or found in the hub's own cache)."""
     if name == "pocket":
         return pocket
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(f"{path} has no config.json, so it is not a model folder", "give --model its folder")
-        return path
-    if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
-        raise ModelError(f"no model folder at {name}", "check --model; without it the embedded model is used")
+    if (here := local_folder(name)) is not None:
+        return here
     from huggingface_hub import snapshot_download
 
     try:

@@ -59,33 +59,6 @@ def test_a_spec_is_replayed_and_flags_go_over_it(screen: Screen, chats: Path, fl
     assert (fewer["rows"], fewer["baseline"]["kind"]) == (4, "last-prompt")
 
 
-def test_a_gate_fails(screen: Screen, chats: Path, flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    evil = {"share": 0.025, "threshold": 4.0, "rule": "p99"}
-    summary = {"traits": {"evil": evil}}
-    monkeypatch.setattr("screen.cli.run.perform", lambda *a: summary)
-    monkeypatch.setattr("screen.cli.run._report", lambda *a: None)
-    said = screen("run", "chats.jsonl", *flags, "--fail-on", "evil>2.4%")
-    assert (said.code, said.err) == (
-        1,
-        "error: evil: 2.50 % of samples are flagged, more than the 2.4 % of --fail-on\n"
-        "next: look at them: screen rank chats.screen --by evil --flagged\n",
-    )
-    assert screen("run", "chats.jsonl", *flags, "--fail-on", "evil>2.5%").code == 0
-    assert screen("run", "chats.jsonl", *flags, "--fail-on", "evl>1%").err == (
-        "error: --fail-on names 'evl', which is not scored\nnext: scored are evil\n"
-    )
-    for nothing, why in (({"share": None}, "no sample has a score"), ({"threshold": None}, "there is no threshold")):
-        summary["traits"] = {"evil": {**evil, **nothing}}
-        said = screen("run", "chats.jsonl", *flags, "--fail-on", "evil>2.5%")
-        assert said.code == 1
-        assert said.err.startswith(f"error: evil: {why}")
-
-
-def test_a_gate_on_a_trait_that_is_not_scored_is_told_before_the_run(screen: Screen, chats: Path) -> None:
-    said = screen("run", "chats.jsonl", "--traits", "evil", "--fail-on", "evl>1%")
-    assert said == (2, "", "error: --fail-on names 'evl', which is not scored\nnext: scored are evil\n")
-
-
 def test_a_limit_behind_the_end(screen: Screen, chats: Path, flags: list[str]) -> None:
     said = screen("run", "chats.jsonl", *flags, "-q", "--limit", "5000-")
     assert said.code == 2
@@ -120,7 +93,8 @@ def test_too_many_unreadable_rows(screen: Screen, chats: Path, flags: list[str])
         ),
         (
             ["chats.jsonl", "--fail-on", "evil>1"],
-            "error: --fail-on 'evil>1' is not understood\nnext: give a trait and a share: --fail-on 'evil>1%'\n",
+            "error: --fail-on 'evil>1' is not understood\n"
+            "next: give a trait and a share, 'evil>1%', or cannot-tell, or 'evil=cannot-tell'\n",
         ),
         (
             ["chats.jsonl", "--limit", "9-3"],
@@ -174,7 +148,6 @@ def test_numbers_in_flags() -> None:
     assert settings.max_errors("5%") == (None, 0.05)
     assert settings.max_errors("20") == (20, None)
     assert settings.max_errors("none") == (None, None)
-    assert settings.gates(["evil > 1.5%"]) == {"evil": 0.015}
     with pytest.raises(UsageError):
         settings.rows_range("0")
 
