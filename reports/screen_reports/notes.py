@@ -129,6 +129,10 @@ def _eta(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("time", f"about {duration(float(facts['seconds']))}")] if facts.get("seconds") is not None else []
 
 
+def _selftest(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
+    return [("self-test", f"{facts['trait']}: rows are written, planted into a copy, and the copy is scored")]
+
+
 def _warning(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("warning", str(facts.get("message", "")))]
 
@@ -143,5 +147,6 @@ _TELLERS: dict[str, Callable[[Facts, bool], list[tuple[str, str]]]] = {
     "calibrating": _calibrating,
     "calibration": _calibration,
     "eta": _eta,
+    "selftest": _selftest,
     "warning": _warning,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from screen.cli import run_settings as settings
 from screen.cli.output import print_json
 from screen.cli.voice import voice
 from screen.errors import GateFailed
+from screen.progress import Progress
 
 _TAKEN = [
     "dataset",
@@ -49,6 +51,20 @@ _CAVEAT = (
 )
 
 
+class Once:
+    """A self-test scores one copy a trait: what each run says of the same model is said once."""
+
+    def __init__(self, speaker: Progress) -> None:
+        self._speaker, self._told = speaker, {"dataset"}  # the copies are not the user's files
+        self.tick = speaker.tick
+
+    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        key = f"warning {facts}" if kind == "warning" else f"{kind} {facts['trait']}" if kind == "selftest" else kind
+        if key not in self._told:
+            self._told.add(key)
+            self._speaker.note(kind, facts)
+
+
 def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
     as_json, fail, cache = options.pop("as_json"), options.pop("fail"), options.pop("cache")
     unused = ["shard_rows", "spec", "refine", "reference", "calibrate_on", "group_by", "answer_by"]
@@ -59,8 +75,9 @@ def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
     with tempfile.TemporaryDirectory(prefix="screen-selftest-") as folder:
         spec = runs.spec_of(dataset, {**given, "out": Path(folder)})
         speaker = voice(options["quiet"], False)
+        progress = Once(speaker)
         try:
-            found = selftest(spec, Path(folder), cache=cache or settings.default_cache(), progress=speaker)
+            found = selftest(spec, Path(folder), cache=cache or settings.default_cache(), progress=progress)
         finally:
             speaker.close()
     print_json(found) if as_json else _print(found)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from screen.cli import voice
+from screen.cli.selftest import Once
 from screen.progress import Tally
 
 
@@ -66,6 +67,20 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     speaker.tick(tally())
     assert capsys.readouterr() == ("", "")
     assert speaker.last == tally()
+
+
+def test_a_self_test_says_each_thing_once(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Once(voice.Voice())
+    for trait in ("evil", "kind"):
+        progress.note("dataset", {"files": [f"/tmp/{trait}.jsonl"]})
+        progress.note("warning", {"message": "careful"})
+        progress.note("warning", {"message": f"{trait} is odd"})
+        progress.note("selftest", {"trait": trait})
+    said = [line.split()[:2] for line in capsys.readouterr().err.splitlines() if line[0] != " "]
+    assert said == [
+        ["warning", "careful"], ["warning", "evil"],
+        ["self-test", "evil:"], ["warning", "kind"], ["self-test", "kind:"],
+    ]  # fmt: skip
 
 
 class Tty(io.StringIO):
