@@ -94,7 +94,7 @@ def scores(folder: Path, data: Path, name: str, **fields: Any) -> tuple[pl.DataF
 def fitted(run: Path) -> Any:
     from screen.store import standards
 
-    found = standards.load(run)
+    found = standards.load(run, RunFolder.read(run).run)
     assert found is not None
     return found[1]["calibration"]["traits"]
 

@@ -71,24 +71,18 @@ def prepare(
 
     cuts  trait -> the score above which a row is flagged, as far as a reference tells it
     """
-    found = kept.load(folder.path)
+    found = kept.load(folder.path, folder.run)
     if found is None:
         arrays, facts = _make(spec, dataset, engine, progress, cuts)
-        kept.save(folder.path, arrays, facts)
-        found = kept.load(folder.path)
+        kept.save(folder.path, folder.run, arrays, facts)
+        found = kept.load(folder.path, folder.run)
         assert found is not None
     arrays, facts = found
     if facts.get("calibration"):
         progress.note("calibration", facts["calibration"])
     directions = _directions(arrays, facts, engine.vectors)
     engine.projector = with_directions(engine.projector, engine.vectors, directions)
-    stand = None
-    if "answered" in arrays:
-        model = calibrate.Calibration.from_arrays(
-            {n.removeprefix("fit."): a for n, a in arrays.items() if n.startswith("fit.")}
-        )
-        stand = Stand(model, arrays["answered"], arrays["out_of_fold"], tuple(facts["sources"]), dict(facts["cuts"]))
-    return Standards(directions, stand, references, spec.refine)
+    return Standards(directions, Stand.from_kept(arrays, facts), references, spec.refine)
 
 
 def with_directions(projector: Projector, vectors: VectorSet, directions: Directions) -> Projector:

@@ -27,6 +27,7 @@ from screen.intake import read_window
 from screen.meter import MaxErrors, Meter
 from screen.prepare import decide, prepare
 from screen.progress import Progress, Silent
+from screen.reflag import on_record
 from screen.scoring.flags import DEFAULT_AT, threshold
 from screen.scoring.schema import score_column
 from screen.scoring.shard import ShardInput
@@ -59,6 +60,7 @@ def run_scan(
     fdr         flag at this false-discovery rate against the spec's reference set
     devices     torch devices that share the work, one process each; empty: this process, on the spec's device
 
+    A folder whose run is done is left as it is; its cut, once on record, is changed by `screen.reflag` alone.
     Raises the errors of screen.errors; a row that cannot be scored is a Skip, never an error.
     """
     progress = progress or Silent()
@@ -107,6 +109,9 @@ def _run(
     gc.freeze()
     facts = {**engine.facts, "dataset": describe(dataset), "sharing": sharing(devices)}
     with RunFolder.open(out, identity, facts) as folder:
+        at, fdr, done = on_record(folder, at, fdr, progress)
+        if done is not None:
+            return done
         shown = {score_column(t, engine.kind, refined=spec.refine): v for t, v in thresholds.items()}
         meter = Meter(folder, dataset, progress, max_errors, shown)
         engine.attach(cache or folder.path / "baselines", meter.answering, progress)

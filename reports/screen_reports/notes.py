@@ -104,6 +104,10 @@ def _resume(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("resume", f"{plural(done, 'row')} of an earlier run {are} done and {are} not scored again")]
 
 
+def _finished(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
+    return [("resume", f"finished already, {plural(facts.get('rows', 0), 'row')}: nothing to do")]
+
+
 def _baseline(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     kind = str(facts.get("kind", "none"))
     return [("baseline", f"{kind}: {facts.get('reason') or _BASELINES.get(kind, kind)}")]
@@ -143,6 +147,7 @@ _TELLERS: dict[str, Callable[[Facts, bool], list[tuple[str, str]]]] = {
     "model": _model,
     "vectors": _vectors,
     "resume": _resume,
+    "finished": _finished,
     "baseline": _baseline,
     "calibrating": _calibrating,
     "calibration": _calibration,

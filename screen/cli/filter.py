@@ -72,7 +72,6 @@ def command(run: Path, drop: str | None, keep: str | None, **options: Any) -> No
     from screen.store.scan import Scan
 
     scan = Scan.open(run)
-    scan.folder.check()  # a flipped bit must not decide what is trained on
     selection = select(scan, drop or keep or "", "--keep" if drop is None else "--drop")
     dataset = _dataset(scan, options["dataset"])
     dropped, counts = _rows(scan, dataset, selection, options, keeping=drop is None)

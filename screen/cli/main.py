@@ -26,6 +26,7 @@ VERBS = {
     "selftest": "Would this screen find a trait in your data?",
     "status": "Tell how far a run is, and check its files.",
     "sql": "Query a run with SQL.",
+    "reflag": "Flag a finished run by another cut.",
     "filter": "Copy a dataset without the rows that match.",
     "traits": "List, show and write traits.",
     "reference": "Keep the scores of clean data, to hold others against.",

@@ -165,7 +165,7 @@ def perform(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, 
             fdr=options["fdr"],
             devices=settings.devices(options["devices"]),
         )
-        catalogue.build(RunFolder.read(out))
+        catalogue.renew(RunFolder.read(out))
     return summary
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,10 +27,9 @@ from screen.model.rendered import Rendered
 from screen.progress import Progress
 from screen.scoring.lengths import spearman
 from screen.scoring.schema import score_column
-from screen.store.files import write_atomically
+from screen.store import liftfile
 from screen.store.scan import Scan
 
-LIFT = "lift.parquet"
 _ROWS = 64
 Prompts = Sequence[tuple[str, str]]
 
@@ -73,10 +71,10 @@ def run_lift(
         for i, (sample, _) in enumerate(samples):
             rows.append({"row": sample.row, "variant": sample.variant, **{f"{t}_lift": found[t][i] for t in chosen}})
         step(min(start + _ROWS, len(numbers)), len(numbers))
-    _keep(scan.path, rows, chosen)
+    kept = liftfile.keep(scan.folder, _table(rows, chosen))
     told = {trait: _compare(rows, stored, trait) for trait in chosen}
     without = sum(any(r[f"{t}_lift"] is None for t in chosen) for r in rows)
-    return {"rows": len(rows), "without": without, "pairs": pairs, "file": str(scan.path / LIFT), "traits": told}
+    return {"rows": len(rows), "without": without, "pairs": pairs, "file": str(kept), "traits": told}
 
 
 def lifts(
@@ -180,8 +178,6 @@ def _places(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.argsort(kind="stable").argsort(kind="stable")
 
 
-def _keep(folder: Path, rows: Sequence[dict[str, Any]], traits: Sequence[str]) -> None:
+def _table(rows: Sequence[dict[str, Any]], traits: Sequence[str]) -> pa.Table:
     schema = pa.schema([("row", pa.int64()), ("variant", pa.string()), *((f"{t}_lift", pa.float32()) for t in traits)])
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd")
-    write_atomically(folder / LIFT, bytes(sink.getvalue()))
+    return pa.Table.from_pylist(list(rows), schema=schema)

@@ -148,6 +148,6 @@ def _hashes(folder: RunFolder, rows: set[int]) -> dict[int, str]:
         if any(entry.first_row <= row < entry.end_row for row in rows):
             for name in ("scores", "skipped"):
                 if name in entry.files:
-                    table = pq.read_table(folder.path / entry.files[name].name, columns=["row", "sha256"])
+                    table = pq.read_table(folder.whole(entry.files[name]), columns=["row", "sha256"])
                     found |= dict(zip(table["row"].to_pylist(), table["sha256"].to_pylist(), strict=True))
     return {row: sha for row, sha in found.items() if row in rows}

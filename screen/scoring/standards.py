@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +71,14 @@ class Stand:
     out_of_fold: Float32
     sources: tuple[str, ...]
     cuts: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_kept(cls, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> Stand | None:
+        """As the run folder keeps it; None in a run without estimates."""
+        if "answered" not in arrays:
+            return None
+        model = Calibration.from_arrays({n.removeprefix("fit."): a for n, a in arrays.items() if n.startswith("fit.")})
+        return cls(model, arrays["answered"], arrays["out_of_fold"], tuple(facts["sources"]), dict(facts["cuts"]))
 
     def has(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Whether each prompt is among those answered."""

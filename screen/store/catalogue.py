@@ -10,7 +10,7 @@ from typing import Any
 from screen.errors import StoreError
 from screen.store import tables, views
 from screen.store.files import DISK, Disk, storing, temporary
-from screen.store.folder import RunFolder
+from screen.store.folder import SUMMARY, RunFolder
 
 CATALOGUE = "catalogue.duckdb"
 _NEXT = "the run itself is whole: free some space or memory, then run the same command again"
@@ -31,6 +31,15 @@ def build(run: RunFolder, flags: dict[str, Any] | None = None, disk: Disk = DISK
         disk.rename(scratch, target)
         disk.fsync_dir(run.path)
     return target
+
+
+def renew(run: RunFolder) -> None:
+    """Build it where it is missing or older than the summary it copies."""
+    with storing(run.path, _NEXT):
+        target, summary = run.path / CATALOGUE, run.path / SUMMARY
+        fresh = target.exists() and target.stat().st_mtime_ns >= summary.stat().st_mtime_ns
+    if not fresh:
+        build(run)
 
 
 def _write(path: Path, texts: dict[str, str]) -> None:

@@ -3,11 +3,12 @@
 Publishing a shard: each table goes to an exclusive scratch file, is synced, read back and checked, renamed, its
 folder synced; then one manifest line, appended and synced, publishes them all. A crash at any point leaves the
 shard published whole or not at all. A table without rows has no file.
+
+Reading a shard: a path is handed out once the file's bytes have been hashed and found equal to the manifest's.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from screen import seal
 from screen.errors import StoreError
 from screen.store import identity as identities
 from screen.store import scanfile, shards, tables
@@ -24,8 +26,6 @@ from screen.store.lock import Lock
 from screen.store.manifest import MANIFEST, FileEntry, Manifest, ShardEntry
 
 SUMMARY = "summary.json"
-
-
 _REPAIR = "type the run's command again: a file that can be made again byte for byte is; or restore a backup"
 
 
@@ -50,6 +50,7 @@ class RunFolder:
         self._manifest = manifest
         self._lock = held
         self._disk = manifest.disk
+        self._checked: dict[str, tuple[int, ...]] = {}  # files found as published, and how they stood then
 
     @classmethod
     def open(
@@ -107,6 +108,11 @@ class RunFolder:
             return cls(path, scan, Manifest(path / MANIFEST, disk), None)
 
     @property
+    def run(self) -> str:
+        """The digest of the identity: which run a file is of."""
+        return identities.digest(self.identity)
+
+    @property
     def published(self) -> dict[int, ShardEntry]:
         """Shards that are done, by number."""
         return {k: e for k, e in self._manifest.entries.items() if k not in self.damaged}
@@ -127,9 +133,8 @@ class RunFolder:
         Raises ValueError, before writing, for tables that do not hold each row exactly once (a bug).
         """
         self._check_writing()
-        run = identities.digest(self.identity)
         own = token_budget if token_budget != self._budget else None
-        entry, data = shards.describe(shard, first_row, end_row, contents, self.traits, run, own)
+        entry, data = shards.describe(shard, first_row, end_row, contents, self.traits, self.run, own)
         new = self._check_wanted(entry)
         with storing(self.path):
             for name, file in entry.files.items():
@@ -172,43 +177,68 @@ class RunFolder:
             raise ValueError("this folder is open for reading, or closed")
 
     def tables(self, name: str) -> list[Path]:
-        """The published files of one table, in row order. Raises StoreError for one that is gone or cut short."""
+        """The published files of one table, in row order, each hashed. Raises StoreError for one not as published."""
+        return [self.whole(file) for file in self._files(name)]
+
+    def paths(self, name: str) -> list[Path]:
+        """The same, not looked at: for what names the files and does not read them."""
+        return [self.path / file.name for file in self._files(name)]
+
+    def _files(self, name: str) -> list[FileEntry]:
         entries = sorted(self.published.values(), key=lambda e: e.first_row)
-        return [self.whole(e.files[name]) for e in entries if name in e.files]
+        return [e.files[name] for e in entries if name in e.files]
 
     def whole(self, file: FileEntry) -> Path:
-        """The path of a published file. Raises StoreError where it is gone or has another size: `verify` hashes."""
+        """The path of a published file, hashed. Raises StoreError where it is not as published."""
+        wrong = self._wrong(file)
+        if wrong:
+            raise StoreError(f"{self.path / file.name} {wrong}", _REPAIR)
+        return self.path / file.name
+
+    def _wrong(self, file: FileEntry) -> str:
+        """What is wrong with a published file, "" where nothing is. A file that has been hashed by this object is not
+        hashed again while its size, time and place on the disk stay the same."""
         path = self.path / file.name
         try:
-            wrong = "" if path.stat().st_size == file.bytes else "does not have the size that was published"
-        except OSError:
-            wrong = "is missing"
-        if wrong:
-            raise StoreError(f"{path} {wrong}", _REPAIR)
-        return path
-
-    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        """A file beside the shards, whole or not at all."""
-        self._check_writing()
-        with storing(self.path):
-            write_atomically(self.path / name, scanfile.dump(value), self._disk)
+            stat = path.stat()
+            stands = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            if self._checked.get(file.name) == stands:
+                return ""
+            if stat.st_size != file.bytes:
+                return f"has {stat.st_size:,} bytes, not the {file.bytes:,} that were published"
+            if self._disk.sha256(path) != file.sha256:
+                return "does not have the bytes that were published"
+        except FileNotFoundError:
+            return "is missing"
+        except OSError as error:
+            return f"cannot be read: {error.strerror or error}"
+        self._checked[file.name] = stands
+        return ""
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write summary.json. Its "finished" field binds it to the shards it summarises."""
+        """Write summary.json, whole or not at all. Its "finished" field binds it to the shards it summarises."""
+        self._check_writing()
         if "finished" in summary:
             raise ValueError('"finished" is the store\'s own field')
         rows = sum(e.rows for e in self.published.values())
-        stamp = {"shards": len(self.published), "rows": rows, "manifest": self._manifest.sha256()}
-        self.write_json(SUMMARY, {**summary, "finished": stamp})
+        stamp = {"shards": len(self.published), "rows": rows, "manifest": self._manifest.sha256(), "run": self.run}
+        with storing(self.path):
+            data = seal.sealed_json({**summary, "finished": stamp})
+            write_atomically(self.path / SUMMARY, data, self._disk)
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What `finish` wrote; empty where it has not, or where the file is damaged."""
-        try:
-            value = json.loads((self.path / SUMMARY).read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return value if isinstance(value, dict) else {}
+        """What `finish` wrote; empty where it has not. Raises StoreError for a damaged file."""
+        path = self.path / SUMMARY
+        with storing(path, "run this again"):
+            try:
+                return seal.open_json(path.read_bytes())
+            except FileNotFoundError:
+                return {}
+            except seal.Broken as error:
+                raise StoreError(
+                    f"{path} is damaged: {error}", "type the run's command again: it is made anew from the shards"
+                ) from None
 
     @property
     def finished(self) -> bool:
@@ -243,15 +273,9 @@ class RunFolder:
 
     def verify(self) -> list[tuple[int, Path, str]]:
         """Hash every published file: (shard, file, what is wrong) for each that is not as published."""
-        wrong = []
-        for entry in self._manifest.entries.values():
-            for file in entry.files.values():
-                path = self.path / file.name
-                if not path.exists():
-                    wrong.append((entry.shard, path, "is missing"))
-                elif path.stat().st_size != file.bytes or self._disk.sha256(path) != file.sha256:
-                    wrong.append((entry.shard, path, "does not have the bytes that were published"))
-        return wrong
+        self._checked.clear()
+        files = [(e.shard, file) for e in self._manifest.entries.values() for file in e.files.values()]
+        return [(shard, self.path / f.name, wrong) for shard, f in files if (wrong := self._wrong(f))]
 
     def close(self) -> None:
         """Release the lock. Reading goes on working."""

@@ -1,7 +1,9 @@
 """manifest.jsonl: one checksummed line a published shard. A line that is there and whole is the commit.
 
-A crash can tear the last line only, since every append is synced before the next: a bad last line is ignored
-by readers and cut off by the next writer. A bad line before it is damage. Knows nothing of tables' contents.
+A crash can tear the last line only, since every append is synced before the next. A torn line is a part of a line: it
+lacks its end, or, where the disk wrote its end first, it has a hole of NUL bytes, which no line has and no single
+flipped bit makes of one. Readers ignore it and the next writer cuts it off. Any other bad line is damage, the last one
+too. Knows nothing of tables' contents.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from screen.store.files import DISK, Disk
 MANIFEST = "manifest.jsonl"
 _NAME = re.compile(r"(scores|turns|controls|skipped)/[0-9]{6,}\.parquet")  # never a way out of the folder
 _LINE = re.compile(rb'(\{.*),"sha":"([0-9a-f]{16})"\}', re.DOTALL)
+_WHOLE = re.compile(rb'\{.*,"sha":"[0-9a-f]{16}"\}.', re.DOTALL)  # more than a line, so no part of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +85,18 @@ class Manifest:
         self._load(disk.read(path))
 
     def _load(self, data: bytes) -> None:
-        lines = data.split(b"\n")  # the part after the last newline is torn, or empty
-        for number, line in enumerate(lines[:-1], 1):
+        *lines, tail = data.split(b"\n")
+        for number, line in enumerate(lines, 1):
             try:
                 entry = ShardEntry.parse(line)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                if number == len(lines) - 1:
-                    return  # the last line: torn inside, with its newline on the disk
-                raise self._damage(number, str(error)) from error
+                if number == len(lines) and not tail and b"\0" in line:
+                    return
+                raise self._damage(number, str(error), last=number == len(lines) and not tail) from error
             self._take(entry, number)
             self._passed(line + b"\n")
+        if _WHOLE.match(tail) and b"\0" not in tail:
+            raise self._damage(len(lines) + 1, "something else stands where it ends", last=True)
 
     def _take(self, entry: ShardEntry, number: int) -> None:
         if entry.shard in self.entries:
@@ -101,10 +106,12 @@ class Manifest:
             raise self._damage(number, f"its rows overlap those of shard {clash}")
         self._add(entry)
 
-    def _damage(self, number: int, why: str) -> StoreError:
+    def _damage(self, number: int, why: str, last: bool = False) -> StoreError:
+        again = "delete that line, the last, and the run's command scores its rows again"
+        anew = "move the folder away and run the scan again"
         return StoreError(
             f"{self.path} is damaged at line {number}: {why}",
-            "restore the file from a backup, or move the folder away and run the scan again",
+            f"restore the file from a backup, or {again if last else anew}",
         )
 
     def overlap(self, first_row: int, end_row: int) -> int | None:

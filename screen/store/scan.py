@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from screen.store import sandbox, tables, views
+from screen.store import liftfile, sandbox, tables, views
 from screen.store.folder import RunFolder
 from screen.store.lock import NAME as LOCK
 from screen.store.lock import Holder
@@ -91,16 +91,18 @@ class Scan:
         `flags` gives thresholds in place of the summary's: {"evil": {"threshold": 4.3}}.
         Raises UsageError for a statement that is not one SELECT, fails, or needs too much.
         """
-        files = {name: self.folder.tables(name) for name in tables.NAMES}
+        reached = _reached(statement)
+        folder = self.folder
+        files = {n: folder.tables(n) if n in reached else folder.paths(n) for n in tables.NAMES}
         texts = views.statements(files, self.traits, self.flags if flags is None else flags)
         every = [path for paths in files.values() for path in paths]
-        if (lift := self.path / "lift.parquet").is_file():  # `screen lift` was run
+        if "lift" in reached and (lift := liftfile.find(folder)) is not None:
             texts["lift"] = f"SELECT * FROM read_parquet({views.literal(str(lift))})"
             every.append(lift)
         try:
             return sandbox.run(statement, texts, every, limits or sandbox.Limits(), self._hint(statement))
         except RuntimeError:  # the child could not even make its views
-            self.folder.check()
+            folder.check()
             raise
 
     def _hint(self, statement: str) -> str:
@@ -112,6 +114,15 @@ class Scan:
             f"the views are {', '.join(views.NAMES)}; {view} has {', '.join(map(ascii_name, names))};"
             f" `describe {'scores' if view != 'scores' else 'turns'}` lists the columns of another"
         )
+
+
+def _reached(statement: str) -> set[str]:
+    """The tables that a statement can read, by the words in it: their files are hashed first. With `query` and
+    `query_table` DuckDB reads a table whose name the statement puts together, so these reach all."""
+    text = statement.lower()
+    named = {name for name in (*views.NAMES, "lift") if name in text or "query" in text}
+    named |= {"scores"} if named & {"flagged", "samples"} else set()
+    return named | ({"turns"} if "samples" in named else set())
 
 
 def ascii_name(name: str) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from screen import seal
 from screen.errors import ResumeRefused, StoreError
 from screen.store import identity as identities
 from screen.store import lock, tables
 from screen.store.files import Disk, is_temporary, write_atomically
 from screen.store.manifest import MANIFEST, Manifest
 
-FORMAT = 1
+FORMAT = 2
 SCAN = "scan.json"
+_BESIDE = {"summary.json", "standards.safetensors", "catalogue.duckdb", "lift.parquet", "lift.json", "baselines"}
 _ELSEWHERE = "give --out a folder that is new or empty"
 
 
@@ -25,6 +28,8 @@ def check_target(path: Path) -> None:
     if not path.exists() or (path / SCAN).exists():
         return
     ours = {lock.NAME, MANIFEST, *tables.NAMES}  # a crash while the folder was made leaves these
+    if (path / MANIFEST).exists():  # scan.json alone was lost
+        ours |= _BESIDE
     strangers = sorted(p.name for p in path.iterdir() if p.name not in ours and not is_temporary(p.name))
     if strangers:
         some = ", ".join(ascii(name)[1:-1] for name in strangers[:3]) + (", ..." if len(strangers) > 3 else "")
@@ -33,16 +38,28 @@ def check_target(path: Path) -> None:
 
 def load(path: Path) -> dict[str, Any] | None:
     """None where it is missing or damaged; raises StoreError where another version wrote it."""
+    scan: dict[str, Any] | None
     try:
-        scan = json.loads((path / SCAN).read_bytes())
-        if scan["format"] == FORMAT:
-            return {"identity": {**scan["identity"]}, "facts": {**scan["facts"]}}
-    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
+        data = (path / SCAN).read_bytes()
+        scan = seal.open_json(data)
+    except FileNotFoundError:
         return None
-    raise StoreError(
-        f"{path / SCAN} has format {scan['format']!a}; this version reads {FORMAT}",
-        "use the version of screen that wrote it, or give another --out",
-    )
+    except seal.Broken:
+        scan = {"format": 1} if _unsealed(data) else None
+    if scan is not None and scan["format"] != FORMAT:
+        raise StoreError(
+            f"{path / SCAN} has format {scan['format']!a}; this version reads {FORMAT}",
+            "use the version of screen that wrote it, or give another --out",
+        )
+    return scan
+
+
+def _unsealed(data: bytes) -> bool:
+    """Whether it is of format 1, which had no digest; no single flipped bit makes a sealed file look so."""
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(data)
+        return isinstance(found, dict) and found.get("format") == 1 and "sha256" not in found
+    return False
 
 
 def check_same(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -70,7 +87,7 @@ def create(path: Path, identity: dict[str, Any], facts: dict[str, Any], disk: Di
     if not written_by <= {identities.digest(identity)}:
         raise damaged(path)
     scan = {"format": FORMAT, "identity": identity, "facts": facts}
-    write_atomically(path / SCAN, dump(scan), disk)
+    write_atomically(path / SCAN, seal.sealed_json(scan), disk)
     disk.fsync_dir(path.parent)
     return scan
 
@@ -78,9 +95,6 @@ def create(path: Path, identity: dict[str, Any], facts: dict[str, Any], disk: Di
 def damaged(path: Path) -> StoreError:
     return StoreError(
         f"{path / SCAN} is missing or damaged, and the shards beside it may be of another run",
-        "give the inputs and settings that the run had, restore the file from a backup, or give another --out",
+        "type the run's command again, with the inputs and settings it had: the file is made anew; or restore it from"
+        " a backup, or give another --out",
     )
-
-
-def dump(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, indent=1).encode() + b"\n"

@@ -56,7 +56,7 @@ def test_a_file_of_the_run_that_is_damaged(args: list[str], screen: Screen, run:
     file.write_bytes(file.read_bytes()[:-8] + b"XXXXXXXX")
     said = screen(*args)
     assert (said.code, said.out) == (2, "")
-    assert "scores/000000.parquet is damaged: " in said.err
+    assert "scores/000000.parquet does not have the bytes that were published" in said.err
 
 
 def test_rank_by_a_part_of_a_score(screen: Screen, run: Path) -> None:

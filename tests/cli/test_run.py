@@ -41,7 +41,7 @@ def test_a_first_run_says_what_it_does_in_order(screen: Screen, chats: Path, fla
 def test_the_same_command_again_has_nothing_to_do(screen: Screen, chats: Path, flags: list[str]) -> None:
     screen("run", "chats.jsonl", *flags)
     said = screen("run", "chats.jsonl", *flags)
-    assert (said.code, "resume    40 rows of an earlier run are done" in said.err) == (0, True)
+    assert (said.code, "resume    finished already, 40 rows: nothing to do\n" in said.err) == (0, True)
 
 
 def test_json_and_quiet(screen: Screen, chats: Path, flags: list[str]) -> None:

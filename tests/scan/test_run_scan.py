@@ -183,7 +183,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(make_spec: MakeSpec, tmp_p
 def test_a_finished_run_run_again_changes_nothing(make_spec: MakeSpec, tmp_path: Path) -> None:
     run_scan(make_spec(), tmp_path / "out")
     before = shards_of(tmp_path / "out")
-    assert run_scan(make_spec(), tmp_path / "out")["resumed_rows"] == 40
+    run_scan(make_spec(), tmp_path / "out")
     assert shards_of(tmp_path / "out") == before
 
 

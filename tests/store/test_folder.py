@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from screen import seal
 from screen.errors import ResumeRefused, StoreError
 from screen.store.folder import RunFolder
 from tests.store import fake
@@ -139,18 +140,22 @@ def test_there_is_no_run(path):
     )
 
 
-def test_a_run_of_a_later_format(path):
+@pytest.mark.parametrize(
+    ("number", "content"), [(1, b'{\n "format": 1,\n "identity": {}\n}\n'), (3, seal.sealed_json({"format": 3}))]
+)
+def test_a_run_of_another_format(path, number, content):
     fake.scan(path)
-    (path / "scan.json").write_text('{"format": 2}')
-    with pytest.raises(StoreError) as caught:
-        RunFolder.open(path, fake.identity())
-    assert str(caught.value) == (
-        f"{path / 'scan.json'} has format 2; this version reads 1\n"
-        "  next: use the version of screen that wrote it, or give another --out"
-    )
+    (path / "scan.json").write_bytes(content)
+    for look in (RunFolder.read, lambda p: RunFolder.open(p, fake.identity())):
+        with pytest.raises(StoreError) as caught:
+            look(path)
+        assert str(caught.value) == (
+            f"{path / 'scan.json'} has format {number}; this version reads 2\n"
+            "  next: use the version of screen that wrote it, or give another --out"
+        )
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b"\x00" * 50, b'{"format": 1}'])
+@pytest.mark.parametrize("damage", [b"", b"[]", b"\x00" * 50, b'{"format": 2}', b'{"format": 1, "sha256": ""}'])
 def test_a_damaged_scan_json_is_made_again_for_the_same_inputs_only(path, damage):
     fake.scan(path)
     scan = (path / "scan.json").read_bytes()
@@ -160,6 +165,13 @@ def test_a_damaged_scan_json_is_made_again_for_the_same_inputs_only(path, damage
     assert (path / "scan.json").read_bytes() == damage
     fake.scan(path)
     assert (path / "scan.json").read_bytes() == scan
+
+
+def test_a_run_that_lost_its_scan_json_is_taken_up_again(path):
+    fake.scan(path)
+    (path / "scan.json").unlink()
+    fake.scan(path)
+    assert RunFolder.read(path).finished
 
 
 def test_a_damaged_shard_is_published_again_with_the_same_bytes(path):
