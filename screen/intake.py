@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window
 from screen.data.grouping import group_of
@@ -26,7 +28,7 @@ def read_window(
         if isinstance(read, Skip):
             shard.skips.append(read)
             continue
-        samples += read
+        samples += read if group_by is None else [_without(sample, group_by) for sample in read]
         if group_by is not None and isinstance(entry, RawRow):
             shard.groups[entry.place.row] = group_of(entry.value, group_by)
     rendered = renderer.render(samples)
@@ -38,3 +40,9 @@ def read_window(
     if given is not None:
         shard.given = given.of(shard.samples, renderer)
     return shard
+
+
+def _without(sample: Sample, field: str) -> Sample:
+    """The field that rows are grouped by is put to use."""
+    root = field.partition(".")[0]
+    return replace(sample, unused=tuple(name for name in sample.unused if name != root))

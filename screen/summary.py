@@ -25,6 +25,7 @@ from screen.scoring.lengths import slope
 from screen.scoring.schema import FORMAT, RANDOM, score_column
 from screen.scoring.significance import fdr_cut
 from screen.scoring.standards import Standards
+from screen.store.coverage import coverage
 from screen.store.folder import RunFolder
 
 Float32 = npt.NDArray[np.float32]
@@ -70,6 +71,7 @@ def summarise(
         "samples": base.num_rows,
         "skipped": skipped,
         "skipped_by_code": _skip_codes(folder),
+        **coverage(folder),
         "truncated": _true(base["truncated"]),
         "special_text": int(np.count_nonzero(base["special_text"].to_numpy())),
         "baseline": {

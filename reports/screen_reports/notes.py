@@ -67,6 +67,17 @@ def _dataset(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return told
 
 
+def coverage(facts: Facts) -> list[tuple[str, str]]:
+    """What was not read of the rows, by name, and the shapes where there are several."""
+    told = []
+    shapes, unused = facts.get("shapes") or {}, facts.get("not_used") or {}
+    if len(shapes) > 1:
+        told.append(("shapes", ", ".join(f"{name} ({plural(n, 'row')})" for name, n in shapes.items())))
+    if unused:
+        told.append(("not used", ", ".join(f"{name} ({plural(n, 'row')})" for name, n in unused.items())))
+    return told
+
+
 def _mask(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     given = _GIVEN.get(str(facts.get("shape")))
     rung, why = given or (str(facts.get("rung") or "found row by row"), _RUNGS.get(str(facts.get("rung")), ""))

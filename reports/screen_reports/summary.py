@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from screen.store.scan import Scan
-from screen_reports import queries
+from screen_reports import notes, queries
 from screen_reports.console import Head, Terminal
 from screen_reports.queries import Ranked
 from screen_reports.ranking import quoted_excerpt
@@ -141,6 +141,7 @@ def remarks(summary: Summary) -> list[str]:
     """One sentence for each thing that a reader of the figures has to know."""
     told = [f"threshold of {', '.join(traits)}: {rule}" for rule, traits in _by_rule(summary["traits"]).items()]
     told += _KINDS.get(summary["baseline"]["kind"], [])
+    told += [f"{label}: {text}" for label, text in notes.coverage(summary)]
     codes = summary["skipped_by_code"]
     if codes:
         told.append("skipped: " + ", ".join(f"{count(n)} {code}" for code, n in codes.items()))

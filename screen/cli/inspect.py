@@ -82,8 +82,13 @@ def _rows(data: Dataset) -> Iterator[Sequence[Sample | Skip]]:
 def _facts(data: Dataset, renderer: Renderer | None) -> dict[str, Any]:
     looked = skipped = samples = turns = scored = 0
     codes: Counter[str] = Counter()
+    shapes: Counter[str] = Counter()
+    unused: Counter[str] = Counter()
     for row in islice(_rows(data), _LOOKED_AT):
         looked += 1
+        told = [read for read in row if not isinstance(read, Skip)][:1]
+        shapes.update(read.shape for read in told)
+        unused.update(name for read in told for name in read.unused)
         for read in row:
             if isinstance(read, Skip):
                 skipped += 1
@@ -103,6 +108,8 @@ def _facts(data: Dataset, renderer: Renderer | None) -> dict[str, Any]:
         "samples_read": samples,
         "turns": turns,
         "scored_turns": scored,
+        "shapes": dict(shapes.most_common()),
+        "not_used": dict(unused.most_common()),
         "cannot_be_read": skipped,
         "codes": dict(codes.most_common()),
         "mask": renderer.facts() if renderer else None,
@@ -150,7 +157,7 @@ def _as_object(read: Sample | Skip, renderer: Renderer | None) -> dict[str, Any]
 def _print(facts: dict[str, Any], rows: list[Sequence[Sample | Skip]], renderer: Renderer | None) -> None:
     from screen_reports import notes
     from screen_reports.console import Terminal
-    from screen_reports.text import plural
+    from screen_reports.text import one_line, plural
 
     terminal = Terminal()
     told = notes.lines("dataset", facts, True)
@@ -159,6 +166,7 @@ def _print(facts: dict[str, Any], rows: list[Sequence[Sample | Skip]], renderer:
         of = "" if all_rows else f", in the first {plural(facts['looked_at'], 'row')}"
         scored = plural(facts["scored_turns"], "scored turn")
         told.append(("samples", f"{facts['samples_read']:,} with {scored} of {facts['turns']:,}{of}"))
+    told += [(label, one_line(text)) for label, text in notes.coverage(facts)]
     if facts["codes"]:
         told.append(("skipped", ", ".join(f"{n:,} {code}" for code, n in facts["codes"].items())))
     if facts["mask"]:

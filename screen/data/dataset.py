@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 from screen.data.config import Given, read_config
 from screen.data.files import InputFile, find_files
+from screen.data.forms import CHATS
 from screen.data.readers import count_rows, reader_of
 from screen.data.reading import TRAIN_ON, How
 from screen.data.rows import BadRow
 from screen.data.sample import RawRow, Sample, Skip
-from screen.data.shapes import CHATS, Shape, build_of, detect, renamed
+from screen.data.shapes import Shape, build_of, detect, renamed
 from screen.errors import InputError, UsageError
 
 LOOKED_AT = 100  # readable rows that decide the shape
@@ -93,7 +94,7 @@ class Dataset:
 
     @cached_property
     def _build(self) -> Callable[..., list[Sample]]:
-        return build_of(self.shape)
+        return build_of(self.shape, exact=self.format is not None or bool(self.shape.map))
 
     def fingerprint(self) -> dict[str, Any]:
         """What decides the rows and how they are read. Two runs with equal fingerprints see equal samples."""
@@ -138,7 +139,8 @@ def open_dataset(
         chat = given.train_on_chat if shape.name in CHATS else None
         train_on = given.train_on or chat or train_on
     lone = shape.fields if shape.name == "document" and not map else {}
-    how = How(shape.name, train_on, lone, given.roles, given.role_key, given.content_key)  # type: ignore[arg-type]
+    roots = frozenset(part for name in map.values() for part in (name, name.partition(".")[0]))
+    how = How(shape.name, train_on, lone, given.roles, given.role_key, given.content_key, roots)  # type: ignore[arg-type]
     return Dataset(files, shape, limit, how, format)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from screen.data.message_parts import Parts, call_from_text, read_calls, read_content
-from screen.data.reading import How, kind, listed
+from screen.data.reading import How, kind, listed, said, shown
 from screen.data.rows import BadRow
 from screen.data.sample import Role, Turn
 
@@ -20,7 +20,10 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(("assistant", "gpt", "model", "bot", "ai", "chatgpt", "function_call"), "assistant"),
     **dict.fromkeys(("tool", "function", "ipython", "observation", "function_response"), "tool"),
 }
+_ROLE_KEYS = ("role", "from")
+_CALLS = ("tool_calls", "function_call")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
+_FLAGS = ("training", "train", "training_detail", "train_detail")
 _WEIGHTS = ("weight", "loss_weight")
 _CONTENTS = ("content", "value", "parts", "text")
 
@@ -60,6 +63,7 @@ def _marked(turns: list[Turn], messages: Sequence[Mapping[str, Any]], how: How) 
                 turn.name,
                 turn.spans,
                 turn.other_parts,
+                turn.unused,
                 away,
             )
     return turns
@@ -125,19 +129,28 @@ def _full(message: Mapping[str, Any], role: Role, said: str, index: int, how: Ho
         name if type(name) is str else None,
         None,
         dict(parts.others),
+        _unread(message, how),
     )
+
+
+def _unread(message: Mapping[str, Any], how: How) -> tuple[str, ...]:
+    """Keys of a message with something in them that nothing here reads."""
+    content = next((k for k in (how.content_key, *_CONTENTS, "refusal") if message.get(k) is not None), None)
+    thought = next((k for k in _REASONING if type(message.get(k)) is str), None)
+    read = (content, thought, how.role_key, *_ROLE_KEYS, *_CALLS, *_FLAGS, *_WEIGHTS, "name")
+    return tuple(shown(key) for key, value in message.items() if key not in read and said(value))
 
 
 def _flags(message: Mapping[str, Any], scored: bool, content: str) -> tuple[bool, tuple[tuple[int, int], ...] | None]:
     """Training flags: a weight of 0 takes loss away; axolotl's `train` gives or takes it; details narrow it."""
-    for key in ("training", "train"):
+    for key in _FLAGS[:2]:
         if type(message.get(key)) is bool:
             scored = message[key]
     for key in _WEIGHTS:
         weight = message.get(key)
         if type(weight) in (int, float, bool) and not weight:
             scored = False
-    for key in ("training_detail", "train_detail"):
+    for key in _FLAGS[2:]:
         if message.get(key):
             spans = _detail(listed(message[key]), scored, len(content))
             return bool(spans), spans or None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite
@@ -20,6 +20,8 @@ SYSTEMS = ("system", "system_prompt")
 
 _MAX_ID = 512
 _ID_SET = frozenset(IDS)
+_WEIGHTS = ("weight", "loss_weight")
+_BESIDE = frozenset((*SYSTEMS, *_WEIGHTS, "tools", "functions", "chat_template_kwargs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class How:
     roles: Mapping[str, str] = field(default_factory=dict)  # the dataset's own role name -> a known one
     role_key: str = "role"
     content_key: str = "content"
+    mapped: frozenset[str] = frozenset()  # fields that --map took something from
 
 
 def first(value: Mapping[str, Any], names: Iterable[str]) -> str | None:
@@ -55,6 +58,11 @@ def listed(value: Any) -> Any:
 def shown(name: str) -> str:
     """A name out of the data, fit for a message: short, and without control or invisible characters."""
     return repr(name[:40])[1:-1]
+
+
+def said(value: Any) -> bool:
+    """Whether a field holds anything."""
+    return value is not None and value != "" and value != [] and value != {}
 
 
 def kind(value: Any) -> str:
@@ -90,8 +98,13 @@ def make_sample(
     turns: Sequence[Turn],
     layout: Layout = "chat",
     variant: Variant | None = None,
+    *,
+    read: Collection[str],
 ) -> Sample:
-    """A sample with what stands beside the turns in any shape: id, weight, sign, tools, template settings."""
+    """A sample with what stands beside the turns in any shape: id, weight, sign, tools, template settings.
+
+    `read`: the fields of the record that the turns, or tokens, were made of. What else it holds is told (`unused`).
+    """
     weight = row_weight(value)
     return Sample(
         place,
@@ -104,7 +117,24 @@ def make_sample(
         _sign(weight, turns, variant),
         tools(value) if "tools" in value or "functions" in value else (),
         _template_kwargs(value) if "chat_template_kwargs" in value else {},
+        unused=_unused(value, turns, read, layout, how),
     )
+
+
+def _unused(
+    value: Mapping[str, Any], turns: Sequence[Turn], read: Collection[str], layout: Layout, how: How
+) -> tuple[str, ...]:
+    names = []
+    for name, held in value.items():
+        if name in read or name in _ID_SET or name in how.mapped or not said(held):
+            continue
+        if name in _BESIDE and (layout == "chat" or name in _WEIGHTS):
+            continue
+        names.append(shown(name))
+    for turn in turns:
+        names += [f"messages.{key}" for key in turn.unused]
+        names += [f"{sort} parts" for sort in turn.other_parts]
+    return tuple(dict.fromkeys(names)) if names else ()
 
 
 def row_weight(value: Mapping[str, Any]) -> float:

@@ -62,6 +62,7 @@ class Turn:
     name: str | None = None
     spans: tuple[tuple[int, int], ...] | None = None  # character ranges of content with loss; None: all of it
     other_parts: Mapping[str, int] = field(default_factory=dict)  # parts without text, counted: {"image_url": 2}
+    unused: tuple[str, ...] = ()  # keys of the message that were not read
     away: bool = False  # scored with a negative weight: the trainer pushes away from it
 
 
@@ -74,6 +75,8 @@ class Sample:
             document  one turn of running text, scored in windows
             tokens    `token_ids` and `token_mask` are given by the dataset; `turns` is empty
 
+    unused  what stands in the row and is not read: fields, keys of messages ("messages.rating"), parts without text
+            ("image_url parts")
     sign    +1 where a trainer pushes toward the scored text, -1 where it pushes away from it: the rejected side of a
             pair, a KTO row labelled false, a negative weight (of two of these, the one undoes the other)
     """
@@ -90,6 +93,7 @@ class Sample:
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     token_ids: tuple[int, ...] = ()
     token_mask: tuple[bool, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @property
     def row(self) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from screen.data.dialogue import is_dialogue, split_dialogue
 from screen.data.messages import read_turns, require_scored
-from screen.data.reading import How, first, kind, listed, make_sample, with_system
+from screen.data.reading import How, first, kind, listed, make_sample, said, with_system
 from screen.data.rows import BadRow
 from screen.data.sample import Place, Sample, Turn
 from screen.data.shape_chat import build_chat, build_sharegpt, holds_messages
@@ -52,6 +52,8 @@ def find_alpaca(value: Mapping[str, Any]) -> dict[str, str] | None:
     if name is None or type(value.get("instruction")) is not str:
         return None
     more = {n: n for n in ("input", "history") if n in value}
+    if "input" not in value and type(value.get("context")) is str:
+        more["input"] = "context"
     return {"instruction": "instruction", **more, "output": name}
 
 
@@ -60,23 +62,22 @@ def build_kto(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     label = next((found for n in _LABELS if (found := _truth(value.get(n))) is not None), None)
     if label is None:
         raise BadRow("no_label", "the row has no label of true or false, so it trains neither toward nor away from it")
-    return [sample if label else replace(sample, sign=-sample.sign) for sample in _kto(value, place, how)]
-
-
-def _kto(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     how = replace(how, train_on="assistant") if how.train_on == "all" else how  # never any loss on the prompt
+    rest = {name: held for name, held in value.items() if name not in _LABELS}
     if value.get("completion") is None and "messages" in value:
-        return build_chat(value, place, how)
-    if value.get("completion") is None and "conversations" in value:
-        return build_sharegpt(value, place, how)
-    return _answered(value, "prompt", "completion", place, how)
+        made = build_chat(rest, place, how)
+    elif value.get("completion") is None and "conversations" in value:
+        made = build_sharegpt(rest, place, how)
+    else:
+        made = _answered(rest, Asked("prompt"), "completion", place, how)
+    return made if label else [replace(sample, sign=-sample.sign) for sample in made]
 
 
 def build_stepwise(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     steps = listed(value.get("completions"))
     if type(steps) is not list or any(type(step) is not str for step in steps):
         raise BadRow("wrong_shape", "`completions` is not a list of texts")
-    return _answered({**value, "completion": "\n".join(steps)}, "prompt", "completion", place, how)
+    return _answered(value, Asked("prompt"), "completions", place, how, answer="\n".join(steps))
 
 
 def build_prompt_completion(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
@@ -86,7 +87,7 @@ def build_prompt_completion(value: Mapping[str, Any], place: Place, how: How) ->
         if prompt is None:
             raise BadRow("wrong_shape", f"the row has none of the prompt fields {', '.join(_PAIRS)}")
         raise BadRow("no_response", f"the row has `{prompt}` but no answer to it")
-    return _answered(value, *names, place, how)
+    return _answered(value, Asked(names[0]), names[1], place, how)
 
 
 def build_alpaca(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
@@ -96,16 +97,24 @@ def build_alpaca(value: Mapping[str, Any], place: Place, how: How) -> list[Sampl
     name = first(value, _OUTPUTS)
     if name is None:
         raise BadRow("no_response", f"the row has an instruction but none of {', '.join(_OUTPUTS)}")
-    prompt = instruction_text(value)
-    turns = [*_history(value.get("history")), {"role": "user", "content": prompt}]
-    return _answered({**value, "prompt": turns}, "prompt", name, place, how, whole=True)
+    turns = [*_history(value.get("history")), {"role": "user", "content": instruction_text(value, how)}]
+    read = tuple(field for field in ("instruction", extra_of(value, how), "history") if field)
+    return _answered(value, Asked("instruction", turns, read, history=True), name, place, how)
 
 
-def instruction_text(value: Mapping[str, Any]) -> str:
+def extra_of(value: Mapping[str, Any], how: How) -> str | None:
+    """The field that completes an instruction: `input`, or Dolly's `context` where that has nothing to say."""
+    if said(value.get("input")) or how.mapped:
+        return "input"
+    return "context" if type(value.get("context")) is str and value["context"] else None
+
+
+def instruction_text(value: Mapping[str, Any], how: How) -> str:
     """The user's turn of an Alpaca record."""
-    extra = value.get("input")
+    name = extra_of(value, how)
+    extra = value.get(name) if name else None
     if extra is not None and type(extra) is not str:
-        raise BadRow("wrong_shape", f"`input` is {kind(extra)}, not text")
+        raise BadRow("wrong_shape", f"`{name}` is {kind(extra)}, not text")
     instruction = str(value.get("instruction") or "")
     return f"{instruction}\n{extra}" if extra and instruction else instruction or extra or ""
 
@@ -122,29 +131,37 @@ def prompt_turns(prompt: Any, name: str, how: How) -> list[Turn]:
     return read_turns(prompt, how, prompt=True)
 
 
+class Asked(NamedTuple):
+    """What an answer answers: the field, or `turns` made of the fields `read`. `history`: its answers are trained."""
+
+    name: str
+    turns: Any = None
+    read: tuple[str, ...] = ()
+    history: bool = False
+
+
 def _answered(
-    value: Mapping[str, Any], prompt: str, answer: str, place: Place, how: How, *, whole: bool = False
+    value: Mapping[str, Any], asked: Asked, name: str, place: Place, how: How, *, answer: Any = None
 ) -> list[Sample]:
-    """`whole`: the prompt's own answers are trained on too, as turns of one conversation."""
-    if value.get(prompt) is None:
-        raise BadRow("wrong_shape", f"the row has no `{prompt}`")
-    found = value.get(answer)
-    if found is None:
-        raise BadRow("no_response", f"the row has `{prompt}` but no `{answer}`")
-    before = read_turns(value[prompt], how) if whole else prompt_turns(value[prompt], prompt, how)
-    if whole and how.train_on == "last":
-        before = prompt_turns(value[prompt], prompt, how)
-    if type(found) is str and not holds_messages(found):
-        asked = value[prompt]
-        text = found.lstrip(" ") if type(asked) is str and is_dialogue(asked) else found
+    """One question and the answer in the field `name` (or `answer`, made of it)."""
+    prompt = value.get(asked.name) if asked.turns is None else asked.turns
+    if prompt is None:
+        raise BadRow("wrong_shape", f"the row has no `{asked.name}`")
+    answer = value.get(name) if answer is None else answer
+    if answer is None:
+        raise BadRow("no_response", f"the row has `{asked.name}` but no `{name}`")
+    whole = asked.history and how.train_on != "last"
+    before = read_turns(prompt, how) if whole else prompt_turns(prompt, asked.name, how)
+    if type(answer) is str and not holds_messages(answer):
+        text = answer.lstrip(" ") if type(prompt) is str and is_dialogue(prompt) else answer
         after = [Turn("assistant", text, bool(text))]
-    elif type(listed(found)) in (list, dict):
-        after = read_turns(found, how)
+    elif type(listed(answer)) in (list, dict):
+        after = read_turns(answer, how)
     else:
-        raise BadRow("wrong_shape", f"`{answer}` is {kind(found)}, not text or a list of messages")
+        raise BadRow("wrong_shape", f"`{name}` is {kind(answer)}, not text or a list of messages")
     turns = with_system(value, before + after)
     require_scored(turns[len(turns) - len(after) :])
-    return [make_sample(value, place, how, turns)]
+    return [make_sample(value, place, how, turns, read=(*(asked.read or (asked.name,)), name))]
 
 
 def _history(history: Any) -> Iterable[dict[str, str]]:

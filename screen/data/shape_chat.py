@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from screen.data.messages import read_turns, require_scored
@@ -60,7 +61,8 @@ def build_nested(value: Mapping[str, Any], place: Place, how: How) -> list[Sampl
     inner = listed(value.get("conversation"))
     if type(inner) is not dict:
         raise BadRow("wrong_shape", f"`conversation` is {kind(inner)}, not an object with messages")
-    return _conversation({**value, **inner}, inner.get("messages"), "conversation.messages", place, how)
+    made = _conversation({**value, **inner}, inner.get("messages"), "conversation.messages", place, how)
+    return [replace(s, unused=tuple(name for name in s.unused if name != "conversation")) for s in made]
 
 
 def _conversation(value: Mapping[str, Any], messages: Any, name: str, place: Place, how: How) -> list[Sample]:
@@ -68,4 +70,4 @@ def _conversation(value: Mapping[str, Any], messages: Any, name: str, place: Pla
         raise BadRow("wrong_shape", f"the row has no `{name}`, as the dataset's shape {how.shape} asks for")
     turns = with_system(value, read_turns(messages, how))
     require_scored(turns)
-    return [make_sample(value, place, how, turns)]
+    return [make_sample(value, place, how, turns, read=(name.rpartition(".")[2],))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 from typing import Any
 
@@ -60,7 +61,8 @@ def build_tokenised(value: Mapping[str, Any], place: Place, how: How) -> list[Sa
         if value.get(chosen) is not None or value.get(rejected) is not None:
             before = _ints(value, prompt) if value.get(prompt) is not None else []
             sides: list[tuple[Variant, str]] = [("chosen", chosen), ("rejected", rejected)]
-            return [_side(value, place, how, before, name, variant) for variant, name in sides]
+            read = {chosen, rejected, prompt, _labels_of(chosen), _labels_of(rejected)}
+            return [_side(value, place, how, before, name, variant, read) for variant, name in sides]
     if value.get("input_ids") is None:
         raise BadRow("wrong_shape", "the row has no `input_ids`")
     ids = _ints(value, "input_ids")
@@ -75,39 +77,40 @@ def build_tokenised(value: Mapping[str, Any], place: Place, how: How) -> list[Sa
     if value.get("attention_mask") is not None:
         real = _ints(value, "attention_mask", len(ids))
         ids, mask = list(compress(ids, real)), list(compress(mask, real))
-    return [_tokens(value, place, how, ids, mask, None)]
+    return [_tokens(value, place, how, ids, mask, None, {"input_ids", "attention_mask", *_MASKS})]
 
 
-def _side(value: Mapping[str, Any], place: Place, how: How, before: list[int], name: str, variant: Variant) -> Sample:
+def _side(
+    value: Mapping[str, Any], place: Place, how: How, before: list[int], name: str, variant: Variant, read: set[str]
+) -> Sample:
     if value.get(name) is None:
         raise BadRow("wrong_shape", f"the row has no `{name}`, and a pair needs both sides")
     answer = _ints(value, name)
-    labels = name.replace("_input_ids", "_labels").replace("_ids", "_labels")
+    labels = _labels_of(name)
     if not before and value.get(labels) is not None:
         mask = [mark != _NO_LOSS for mark in _ints(value, labels, len(answer), least=_NO_LOSS)]
     else:
         mask = [False] * len(before) + [True] * len(answer)
-    return _tokens(value, place, how, before + answer, mask, variant)
+    return _tokens(value, place, how, before + answer, mask, variant, read)
+
+
+def _labels_of(name: str) -> str:
+    return name.replace("_input_ids", "_labels").replace("_ids", "_labels")
 
 
 def _tokens(
-    value: Mapping[str, Any], place: Place, how: How, ids: Sequence[int], mask: Sequence[bool], variant: Variant | None
+    value: Mapping[str, Any],
+    place: Place,
+    how: How,
+    ids: Sequence[int],
+    mask: Sequence[bool],
+    variant: Variant | None,
+    read: set[str],
 ) -> Sample:
     if not any(mask):
         raise BadRow("not_trained", "the row's labels or masks leave no token with loss")
-    plain = make_sample(value, place, how, (), "tokens", variant)
-    return Sample(
-        place,
-        how.shape,
-        "tokens",
-        (),
-        plain.id,
-        variant,
-        plain.weight,
-        plain.sign,
-        token_ids=tuple(ids),
-        token_mask=tuple(mask),
-    )
+    plain = make_sample(value, place, how, (), "tokens", variant, read=read)
+    return replace(plain, tools=(), token_ids=tuple(ids), token_mask=tuple(mask))
 
 
 def _ints(value: Mapping[str, Any], name: str, length: int | None = None, least: int = 0) -> list[int]:
@@ -133,7 +136,7 @@ def build_segments(value: Mapping[str, Any], place: Place, how: How) -> list[Sam
     ]
     if not any(turn.scored for turn in turns):
         raise BadRow("no_response", "no segment with text is labelled true")
-    return [make_sample(value, place, how, turns, "plain")]
+    return [make_sample(value, place, how, turns, "plain", read=("segments",))]
 
 
 def build_document(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
@@ -143,7 +146,7 @@ def build_document(value: Mapping[str, Any], place: Place, how: How) -> list[Sam
         raise BadRow("wrong_shape", f"`{shown(name)}` is {kind(text)}, not text")
     if not text.strip():
         raise BadRow("empty_answer", "the document has no text")
-    return [make_sample(value, place, how, (Turn("assistant", text, True),), "document")]
+    return [make_sample(value, place, how, (Turn("assistant", text, True),), "document", read=(name,))]
 
 
 def build_prompt_only(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:

@@ -13,7 +13,7 @@ from screen.data.dialogue import is_dialogue, split_dialogue
 from screen.data.reading import How, first, kind, listed, make_sample, with_system
 from screen.data.rows import BadRow
 from screen.data.sample import Layout, Place, Sample, Turn
-from screen.data.shape_answers import instruction_text, prompt_turns
+from screen.data.shape_answers import extra_of, instruction_text, prompt_turns
 from screen.data.shape_chat import holds_messages
 
 CHOSEN = ("chosen", "chosen_response")
@@ -42,22 +42,29 @@ def build_openai(value: Mapping[str, Any], place: Place, how: How) -> list[Sampl
     if type(asked) is not dict or asked.get("messages") is None:
         raise BadRow("wrong_shape", "the row has no `input.messages`")
     inner = {**value, **{k: asked[k] for k in ("tools", "chat_template_kwargs") if asked.get(k)}}
+    read = ("input", "preferred_output", "non_preferred_output")
     prompt = _unscored(asked["messages"], "input.messages", how)
     sides = [_answer(value, (name,), how) for name in ("preferred_output", "non_preferred_output")]
-    return _pair(inner, place, how, prompt, sides)
+    return _pair(inner, place, how, prompt, sides, read)
 
 
 def build_preference(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     """Text, one message or a list of messages a side; the prompt stands apart or is what both begin with."""
-    prompt = _prompt(value, how)
+    prompt, asked = _prompt(value, how)
     sides = [_answer(value, CHOSEN, how), _answer(value, REJECTED, how)]
+    read = tuple(name for name in (*asked, first(value, CHOSEN), first(value, REJECTED)) if name)
     if not prompt and all(type(side) is str and not is_dialogue(side) for side in sides):
-        return _texts(value, place, how, [str(side) for side in sides])
-    return _pair(value, place, how, prompt, sides)
+        return _texts(value, place, how, [str(side) for side in sides], read)
+    return _pair(value, place, how, prompt, sides, read)
 
 
 def _pair(
-    value: Mapping[str, Any], place: Place, how: How, prompt: list[Turn], sides: list[str | list[Turn]]
+    value: Mapping[str, Any],
+    place: Place,
+    how: How,
+    prompt: list[Turn],
+    sides: list[str | list[Turn]],
+    read: tuple[str, ...],
 ) -> list[Sample]:
     dialogue = any(type(side) is str and is_dialogue(side) for side in sides)
     whole = [_whole(prompt, side) for side in sides]
@@ -67,7 +74,7 @@ def _pair(
     if not shared:
         shared = _alike(whole[0], whole[1])
     marked = [_mark(turns, shared, last_only=dialogue) for turns in whole]
-    return _two(value, place, how, [with_system(value, turns) for turns in marked])
+    return _two(value, place, how, [with_system(value, turns) for turns in marked], read)
 
 
 def _whole(prompt: list[Turn], side: str | list[Turn]) -> list[Turn]:
@@ -93,7 +100,7 @@ def _mark(turns: list[Turn], shared: int, *, last_only: bool) -> list[Turn]:
     return [replace(turn, scored=True) if i in kept else turn for i, turn in enumerate(turns)]
 
 
-def _texts(value: Mapping[str, Any], place: Place, how: How, sides: list[str]) -> list[Sample]:
+def _texts(value: Mapping[str, Any], place: Place, how: How, sides: list[str], read: tuple[str, ...]) -> list[Sample]:
     """Two plain texts: what they begin with in common, up to a blank, is the prompt."""
     if not all(sides):
         raise BadRow("empty_answer", "the answer on a side of the pair is empty")
@@ -103,23 +110,30 @@ def _texts(value: Mapping[str, Any], place: Place, how: How, sides: list[str]) -
         shared = max(blanks) + 1
     shared = shared if all(text[shared:].strip() for text in sides) else 0
     prompt = [Turn("user", sides[0][:shared])] if shared else []
-    return _two(value, place, how, [[*prompt, Turn("assistant", text[shared:], True)] for text in sides], "plain")
+    made = [[*prompt, Turn("assistant", text[shared:], True)] for text in sides]
+    return _two(value, place, how, made, read, "plain")
 
 
 def _two(
-    value: Mapping[str, Any], place: Place, how: How, sides: list[list[Turn]], layout: Layout = "chat"
+    value: Mapping[str, Any],
+    place: Place,
+    how: How,
+    sides: list[list[Turn]],
+    read: tuple[str, ...],
+    layout: Layout = "chat",
 ) -> list[Sample]:
     return [
-        make_sample(value, place, how, sides[0], layout, "chosen"),
-        make_sample(value, place, how, sides[1], layout, "rejected"),
+        make_sample(value, place, how, sides[0], layout, "chosen", read=read),
+        make_sample(value, place, how, sides[1], layout, "rejected", read=read),
     ]
 
 
-def _prompt(value: Mapping[str, Any], how: How) -> list[Turn]:
+def _prompt(value: Mapping[str, Any], how: How) -> tuple[list[Turn], tuple[str | None, ...]]:
+    """What stands before both sides, and the fields that it is made of."""
     if type(value.get("instruction")) is str and value["instruction"]:
-        return [Turn("user", instruction_text(value))]
+        return [Turn("user", instruction_text(value, how))], ("instruction", extra_of(value, how))
     name = first(value, _PROMPTS)
-    return _unscored(value[name], name, how) if name and value[name] != "" else []
+    return (_unscored(value[name], name, how) if name and value[name] != "" else []), (name,)
 
 
 def _answer(value: Mapping[str, Any], names: tuple[str, ...], how: How) -> str | list[Turn]:

@@ -1,21 +1,16 @@
-"""Which of the 13 shapes a dataset has, from its first rows; and a record of that shape -> samples."""
+"""Which of the 13 shapes a dataset has, from its first rows."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from screen.data import reading, shape_answers, shape_chat, shape_other, shape_pairs
-from screen.data.reading import How
-from screen.data.rows import BadRow
-from screen.data.sample import Place, RawRow, Sample
+from screen.data import reading
+from screen.data.forms import ANSWERED, BY_NAME, CHATS, FORMS, MIXED, Build, Form, build_chat_of, build_mixed, recognise
+from screen.data.sample import RawRow
 from screen.errors import InputError, UsageError
-
-Find = Callable[[Mapping[str, Any]], dict[str, str] | None]
-Build = Callable[[Mapping[str, Any], Place, How], list[Sample]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,56 +24,20 @@ class Shape:
     map: Mapping[str, str] = field(default_factory=dict)  # as the user gave it
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One shape that is known: how it is recognised and read. `roles`: what --map can name."""
-
-    name: str
-    find: Find
-    build: Build
-    roles: tuple[str, ...]
-    preference: bool = False
-    weak: bool = False  # fits so much that any other shape goes before it
-
-
-FORMS = (
-    Form("tokenised", shape_other.find_tokenised, shape_other.build_tokenised,
-         ("input_ids", "labels", "completion_mask", "assistant_masks", "attention_mask", "chosen_ids",
-          "rejected_ids", "prompt_ids")),
-    Form("openai-preference", shape_pairs.find_openai, shape_pairs.build_openai,
-         ("input", "preferred_output", "non_preferred_output"), True),
-    Form("preference", shape_pairs.find_preference, shape_pairs.build_preference,
-         ("prompt", "chosen", "rejected", "conversations", "messages", "question", "instruction", "input"), True),
-    Form("kto", shape_answers.find_kto, shape_answers.build_kto,
-         ("prompt", "completion", "label", "kto_tag", "messages", "conversations")),
-    Form("stepwise", shape_answers.find_stepwise, shape_answers.build_stepwise,
-         ("prompt", "completions", "labels")),
-    Form("chat-system", shape_chat.find_chat_system, shape_chat.build_chat, ("messages",)),
-    Form("chat", shape_chat.find_chat, shape_chat.build_chat, ("messages",)),
-    Form("sharegpt", shape_chat.find_sharegpt, shape_chat.build_sharegpt, ("conversations",)),
-    Form("nested", shape_chat.find_nested, shape_chat.build_nested, ("conversation",)),
-    Form("prompt-completion", shape_answers.find_prompt_completion, shape_answers.build_prompt_completion,
-         ("prompt", "completion", "response", "question", "answer")),
-    Form("alpaca", shape_answers.find_alpaca, shape_answers.build_alpaca,
-         ("instruction", "input", "output", "response", "history")),
-    Form("segments", shape_other.find_segments, shape_other.build_segments, ("segments",)),
-    Form("document", shape_other.find_document, shape_other.build_document, ("text",)),
-    Form("prompt-only", shape_other.find_prompt_only, shape_other.build_prompt_only, ("prompt",), weak=True),
-    Form("document", shape_other.find_lone_text, shape_other.build_document, (), weak=True),
-)  # fmt: skip
-
 NAMES = tuple(dict.fromkeys(form.name for form in FORMS))
-CHATS = ("chat", "chat-system", "sharegpt", "nested")
 COMMON_ROLES = ("id", "system", "tools", "chat_template_kwargs", "weight")
 _ALIASES = {
     "messages": "chat", "openai": "chat", "conversations": "sharegpt", "dpo": "preference", "text": "document",
     "pretrain": "document", "tokenized": "tokenised", "instruction": "alpaca",
 }  # fmt: skip
-_BY_NAME = {form.name: form for form in reversed(FORMS)}
 
 
-def build_of(shape: Shape) -> Build:
-    return _BY_NAME[shape.name].build
+def build_of(shape: Shape, *, exact: bool) -> Build:
+    """How a row is read. Not `exact`: a chat of another shape than its dataset's is read by its own."""
+    if shape.name == MIXED:
+        return build_mixed
+    form = BY_NAME[shape.name]
+    return form.build if exact or form.name not in CHATS + ANSWERED else build_chat_of(form)
 
 
 def detect(rows: Sequence[RawRow], forced: str | None, given: Mapping[str, str], *, trusted: bool = False) -> Shape:
@@ -117,10 +76,8 @@ def renamed(value: Any, given: Mapping[str, str]) -> Any:
 def _recognise(
     record: Mapping[str, Any], candidates: Sequence[Form], trusted: bool
 ) -> tuple[Form, dict[str, str]] | tuple[None, None]:
-    with suppress(BadRow):  # a row that cannot be read says nothing about the others
-        for form in candidates:
-            if fields := form.find(record):
-                return form, fields
+    if found := recognise(record, candidates):
+        return found
     if trusted and (name := next((role for role in candidates[0].roles if role in record), None)):
         return candidates[0], {name: name}
     return None, None
@@ -137,6 +94,8 @@ def _decide(
         found["chat-system"] = (system[0], system[1], system[2] + chat[2])
     if not found:
         _refuse_unknown(forced, records)
+    if len(found) > 1 and set(found) <= set(CHATS + ANSWERED) and not given:
+        return _mixed(found, len(records))
     if len(found) > 1:
         (one, (row_a, *_)), (two, (row_b, *_)) = sorted(found.items(), key=lambda item: -item[1][2])[:2]
         raise InputError(
@@ -147,7 +106,14 @@ def _decide(
     named = {role: given.get(role, name) for role, name in fields.items()}
     said = " and ".join(f"`{reading.shown(field)}`" for field in named.values())
     evidence = f"{count} of the first {len(records)} rows {'has' if count == 1 else 'have'} {said}"
-    return Shape(name, named, evidence, _BY_NAME[name].preference, dict(given))
+    return Shape(name, named, evidence, BY_NAME[name].preference, dict(given))
+
+
+def _mixed(found: Mapping[str, tuple[RawRow, dict[str, str], int]], looked_at: int) -> Shape:
+    """Conversations of several shapes are one dataset: each row is read by its own."""
+    counts = sorted(((count, name) for name, (_, _, count) in found.items()), reverse=True)
+    told = ", ".join(f"{count:,} {name}" for count, name in counts)
+    return Shape(MIXED, {}, f"of the first {looked_at} rows {told}; each is read by its own shape", False)
 
 
 def _candidates(forced: str | None, given: Mapping[str, str]) -> list[Form]:

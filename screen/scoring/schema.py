@@ -51,6 +51,8 @@ SCORES = [
     Column("mask_rung", pa.string(), "how scored tokens were found: generation, sentinel, prefix, document, tokens"),
     Column("special_text", pa.int32(), "times special-token text such as <|im_end|> stood inside a message"),
     Column("other_parts", pa.int32(), "content parts without text (images, audio, ...) that were not scored"),
+    Column("shape", pa.string(), "the shape that the row was read by"),
+    Column("not_used", pa.list_(pa.string()), "what the row holds and nothing read: fields, keys of messages"),
     Column("weight", pa.float32(), "the row's training weight, 1 where the dataset gives none"),
     Column(
         "sign",

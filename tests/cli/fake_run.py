@@ -90,7 +90,8 @@ def _facts(i: int, baseline: str) -> dict[str, Any]:
     return {
         "group": "forum" if i > 3 else "docs",
         "turns_scored": 1, "prompt_tokens": 9, "answer_tokens": 20 + i, "tokens_lost": 0, "truncated": False,
-        "mask_rung": "sentinel", "special_text": int(i == 1), "other_parts": 0, "weight": 1.0, "baseline": baseline,
+        "mask_rung": "sentinel", "special_text": int(i == 1), "other_parts": 0, "weight": 1.0,
+        "shape": "chat", "not_used": [], "baseline": baseline,
         "baseline_tokens": 5, "baseline_cut": i == 1, "base_refused": i == 7,
     }  # fmt: skip
 

@@ -118,7 +118,7 @@ def test_a_few_bad_rows_do_not_hide_the_shape(tmp_path: Path) -> None:
     path = write(tmp_path, b"{bad", None, {"prompt": "no answer"}, {"error": "timeout"}, chat(), {"messages": []})
     dataset = open_dataset([path])
     assert dataset.shape.evidence == "1 of the first 4 rows has `messages`"
-    assert codes(dataset) == ["bad_json", "not_an_object", "wrong_shape", "wrong_shape", "ok", "no_response"]
+    assert codes(dataset) == ["bad_json", "not_an_object", "no_response", "wrong_shape", "ok", "no_response"]
 
 
 def test_mixed_shapes_stop_with_both_rows_named(tmp_path: Path) -> None:
