@@ -26,6 +26,8 @@ _TAKEN = [
     "max_new_tokens",
     "answer_rows",
     "limit",
+    "at",
+    "reference",
     "shape",
     "fields",
     "config",
@@ -67,8 +69,7 @@ class Once:
 
 def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
     as_json, fail, cache = options.pop("as_json"), options.pop("fail"), options.pop("cache")
-    unused = ["shard_rows", "spec", "refine", "reference", "calibrate_on", "group_by", "answer_by"]
-    unused += ["at", "fdr", "devices"]
+    unused = ["shard_rows", "spec", "refine", "calibrate_on", "group_by", "answer_by", "fdr", "devices"]
     given = {**dict.fromkeys(unused), "max_errors": "none", "cache": cache, **options}
     from screen.evidence.selftest import selftest
 
@@ -77,7 +78,8 @@ def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
         speaker = voice(options["quiet"], False)
         progress = Once(speaker)
         try:
-            found = selftest(spec, Path(folder), cache=cache or settings.default_cache(), progress=progress)
+            kept = cache or settings.default_cache()
+            found = selftest(spec, Path(folder), at=options["at"], cache=kept, progress=progress)
         finally:
             speaker.close()
     print_json(found) if as_json else _print(found)
@@ -92,13 +94,21 @@ def _print(found: dict[str, Any]) -> None:
 
     terminal = Terminal()
     terminal.put()
-    names = ("AUROC", "found at 1 % false", "cut", "random", "layer 0", "length")
-    heads: list[Head] = [("trait", "left"), ("planted", "right"), *((n, "right") for n in names)]
+    names = ("planted", "above", "threshold", "yours above", "AUROC", "random", "layer 0", "length")
+    heads: list[Head] = [("trait", "left"), *((n, "right") for n in names)]
     rows: list[Any] = []
     for trait, told in found["traits"].items():
+        low, high = told["auroc_interval"]
+        area = f"{told['auroc']:.3f} ({low:.2f}-{high:.2f})"
         layer0 = "-" if told["layer0"] is None else f"{told['layer0']:.3f}"
         chance = f"{told['random']:.2f}-{told['random_highest']:.2f}"
-        figures = [f"{told['auroc']:.3f}", f"{100 * told['recall']:.0f} %", score(told["cut"], 2), chance]
+        figures = [
+            str(told["above"]),
+            score(told["threshold"], 2),
+            f"{told['own_above']} of {told['own']}",
+            area,
+            chance,
+        ]
         rows.append([trait, str(told["planted"]), *figures, layer0, f"{told['length']:.3f}"])
     terminal.put(f"planted into a copy of {plural(found['rows'], 'row')}; nothing of yours was changed")
     terminal.put()
@@ -106,6 +116,8 @@ def _print(found: dict[str, Any]) -> None:
     terminal.put()
     for trait, told in found["traits"].items():
         terminal.put(f"{trait}: {told['verdict']}", style="" if told["found"] else "bold yellow")
+    for rule in dict.fromkeys(told["rule"] for told in found["traits"].values()):
+        terminal.put(f"threshold: {rule}")
     terminal.put(_CAVEAT)
 
 
@@ -120,6 +132,8 @@ command = click.Command(
     help="""Plant rows that show each trait into a copy of DATASET, one in a hundred, and screen the copy.
 
     The answers are the base model's own under the trait's system prompts, in your rows' shape, to your rows' prompts.
-    Says how well the planted rows are told from yours, what random directions reach, and which cut to take.""",
+    Says how many of the planted rows stand above the threshold that a run flags by (the vectors' own reference, or
+    --reference, at --at), how many of yours do, and whether random directions, words alone or length tell them as well.
+    """,
     epilog=_EPILOG,
 )

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,29 +20,27 @@ import pyarrow.parquet as pq
 from screen.data.dataset import Dataset, open_dataset
 from screen.data.sample import RawRow, Sample, Skip, Turn
 from screen.errors import InputError, VectorError
+from screen.evidence.recovery import Cut, recovery
 from screen.model.generate import Generator, Sampling, eos_ids
 from screen.progress import Progress, Silent
 from screen.scan import run_scan
+from screen.scoring.flags import DEFAULT_AT
 from screen.scoring.schema import RANDOM, score_column
 from screen.setup import Engine, load_engine
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
-from screen.vectors.measure import auroc
 
 SHARE, LEAST = 0.01, 20
-FOUND = 0.9  # the AUROC from which a screen is said to find the trait ...
-CHANCE = 0.1  # ... if no more than this share of random directions does as well
-Floats = npt.NDArray[np.float32]
 
 
 def selftest(
-    spec: ScanSpec, folder: Path, *, cache: Path | None = None, progress: Progress | None = None
+    spec: ScanSpec, folder: Path, *, at: str | None = None, cache: Path | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Plant, score, and say what was found. `folder` (empty) takes the copies and their runs.
 
-    Returns rows (of the copy), and by trait: planted, auroc (planted against all other rows), recall at 1 % false
-    positives, cut (the score at that point), the random directions' mean and highest AUROC and the share that do as
-    well, the layer-0 direction's AUROC, the answers' length's, found, and verdict (a sentence).
+    at  the percentile of the reference that the run is to flag above, as in `run_scan`
+
+    Returns rows (of the copy), and by trait what `Recovery` has.
 
     Raises InputError for a dataset into which nothing can be planted, VectorError for a card without system prompts.
     """
@@ -57,12 +54,12 @@ def selftest(
         copy = folder / f"{len(told)}.jsonl"
         planted, total = plant(dataset, engine, vector.trait, vector.card.get("prompts"), copy, spec.seed)
         alone = dataclasses.replace(
-            spec, dataset=(str(copy),), traits=(vector.trait,), limit=(0, None), refine=False, reference=None,
-            format=dataset.format, max_new_tokens=spec.max_new_tokens,
+            spec, dataset=(str(copy),), traits=(vector.trait,), limit=(0, None), refine=False, format=dataset.format,
         )  # fmt: skip
         run = folder / f"{len(told)}.screen"
-        run_scan(alone, run, cache=cache, progress=progress)
-        told[vector.trait] = {"planted": len(planted), **_measure(RunFolder.read(run), vector.trait, planted)}
+        summary = run_scan(alone, run, cache=cache, progress=progress, at=at)
+        cut = _cut(summary["traits"][vector.trait], at or DEFAULT_AT)
+        told[vector.trait] = _measure(RunFolder.read(run), vector.trait, planted, cut)
     return {"rows": total, "model": spec.model, "traits": told}
 
 
@@ -151,46 +148,25 @@ def _put(value: Any, text: str, new: str) -> Any:
     return [_put(v, text, new) for v in value] if isinstance(value, list) else value
 
 
-def _measure(folder: RunFolder, trait: str, planted: set[int]) -> dict[str, Any]:
+def _measure(folder: RunFolder, trait: str, planted: set[int], cut: Cut) -> dict[str, Any]:
     column = score_column(trait, folder.facts["baseline"])
     names = ["row", column, f"{trait}_layer0", "answer_tokens"]
     table = pa.concat_tables([pq.read_table(f, columns=names) for f in folder.tables("scores")])
-    random = pa.concat_tables([pq.read_table(f, columns=["random"]) for f in folder.tables("controls")])["random"]
-    controls = random.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, RANDOM)
-    score = table[column].to_numpy(zero_copy_only=False)
+    lists = pa.concat_tables([pq.read_table(f, columns=["random"]) for f in folder.tables("controls")])["random"]
+    random = lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, RANDOM)
     there = np.asarray(pc.is_valid(table[column]))
-    mine = np.isin(table["row"].to_numpy(), list(planted))
-    high, low = mine & there, ~mine & there
-    if high.sum() < 2 or low.sum() < 2:
+    mine = np.isin(table["row"].to_numpy(), list(planted))[there]
+    if min(mine.sum(), (~mine).sum()) < 2:
         raise InputError(f"too few rows of the copy have a score for {trait}", "give more rows")
+    score, words, tokens = (table[c].to_numpy(zero_copy_only=False)[there] for c in names[1:])
+    return recovery(score, mine, cut, random[there], None if np.isnan(words).any() else words, tokens).to_json()
 
-    def area(values: npt.NDArray[Any]) -> float:
-        return auroc(values[high], values[low])
 
-    cut = float(np.quantile(score[low], 0.99))
-    own, chance = area(score), np.array([area(controls[:, j]) for j in range(RANDOM)])
-    chance = np.maximum(chance, 1 - chance)
-    words = table[f"{trait}_layer0"].to_numpy(zero_copy_only=False)
-    as_well = float((chance >= own).mean())
-    found = own >= FOUND and as_well <= CHANCE
-    recall = float((score[high] > cut).mean())
-    verdict = f"would have found it: {100 * recall:.0f} % of the planted rows at 1 % false positives"
-    if not found:
-        why = f"AUROC {own:.2f}"
-        why += f", and {100 * as_well:.0f} % of random directions do as well" if as_well > CHANCE else ""
-        verdict = f"would not have found it ({why})"
-    return {
-        "auroc": own,
-        "recall": recall,
-        "cut": cut,
-        "random": float(chance.mean()),
-        "random_highest": float(chance.max()),
-        "random_as_well": as_well,
-        "layer0": None if np.isnan(words[there]).any() else area(words),
-        "length": area(table["answer_tokens"].to_numpy()),
-        "found": found,
-        "verdict": verdict,
-    }
+def _cut(stats: Mapping[str, Any], at: str) -> Cut:
+    """The run's own threshold, and the share of clean rows above it by the name of its percentile."""
+    digits = at.removeprefix("p")
+    share = int(digits) / 10 ** len(digits) if len(digits) > 1 else int(digits) / 100
+    return Cut(stats["threshold"], stats["rule"], round(1.0 - share, 6) if stats["reference"] else None)
 
 
 def _dataset(spec: ScanSpec) -> Dataset:

@@ -79,3 +79,19 @@ def _edge(inside: float, end: float, far: Callable[[float], bool]) -> float:
 
 def _logistic(log_odds: float) -> float:
     return float(1.0 / (1.0 + np.exp(-log_odds)))
+
+
+def auroc_difference(
+    first: tuple[npt.ArrayLike, npt.ArrayLike], second: tuple[npt.ArrayLike, npt.ArrayLike]
+) -> tuple[float, float]:
+    """The interval of how much larger the first AUROC is than the second, of the same rows (DeLong).
+
+    first, second  (values of the positive rows, values of the negative rows), in the same order in both; at least two
+    rows a side
+    """
+    (a, b), (c, d) = ([np.asarray(v, dtype=np.float64) for v in sides] for sides in (first, second))
+    above = _shares(a, np.sort(b)) - _shares(c, np.sort(d))
+    below = _shares(b, np.sort(a)) - _shares(d, np.sort(c))
+    middle = float(above.mean())
+    half = Z * float(np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)))
+    return middle - half, middle + half
