@@ -9,22 +9,12 @@ from pathlib import Path
 _FULL_BYTES = 2 << 30  # hash every byte up to this total; beyond it, headers and evenly spaced blocks
 _BLOCK = 1 << 20
 _BLOCKS = 64
-_WEIGHT_SUFFIXES = (".safetensors", ".bin")
 _VOLATILE = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "_attn_implementation")
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The weight files transformers would load from `folder`: safetensors where there are any, else .bin."""
-    for suffix in _WEIGHT_SUFFIXES:
-        found = sorted(p for p in folder.iterdir() if p.suffix == suffix and p.name != "training_args.bin")
-        if found:
-            return found
-    return []
 
 
 def weights_sha256(folder: Path) -> str:
     """SHA-256 over the weight files: "full:<hex>", or "sampled:<hex>" over 2 GiB (size, head, 64 blocks a file)."""
-    files = weight_files(folder)
+    files = sorted(folder.glob("*.safetensors"))
     full = sum(f.stat().st_size for f in files) <= _FULL_BYTES
     digest = hashlib.sha256()
     for path in files:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from screen.errors import ModelError
-from screen.model.fingerprint import config_sha256, weight_files, weights_sha256
+from screen.model.fingerprint import config_sha256, weights_sha256
+from screen.model.folder import check_folder, weights_of
 from screen.model.place import local_folder
 from screen.model.processor import limit_threads, slow_bfloat16
 
@@ -57,18 +58,21 @@ def resolve(name: str, pocket: Path) -> Path:
     if name == "pocket":
         return pocket
     if (here := local_folder(name)) is not None:
+        check_folder(here)
         return here
     from huggingface_hub import snapshot_download
 
     try:
         ignore = ["*.pt", "*.pth", "*.gguf", "*.onnx", "*.h5", "*.msgpack", "original/*"]
-        return Path(snapshot_download(name, ignore_patterns=ignore))
+        fetched = Path(snapshot_download(name, ignore_patterns=ignore))
     except Exception as error:
         reason = str(error).splitlines()[0].split(". ")[0][:200].rstrip(".") if str(error) else type(error).__name__
         raise ModelError(
             f"the model {name!r} is neither a folder here nor to be had from the hub ({reason})",
             "check the id and the connection, or give --model a local folder; without it the embedded model is used",
         ) from None
+    check_folder(fetched)
+    return fetched
 
 
 def load_model(name: str, folder: Path, *, deepest: int | None, generate: bool, dtype: str, device: str) -> BaseModel:
@@ -78,6 +82,7 @@ def load_model(name: str, folder: Path, *, deepest: int | None, generate: bool, 
     """
     if device == "cpu":
         limit_threads()
+    check_folder(folder)
     config = _config(folder)
     text = config.get_text_config()
     n_layers = int(text.num_hidden_layers)
@@ -140,8 +145,9 @@ def _config(folder: Path) -> Any:
 def _load(folder: Path, config: Any, keep: int, generate: bool, dtype: str) -> tuple[Any, Any, tuple[str, ...]]:
     from transformers import AutoModel, AutoModelForCausalLM
 
-    _check_weights(folder)
-    options = {"dtype": _DTYPES[dtype], "trust_remote_code": False}
+    if not weights_of(folder):
+        raise ModelError(f"{folder} holds no weights (model.safetensors)", "check --model, or fetch the weights")
+    options = {"dtype": _DTYPES[dtype], "trust_remote_code": False, "use_safetensors": True}
     if generate:
         return _from_pretrained(AutoModelForCausalLM, folder, config, options), None, ()
     short = truncated(config, keep)
@@ -190,19 +196,6 @@ def truncated(config: Any, layers: int) -> Any:
         text.attention_types = [[[kind], 1] for kind in config.get_text_config().attention_layers[:layers]]
     text.num_hidden_layers = layers
     return short
-
-
-def _check_weights(folder: Path) -> None:
-    for index in folder.glob("*.index.json"):
-        try:
-            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, AttributeError) as error:
-            raise ModelError(f"{index}: not a readable weight map ({error})", "get the model again") from None
-        bad = [n for n in names if not isinstance(n, str) or Path(n).name != n]
-        if bad:
-            raise ModelError(f"{index}: the weight map points outside the folder ({bad[0]!r})", "do not use this model")
-    if not weight_files(folder):
-        raise ModelError(f"{folder} holds no weights (.safetensors or .bin)", "check --model, or fetch the weights")
 
 
 def _blocks(decoder: nn.Module, n: int) -> tuple[nn.Module, ...]:
