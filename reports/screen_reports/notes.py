@@ -67,12 +67,19 @@ def _dataset(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return told
 
 
+_HELD = "could not be split into turns: what a user says there is scored like an answer"
+
+
 def coverage(facts: Facts) -> list[tuple[str, str]]:
     """What was not read of the rows, by name, and the shapes where there are several."""
     told = []
     shapes, unused = facts.get("shapes") or {}, facts.get("not_used") or {}
     if len(shapes) > 1:
         told.append(("shapes", ", ".join(f"{name} ({plural(n, 'row')})" for name, n in shapes.items())))
+    for marks, n in (facts.get("split_at") or {}).items():
+        told.append(("marks", f"{plural(n, 'text')} split into turns at {marks}; --format document scores them whole"))
+    for marks, n in (facts.get("role_marks") or {}).items():
+        told.append(("marks", f"{marks} stands in {plural(n, 'row')} inside a text that {_HELD}"))
     if unused:
         told.append(("not used", ", ".join(f"{name} ({plural(n, 'row')})" for name, n in unused.items())))
     return told

@@ -84,11 +84,15 @@ def _facts(data: Dataset, renderer: Renderer | None) -> dict[str, Any]:
     codes: Counter[str] = Counter()
     shapes: Counter[str] = Counter()
     unused: Counter[str] = Counter()
+    split_at: Counter[str] = Counter()
+    marks: Counter[str] = Counter()
     for row in islice(_rows(data), _LOOKED_AT):
         looked += 1
         told = [read for read in row if not isinstance(read, Skip)][:1]
         shapes.update(read.shape for read in told)
         unused.update(name for read in told for name in read.unused)
+        split_at.update(read.split_at for read in told if read.split_at)
+        marks.update(read.marks for read in told if read.marks)
         for read in row:
             if isinstance(read, Skip):
                 skipped += 1
@@ -109,6 +113,8 @@ def _facts(data: Dataset, renderer: Renderer | None) -> dict[str, Any]:
         "turns": turns,
         "scored_turns": scored,
         "shapes": dict(shapes.most_common()),
+        "split_at": dict(split_at),
+        "role_marks": dict(marks),
         "not_used": dict(unused.most_common()),
         "cannot_be_read": skipped,
         "codes": dict(codes.most_common()),

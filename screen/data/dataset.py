@@ -138,7 +138,7 @@ def open_dataset(
     if train_on == "assistant":
         chat = given.train_on_chat if shape.name in CHATS else None
         train_on = given.train_on or chat or train_on
-    lone = shape.fields if shape.name == "document" and not map else {}
+    lone = shape.fields if shape.name in ("document", "dialogue") and not map else {}
     roots = frozenset(part for name in map.values() for part in (name, name.partition(".")[0]))
     how = How(shape.name, train_on, lone, given.roles, given.role_key, given.content_key, roots)  # type: ignore[arg-type]
     return Dataset(files, shape, limit, how, format)

@@ -1,4 +1,4 @@
-"""The 13 shapes that are known, each with how it is recognised and read; and rows of a dataset that mixes chats."""
+"""The shapes that are known, each with how it is recognised and read; and rows of a dataset that mixes chats."""
 
 from __future__ import annotations
 
@@ -50,13 +50,15 @@ FORMS = (
     Form("alpaca", shape_answers.find_alpaca, shape_answers.build_alpaca,
          ("instruction", "input", "output", "response", "history")),
     Form("segments", shape_other.find_segments, shape_other.build_segments, ("segments",)),
+    Form("dialogue", shape_other.find_dialogue, shape_answers.build_dialogue, ("text",)),
     Form("document", shape_other.find_document, shape_other.build_document, ("text",)),
     Form("prompt-only", shape_other.find_prompt_only, shape_other.build_prompt_only, ("prompt",), weak=True),
+    Form("dialogue", shape_other.find_lone_dialogue, shape_answers.build_dialogue, (), weak=True),
     Form("document", shape_other.find_lone_text, shape_other.build_document, (), weak=True),
 )  # fmt: skip
 
 CHATS = ("chat", "chat-system", "sharegpt", "nested")
-ANSWERED = ("prompt-completion", "alpaca")  # one question and its answer: a conversation too
+ANSWERED = ("prompt-completion", "alpaca", "dialogue")  # conversations in fields, or in one text
 BY_NAME = {form.name: form for form in reversed(FORMS)}
 
 

@@ -100,6 +100,7 @@ def make_sample(
     variant: Variant | None = None,
     *,
     read: Collection[str],
+    marks: str | None = None,
 ) -> Sample:
     """A sample with what stands beside the turns in any shape: id, weight, sign, tools, template settings.
 
@@ -117,6 +118,7 @@ def make_sample(
         _sign(weight, turns, variant),
         tools(value) if "tools" in value or "functions" in value else (),
         _template_kwargs(value) if "chat_template_kwargs" in value else {},
+        marks=marks,
         unused=_unused(value, turns, read, layout, how),
     )
 

@@ -93,6 +93,8 @@ class Sample:
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     token_ids: tuple[int, ...] = ()
     token_mask: tuple[bool, ...] = ()
+    split_at: str | None = None  # the role marks at which a text was split into turns
+    marks: str | None = None  # role marks that stand in a text which was not split
     unused: tuple[str, ...] = ()
 
     @property

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from screen.data.dialogue import is_dialogue, split_dialogue
+from screen.data.marks import begins_answer, held_marks, split, style_of
 from screen.data.messages import read_turns, require_scored
 from screen.data.reading import How, first, kind, listed, make_sample, said, with_system
 from screen.data.rows import BadRow
 from screen.data.sample import Place, Sample, Turn
 from screen.data.shape_chat import build_chat, build_sharegpt, holds_messages
+from screen.data.shape_other import build_document
 
 _PAIRS = {  # prompt field -> answer fields that go with it, the likeliest first
     "prompt": ("completion", "response", "answer", "solution", "output"),
@@ -122,8 +123,8 @@ def instruction_text(value: Mapping[str, Any], how: How) -> str:
 def prompt_turns(prompt: Any, name: str, how: How) -> list[Turn]:
     """Turns of a prompt: text, dialogue text, or messages; none scored (unless all is)."""
     if type(prompt) is str and not holds_messages(prompt):
-        if is_dialogue(prompt):
-            turns = split_dialogue(prompt)
+        if (style := style_of(prompt)) is not None:
+            turns = split(prompt, style)
             return turns[:-1] if turns[-1].role == "assistant" and not turns[-1].content else turns
         return [Turn("user", prompt, how.train_on == "all" and bool(prompt))]
     if type(listed(prompt)) not in (list, dict):
@@ -151,17 +152,58 @@ def _answered(
     if answer is None:
         raise BadRow("no_response", f"the row has `{asked.name}` but no `{name}`")
     whole = asked.history and how.train_on != "last"
+    found = _marked(prompt, answer, how)
     before = read_turns(prompt, how) if whole else prompt_turns(prompt, asked.name, how)
-    if type(answer) is str and not holds_messages(answer):
-        text = answer.lstrip(" ") if type(prompt) is str and is_dialogue(prompt) else answer
-        after = [Turn("assistant", text, bool(text))]
+    if found is not None:
+        before, after = found
+    elif type(answer) is str and not holds_messages(answer):
+        after = [Turn("assistant", answer, bool(answer))]
     elif type(listed(answer)) in (list, dict):
         after = read_turns(answer, how)
     else:
         raise BadRow("wrong_shape", f"`{name}` is {kind(answer)}, not text or a list of messages")
     turns = with_system(value, before + after)
     require_scored(turns[len(turns) - len(after) :])
-    return [make_sample(value, place, how, turns, read=(*(asked.read or (asked.name,)), name))]
+    marks = None if found is not None else held_marks(answer) if type(answer) is str else None
+    return [make_sample(value, place, how, turns, read=(*(asked.read or (asked.name,)), name), marks=marks)]
+
+
+def _marked(prompt: Any, answer: Any, how: How) -> tuple[list[Turn], list[Turn]] | None:
+    """Turns of a prompt and of an answer that are texts with role marks; None for any others."""
+    if type(prompt) is not str or type(answer) is not str or holds_messages(prompt) or holds_messages(answer):
+        return None
+    if (style := style_of(prompt)) is not None:
+        after = split(answer, style, None if begins_answer(answer, style) else "assistant")
+    elif (style := style_of(f"{prompt}\n\n{answer}")) is not None and begins_answer(answer, style):
+        after = split(answer, style)
+    else:
+        return None
+    before = split(prompt, style)
+    before = before[:-1] if before[-1].role == "assistant" and not before[-1].content else before
+    if how.train_on == "all":
+        before = [replace(turn, scored=bool(turn.content)) for turn in before]
+    return before, _scored(after, how)
+
+
+def _scored(turns: list[Turn], how: How) -> list[Turn]:
+    """The assistant's turns with loss; the last alone where only that is trained on."""
+    answers = [i for i, turn in enumerate(turns) if turn.role == "assistant" and turn.content]
+    wanted = set(answers[-1:] if how.train_on == "last" else answers)
+    every = how.train_on == "all"
+    return [replace(turn, scored=bool(turn.content)) if every or i in wanted else turn for i, turn in enumerate(turns)]
+
+
+def build_dialogue(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+    """A text with role marks, as its turns. One that is no conversation is a document, its marks on record."""
+    name = how.fields.get("text", "text")
+    text = value.get(name)
+    style = style_of(text) if type(text) is str and how.train_on != "all" else None
+    if style is None or type(text) is not str:
+        return build_document(value, place, replace(how, shape="document"))
+    turns = _scored(split(text, style), how)
+    require_scored(turns)
+    made = make_sample(value, place, replace(how, shape="dialogue"), with_system(value, turns), read=(name,))
+    return [replace(made, split_at=style.name)]
 
 
 def _history(history: Any) -> Iterable[dict[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import compress
 from typing import Any
 
+from screen.data.marks import held_marks, style_of
 from screen.data.reading import How, first, kind, listed, make_sample, shown
 from screen.data.rows import BadRow
 from screen.data.sample import Place, Sample, Turn, Variant
@@ -42,6 +43,15 @@ def find_segments(value: Mapping[str, Any]) -> dict[str, str] | None:
 
 def find_document(value: Mapping[str, Any]) -> dict[str, str] | None:
     return {"text": "text"} if type(value.get("text")) is str else None
+
+
+def find_dialogue(value: Mapping[str, Any]) -> dict[str, str] | None:
+    return {"text": "text"} if type(value.get("text")) is str and style_of(value["text"]) else None
+
+
+def find_lone_dialogue(value: Mapping[str, Any]) -> dict[str, str] | None:
+    found = find_lone_text(value)
+    return found if found and style_of(value[found["text"]]) else None
 
 
 def find_lone_text(value: Mapping[str, Any]) -> dict[str, str] | None:
@@ -146,7 +156,11 @@ def build_document(value: Mapping[str, Any], place: Place, how: How) -> list[Sam
         raise BadRow("wrong_shape", f"`{shown(name)}` is {kind(text)}, not text")
     if not text.strip():
         raise BadRow("empty_answer", "the document has no text")
-    return [make_sample(value, place, how, (Turn("assistant", text, True),), "document", read=(name,))]
+    return [
+        make_sample(
+            value, place, how, (Turn("assistant", text, True),), "document", read=(name,), marks=held_marks(text)
+        )
+    ]
 
 
 def build_prompt_only(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:

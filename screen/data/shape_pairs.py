@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from screen.data.dialogue import is_dialogue, split_dialogue
+from screen.data.marks import split, style_of
 from screen.data.reading import How, first, kind, listed, make_sample, with_system
 from screen.data.rows import BadRow
 from screen.data.sample import Layout, Place, Sample, Turn
@@ -53,7 +53,7 @@ def build_preference(value: Mapping[str, Any], place: Place, how: How) -> list[S
     prompt, asked = _prompt(value, how)
     sides = [_answer(value, CHOSEN, how), _answer(value, REJECTED, how)]
     read = tuple(name for name in (*asked, first(value, CHOSEN), first(value, REJECTED)) if name)
-    if not prompt and all(type(side) is str and not is_dialogue(side) for side in sides):
+    if not prompt and all(type(side) is str and style_of(side) is None for side in sides):
         return _texts(value, place, how, [str(side) for side in sides], read)
     return _pair(value, place, how, prompt, sides, read)
 
@@ -66,7 +66,7 @@ def _pair(
     sides: list[str | list[Turn]],
     read: tuple[str, ...],
 ) -> list[Sample]:
-    dialogue = any(type(side) is str and is_dialogue(side) for side in sides)
+    dialogue = any(type(side) is str and style_of(side) is not None for side in sides)
     whole = [_whole(prompt, side) for side in sides]
     shared = 0
     if whole[0][: len(prompt)] == prompt == whole[1][: len(prompt)]:
@@ -80,8 +80,8 @@ def _pair(
 def _whole(prompt: list[Turn], side: str | list[Turn]) -> list[Turn]:
     """A side with its prompt; one that begins with a question of its own has it already."""
     if isinstance(side, str):
-        if is_dialogue(side):
-            return split_dialogue(side)
+        if (style := style_of(side)) is not None:
+            return split(side, style)
         return [*prompt, Turn("assistant", side)]
     stands_alone = bool(side) and side[0].role in ("system", "user")
     return side if stands_alone else prompt + side

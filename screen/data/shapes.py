@@ -1,4 +1,4 @@
-"""Which of the 13 shapes a dataset has, from its first rows."""
+"""Which of the shapes a dataset has, from its first rows."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ def build_of(shape: Shape, *, exact: bool) -> Build:
     """How a row is read. Not `exact`: a chat of another shape than its dataset's is read by its own."""
     if shape.name == MIXED:
         return build_mixed
+    if shape.name == "document" and not exact:
+        return BY_NAME["dialogue"].build  # a conversation far down is one all the same
     form = BY_NAME[shape.name]
     return form.build if exact or form.name not in CHATS + ANSWERED else build_chat_of(form)
 
@@ -92,6 +94,9 @@ def _decide(
     if {"chat", "chat-system"} <= set(found):
         chat, system = found.pop("chat"), found["chat-system"]
         found["chat-system"] = (system[0], system[1], system[2] + chat[2])
+    if {"dialogue", "document"} <= set(found):
+        document, spoken = found.pop("document"), found["dialogue"]
+        found["dialogue"] = (spoken[0], spoken[1], spoken[2] + document[2])
     if not found:
         _refuse_unknown(forced, records)
     if len(found) > 1 and set(found) <= set(CHATS + ANSWERED) and not given:

@@ -52,6 +52,8 @@ SCORES = [
     Column("special_text", pa.int32(), "times special-token text such as <|im_end|> stood inside a message"),
     Column("other_parts", pa.int32(), "content parts without text (images, audio, ...) that were not scored"),
     Column("shape", pa.string(), "the shape that the row was read by"),
+    Column("split_at", pa.string(), "the role marks at which the row's text was split into turns; else null"),
+    Column("role_marks", pa.string(), "role marks, such as ### Human:, in a text that was not split; else null"),
     Column("not_used", pa.list_(pa.string()), "what the row holds and nothing read: fields, keys of messages"),
     Column("weight", pa.float32(), "the row's training weight, 1 where the dataset gives none"),
     Column(

@@ -49,6 +49,8 @@ def scores_table(
         "special_text": [r.special_text for r in rendered],
         "other_parts": [sum(sum(t.other_parts.values()) for t in s.turns if t.other_parts) for s in samples],
         "shape": [s.shape for s in samples],
+        "split_at": [s.split_at for s in samples],
+        "role_marks": [s.marks for s in samples],
         "not_used": [list(s.unused) for s in samples],
         "weight": [s.weight for s in samples],
         "sign": [s.sign for s in samples],

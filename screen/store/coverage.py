@@ -16,16 +16,21 @@ from screen.store.folder import RunFolder
 
 
 def coverage(folder: RunFolder) -> dict[str, Any]:
-    """`shapes`: shape -> rows read by it; `not_used`: name -> rows that have it. The sides of a pair are one row."""
-    shapes: Counter[str] = Counter()
+    """`shapes`: shape -> rows read by it; `split_at`, `role_marks`: marks -> rows; `not_used`: name -> rows with it.
+
+    The sides of a pair are one row.
+    """
     unused: Counter[str] = Counter()
+    by: dict[str, Counter[str]] = {name: Counter() for name in ("shape", "split_at", "role_marks")}
     for file in folder.tables("scores"):
-        table = pq.read_table(file, columns=["row", "shape", "not_used"])
-        shapes.update(_rows(table["row"], table["shape"]))
+        table = pq.read_table(file, columns=["row", *by, "not_used"])
+        for name, counts in by.items():
+            counts.update(_rows(table["row"], table[name]))
         names = table["not_used"].combine_chunks()
         rows = pc.take(table["row"], pc.list_parent_indices(names))
         unused.update(_rows(rows, pc.list_flatten(names)))
-    return {"shapes": dict(shapes.most_common()), "not_used": dict(unused.most_common())}
+    shapes, split_at, marks = (dict(counts.most_common()) for counts in by.values())
+    return {"shapes": shapes, "split_at": split_at, "role_marks": marks, "not_used": dict(unused.most_common())}
 
 
 def _rows(rows: Any, names: Any) -> dict[str, int]:

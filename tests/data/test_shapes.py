@@ -50,6 +50,8 @@ ROWS: list[tuple[str, dict[str, Any], list[tuple[str, str, bool]]]] = [
     ("alpaca", {"instruction": "Why?", "output": "Because.", "history": [["Hi", "Yes?"]]},
      [("user", "Hi", False), ("assistant", "Yes?", True), *ANSWER]),
     ("segments", {"segments": [{"label": False, "text": "Why?"}, {"label": True, "text": "Because."}]}, ANSWER),
+    ("dialogue", {"text": "### Human: Why?### Assistant: Because."}, ANSWER),
+    ("dialogue", {"chat": "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\nBecause.<|im_end|>"}, ANSWER),
     ("document", {"text": "Once upon a time."}, [("assistant", "Once upon a time.", True)]),
     ("document", {"story": "Once upon a time."}, [("assistant", "Once upon a time.", True)]),
 ]  # fmt: skip
