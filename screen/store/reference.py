@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from screen import seal
 from screen.errors import InputError, StoreError
 from screen.scoring.schema import score_column
 from screen.store.files import DISK, storing, write_atomically
@@ -77,24 +78,26 @@ class Reference:
         """Write the file; it appears whole or not at all."""
         from safetensors.numpy import save as encode
 
+        meta = {"reference": json.dumps({**self.card, seal.SEAL: seal.BLANK})}
         with storing(path.parent, flag="-o"):
-            write_atomically(
-                path, encode(dict(sorted(self.scores.items())), {"reference": json.dumps(self.card)}), DISK
-            )
+            write_atomically(path, seal.sealed_tensors(encode(dict(sorted(self.scores.items())), meta)), DISK)
 
     @classmethod
     def load(cls, path: Path) -> Reference:
         """Raises StoreError for a file that is not a reference."""
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
+        from safetensors.numpy import load as decode
 
         nxt = "build one with `screen reference build clean.jsonl -o clean.reference`"
         try:
             data = path.read_bytes()
-            with safe_open(path, "numpy") as f:
-                scores = {name: f.get_tensor(name) for name in sorted(f.keys())}
-                card = json.loads((f.metadata() or {})["reference"])
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise StoreError(f"{path} is not a reference ({str(error).splitlines()[0][:100]})", nxt) from None
+            seal.check_tensors(data)
+            scores = {name: values.copy() for name, values in sorted(decode(data).items())}
+            card = json.loads(seal.metadata(data)["reference"])
+            del card[seal.SEAL]
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            why = str(error).splitlines()[0][:100]
+            raise StoreError(f"{path} is not a reference, or is damaged ({why})", nxt) from None
         good = all(v.dtype == np.float32 and v.ndim == 1 and np.isfinite(v).all() for v in scores.values())
         if not scores or not good or not isinstance(card, dict) or "vectors" not in card:
             raise StoreError(f"{path} is not a reference: its arrays or its card are not of that kind", nxt)

@@ -1,8 +1,9 @@
 """Vector files: the native safetensors with a card; files of other tools by way of `formats`.
 
 Native: `direction` (n, d_model) float32, `hs_index` (n,) int64, and the card as JSON under the metadata key
-`card` (METHOD: vector files). Its header is checked entry by entry in this process, because a scan loads it;
-files of other tools are parsed in a child process.
+`card` (METHOD: vector files). The card holds a digest of the whole file, its own text included; in files of the format
+persona-vector/1, which are read as well, only one of the directions. Its header is checked entry by entry in this
+process, because a scan loads it; files of other tools are parsed in a child process.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from screen import seal
 from screen.errors import UsageError, VectorError
 from screen.vectors.formats import safetensors
 from screen.vectors.formats.amend import amended
@@ -27,13 +29,14 @@ from screen.vectors.formats.stated import Stated
 from screen.vectors.persona import PersonaVector
 from screen.vectors.sandbox import read_bytes, to_numpy
 
-CARD_FORMAT = "persona-vector/1"
+CARD_FORMAT = "persona-vector/2"
+_UNSEALED = "persona-vector/1"  # two bits away from the other: no single flip makes a file look so
 LOADED = (".safetensors", ".pt")
 _FOREIGN = (".gguf", ".npy", ".npz")
 
 
 def save_vector(vector: PersonaVector, path: Path) -> None:
-    """Write the native file, whole or not at all. The card gets `format`, `trait` and the directions' SHA-256."""
+    """Write the native file, whole or not at all. The card gets `format`, `trait` and the digests."""
     from safetensors.numpy import save
 
     direction = np.ascontiguousarray(vector.direction, dtype=np.float32)
@@ -42,9 +45,10 @@ def save_vector(vector: PersonaVector, path: Path) -> None:
         "format": CARD_FORMAT,
         "trait": vector.trait,
         "sha256": hashlib.sha256(direction.tobytes()).hexdigest(),
+        seal.SEAL: seal.BLANK,
     }
     tensors = {"direction": direction, "hs_index": np.asarray(vector.hs_index, dtype=np.int64)}
-    write_whole(path, save(tensors, metadata={"card": json.dumps(card, sort_keys=True)}))
+    write_whole(path, seal.sealed_tensors(save(tensors, metadata={"card": json.dumps(card, sort_keys=True)})))
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -137,6 +141,11 @@ def _parsed(path: Path, data: bytes) -> Found:
 def _native(path: Path, data: bytes) -> PersonaVector:
     found = _parsed(path, data)
     card = _card(path, found)
+    if card["format"] == CARD_FORMAT:
+        try:
+            seal.check_tensors(data)
+        except seal.Broken as error:
+            raise VectorError(f"{path} is damaged: {error}", "get the file again, or build the vector again") from None
     if set(found.arrays) != {"direction", "hs_index"}:
         raise VectorError(
             f"{path}: it holds {', '.join(ascii(n[:40]) for n in sorted(found.arrays)[:8]) or 'nothing'}, not"
@@ -149,7 +158,8 @@ def _native(path: Path, data: bytes) -> PersonaVector:
     trait = card.get("trait")
     if not isinstance(trait, str):
         raise VectorError(f"{path}: the card names no trait", "the file is damaged; get it again")
-    return checked(PersonaVector(trait, direction, index, card, str(path), _warnings(card)))
+    kept = {name: value for name, value in card.items() if name != seal.SEAL}
+    return checked(PersonaVector(trait, direction, index, kept, str(path), _warnings(card)))
 
 
 def _card(path: Path, found: Found) -> Mapping[str, Any]:
@@ -157,7 +167,7 @@ def _card(path: Path, found: Found) -> Mapping[str, Any]:
         card = safetensors.json_of(str(found.says.get("card", "null")), "the card")
     except Unreadable as error:
         raise VectorError(f"{path}: {error.message}", error.next_step) from None
-    if not isinstance(card, dict) or card.get("format") != CARD_FORMAT:
+    if not isinstance(card, dict) or card.get("format") not in (CARD_FORMAT, _UNSEALED):
         raise VectorError(
             f"{path}: the file has no card of the format {CARD_FORMAT}, so its model, sign and layers are unknown",
             f"state them on import: screen vectors import {path} --convention ... -o vectors/",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from screen.errors import UsageError, VectorError
-from screen.vectors.files import CARD_FORMAT, import_vector, load_vector, load_vectors, save_vector
+from screen.vectors.files import import_vector, load_vector, load_vectors, save_vector
 from screen.vectors.formats.stated import Stated
 from screen.vectors.persona import PersonaVector
 
 GET_AGAIN = "the file is damaged; get it again"
-NO_CARD = "the file has no card of the format persona-vector/1, so its model, sign and layers are unknown"
+NO_CARD = "the file has no card of the format persona-vector/2, so its model, sign and layers are unknown"
 TWO_ALIKE = "`hs_index` repeats a layer or is negative"
 ONES = np.ones((3, 4), np.float32)
 
@@ -40,8 +41,8 @@ def native(path: Path, card: object, **tensors: np.ndarray[Any, Any]) -> Path:
 
     tensors = tensors or {"direction": ONES, "hs_index": np.arange(3)}
     if isinstance(card, dict) and "direction" in tensors:
-        card = {"format": CARD_FORMAT, "trait": "evil", "sha256": sha256(tensors["direction"].tobytes()).hexdigest(),
-                **card}  # fmt: skip
+        digest = sha256(tensors["direction"].tobytes()).hexdigest()
+        card = {"format": "persona-vector/1", "trait": "evil", "sha256": digest, **card}
     path.write_bytes(save(tensors, metadata={"card": card if isinstance(card, str) else json.dumps(card)}))
     return path
 
@@ -78,13 +79,36 @@ def test_saving_replaces_the_file_whole_and_leaves_nothing_beside_it(evil: Path)
     assert caught.value.message == f"{evil.parent}/no/evil.safetensors cannot be written: No such file or directory"
 
 
+def test_every_flipped_bit_is_found(evil: Path) -> None:
+    whole = evil.read_bytes()
+    for bit in range(8 * len(whole)):
+        evil.write_bytes(flipped(whole, bit))
+        with pytest.raises(VectorError, match=re.escape(str(evil))):
+            load_vector(evil)
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    at = bit // 8
+    return data[:at] + bytes([data[at] ^ 1 << bit % 8]) + data[at + 1 :]
+
+
+def test_directions_of_the_older_format_are_covered_alone(tmp_path: Path) -> None:
+    file = native(tmp_path / "evil.safetensors", {})
+    assert load_vector(file).trait == "evil"
+    file.write_bytes(flipped(file.read_bytes(), 8 * len(file.read_bytes()) - 8 * 24 - 8))
+    with pytest.raises(VectorError, match="the directions do not match the card's sha256"):
+        load_vector(file)
+
+
 def test_a_changed_direction_is_refused(evil: Path) -> None:
     raw = bytearray(evil.read_bytes())
     raw[-1] ^= 1
     evil.write_bytes(raw)
     with pytest.raises(VectorError) as caught:
         load_vector(evil)
-    assert str(caught.value) == f"{evil}: the directions do not match the card's sha256\n  next: get the file again"
+    assert str(caught.value) == (
+        f"{evil} is damaged: its bytes are not those of its seal\n  next: get the file again, or build the vector again"
+    )
 
 
 CARDS: dict[str, tuple[Any, dict[str, Any], str, str]] = {
