@@ -61,6 +61,10 @@ check-device *arguments:
 bench-gpu *arguments:
     python -m bench.scoring --device cuda {{arguments}}
 
+# Every bit of every control file of a small run flipped, one at a time, and 1,000 bits of shards: found, or harmless.
+flips:
+    python -m tests.store.flips
+
 # The base model's own answers in tokens a second, against plain `generate`.
 bench-generation:
     python bench/generation.py

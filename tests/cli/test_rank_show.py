@@ -50,7 +50,27 @@ def test_a_file_of_the_run_that_is_gone(args: list[str], screen: Screen, run: Pa
     assert "scores/000000.parquet is missing\nnext: type the run's command again" in said.err
 
 
-@pytest.mark.parametrize("args", [["rank", "chats.screen", "--at", "p95"], ["show", "chats.screen", "1"]])
+READERS = [
+    ["rank", "chats.screen"],
+    ["show", "chats.screen", "1"],
+    ["sql", "chats.screen", "from samples"],
+    ["filter", "chats.screen", "--drop", "evil>4", "--dry-run"],
+    ["similar", "chats.screen", "1"],
+]
+
+
+@pytest.mark.parametrize("args", READERS)
+@pytest.mark.parametrize("name", ["scan.json", "summary.json", "manifest.jsonl"])
+def test_a_flipped_bit_in_a_control_file(name: str, args: list[str], screen: Screen, run: Path) -> None:
+    data = (run / name).read_bytes()
+    (run / name).write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    said = screen(*args)
+    assert (said.code, said.out) == (2, "")
+    assert f"chats.screen/{name} is " in said.err
+    assert "\nnext: " in said.err
+
+
+@pytest.mark.parametrize("args", READERS)
 def test_a_file_of_the_run_that_is_damaged(args: list[str], screen: Screen, run: Path) -> None:
     file = run / "scores" / "000000.parquet"
     file.write_bytes(file.read_bytes()[:-8] + b"XXXXXXXX")
