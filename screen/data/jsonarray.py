@@ -1,32 +1,29 @@
 """Rows of one JSON document: an array, an object that holds one, or an object of rows.
 
-Only the boundaries of rows are found here, piece by piece, so a document larger than memory is no different;
-each row is then parsed like a line of JSONL. What stands between two commas is one row, right or wrong.
+The rows are those that `json.loads` would find in the whole file, or the file is refused with the byte: a trainer
+reads it so. Rows are cut out piece by piece, so a document larger than memory is no different; each is then parsed
+like a line of JSONL, and one that is bad inside its own brackets costs itself. docs/reading.md states the rules.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Literal, NamedTuple, NoReturn
+from typing import BinaryIO, Literal, NamedTuple
+
+import orjson
 
 from screen.data import rows
 from screen.data.files import InputFile
+from screen.data.jsonscan import BLANK, Scanner, Segment, name_end, unsure
 from screen.data.sample import RawRow, Skip
 from screen.data.sniff import HEAD, ROW_KEYS
 from screen.errors import InputError
 
-_BLANK = b" \t\r\n"
-_CHUNK = 1 << 18
-# Possessive throughout: nothing is tried twice. Runs over whole strings and all else that opens or ends nothing.
-_TOP = re.compile(rb'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-_DEEP = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)  # may stop anywhere and go on from there
-_KEY = re.compile(rb'\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*', re.DOTALL)
-_QUOTE = ord('"')
-_NOT_ROW_NAMES = (b"input", b"conversation")  # fields of a row whose value is an object
+_COPY = 1 << 18
+_ONCE = "keep one: readers differ in which they take"
+_LINES = "check how the file was written; one row a line is read from a file named .jsonl"
+_ROWS = "put the rows into one list"
+_NOT_ROW_NAMES = ("input", "conversation")  # fields of a row whose value is an object
 
 
 class Layout(NamedTuple):
@@ -34,149 +31,147 @@ class Layout(NamedTuple):
 
     sort: Literal["array", "inner", "object", "single"]
     start: int
-
-
-class Segment(NamedTuple):
-    """What stands between two separators. One over the cap keeps its head only."""
-
-    offset: int
-    raw: bytes
-    size: int
-    end: bytes  # the separator behind it: b"," b"]" or b"}"
-    sha: str = ""
-
-
-class _Scanner:
-    def __init__(self, stream: BinaryIO, offset: int, name: str) -> None:
-        self._stream, self._name = stream, name
-        self.buffer = bytearray()
-        self.offset = offset  # of buffer[0]
-
-    def fill(self) -> bool:
-        chunk = self._stream.read(_CHUNK)
-        self.buffer += chunk
-        return bool(chunk)
-
-    def segment(self) -> Segment:
-        """The bytes up to the next separator of this level, which is consumed too."""
-        start, depth, pos, in_string = self.offset, 0, 0, False
-        long: _Long | None = None
-        while True:
-            run = (_IN_STRING if in_string else _DEEP if depth else _TOP).match(self.buffer, pos)
-            pos = run.end() if run else pos
-            sign = self.buffer[pos : pos + 1]
-            if sign == b'"':  # outside, one whose end is not in the buffer yet
-                in_string, pos = not in_string, pos + 1
-                continue
-            if sign and not in_string:
-                pos += 1
-                if sign in b"[{":
-                    depth += 1
-                elif depth and sign in b"]}":
-                    depth -= 1
-                else:
-                    return self._cut(start, pos, bytes(sign), long)
-                continue
-            if pos > rows.MAX_ROW_BYTES:
-                long = long or _Long(bytes(self.buffer[: rows.HEAD_BYTES]))
-                long.take(self._drop(pos))
-                pos = 0
-            if not self.fill():
-                self.refuse("ends in the middle of a row, so it was cut short", self.offset + pos)
-
-    def rest(self) -> Iterator[bytes]:
-        """All that is left."""
-        while self.buffer or self.fill():
-            yield self._drop(len(self.buffer))
-
-    def expect_end(self, layout: Layout) -> None:
-        """Refuse what follows the rows where it may hold rows of its own."""
-        while layout.sort == "inner":
-            member = self.segment()
-            key = _KEY.match(member.raw)
-            if key and re.match(rb"\[\s*\{", member.raw[key.end() :]):
-                name = key[1].decode(errors="replace")[:40]
-                self.refuse(f"has a second list of rows under {name!r}", member.offset, "give one file each")
-            if member.end != b",":
-                break
-        ended = self.offset
-        for part in self.rest():
-            if part.strip(_BLANK):
-                self.refuse("goes on after the JSON value has ended", ended)
-
-    def _cut(self, start: int, pos: int, sign: bytes, long: _Long | None) -> Segment:
-        raw = self._drop(pos)[:-1]
-        if long is None:
-            return Segment(start, raw, len(raw), sign)
-        long.take(raw)
-        return Segment(start, long.head, long.size, sign, long.hasher.hexdigest()[:16])
-
-    def _drop(self, size: int) -> bytes:
-        gone = bytes(self.buffer[:size])
-        del self.buffer[:size]
-        self.offset += size
-        return gone
-
-    def refuse(self, what: str, at: int, next_step: str = "check how the file was written") -> NoReturn:
-        raise InputError(f"{self._name}: the file {what} (byte {at:,})", next_step)
-
-
-class _Long:
-    """A segment over the cap: its head, size and hash."""
-
-    def __init__(self, head: bytes) -> None:
-        self.head, self.size, self.hasher = head, 0, hashlib.sha256()
-
-    def take(self, part: bytes) -> None:
-        self.size += len(part)
-        self.hasher.update(part)
+    names: frozenset[str] = frozenset()  # of the members before the rows, and the rows' own
 
 
 def locate(file: InputFile) -> Layout:
-    """Where the rows stand, from the document's first megabyte."""
+    """Where the rows stand. What comes before them is parsed, and refused where `json.loads` would refuse it."""
     with file.open() as stream:
-        head = stream.read(HEAD)
-    at = len(head) - len(head.removeprefix(rows.BOM).lstrip(_BLANK))
-    if head[at : at + 1] == b"[":
-        return Layout("array", at + 1)
-    if head[at : at + 1] != b"{":
-        return Layout("single", 0)
-    all_objects, first, pos = True, True, at + 1
-    while key := _KEY.match(head, pos):
-        value = head[key.end() : key.end() + 1]
-        if value == b"[" and key[1].decode(errors="replace") in ROW_KEYS:
-            return Layout("inner", key.end() + 1)
-        all_objects = all_objects and value == b"{" and not (first and key[1] in _NOT_ROW_NAMES)
-        first = False
-        pos = _behind_member(head, pos)
-        if pos < 0:
-            break
-    return Layout("object", at + 1) if all_objects and not first else Layout("single", 0)
+        scanner = Scanner(stream, 0, file.path)
+        scanner.bom()
+        first = scanner.blanks()
+        if first not in (b"[", b"{"):
+            return Layout("single", 0)
+        scanner.take(1)
+        if first == b"[":
+            return Layout("array", scanner.offset)
+        start = scanner.offset
+        return Layout("single", 0) if scanner.blanks() == b"}" else _in_object(scanner, start)
 
 
-def _behind_member(head: bytes, pos: int) -> int:
-    """Offset behind the comma after a member, -1 where none follows within `head`."""
-    scanner = _Scanner(io.BytesIO(head[pos:]), pos, "")
-    try:
-        return scanner.offset if scanner.segment().end == b"," else -1
-    except InputError:
-        return -1
+def _in_object(scanner: Scanner, start: int) -> Layout:
+    """The first list under one of ROW_KEYS; else, where all members are objects, these; else the one object."""
+    names: set[str] = set()
+    faults: list[InputError] = []  # of members beside a list; as rows of their own they cost only themselves
+    objects = True
+    while True:
+        name, at, sign = scanner.key()
+        if sign == b"[" and name in ROW_KEYS:
+            if name in names:
+                scanner.refuse(f"has the name {name[:40]!r} twice in one object", scanner.offset, _ONCE)
+            if faults:
+                raise faults[0]
+            return Layout("inner", at + 1, frozenset(names | {name}))
+        objects = objects and sign == b"{" and (bool(names) or name not in _NOT_ROW_NAMES)
+        segment = scanner.segment()
+        if not faults:
+            try:
+                _beside(scanner, segment, names)
+            except InputError as error:
+                faults.append(error)
+        names.add(name)
+        if segment.end != b"," or (objects and scanner.offset > HEAD):
+            return Layout("object", start) if objects else Layout("single", 0)
+        if scanner.offset > rows.MAX_ROW_BYTES:
+            return Layout("single", 0)
 
 
 def segments(file: InputFile, layout: Layout) -> Iterator[Segment]:
-    """Everything between separators, in order; the last may be blank. Refuses a document with a wrong end."""
+    """Everything between separators, in order; blank only in a list without rows. Refuses what `json.loads` would."""
+    for item in _walk(file, layout, False):
+        assert isinstance(item, Segment)
+        yield item
+
+
+def _walk(file: InputFile, layout: Layout, counting: bool) -> Iterator[Segment | int]:
+    """Segments; where only the count matters, a number in place of many that parse as one list."""
     closing = b"}" if layout.sort == "object" else b"]"
+    names: set[str] = set()
     with file.open() as stream:
         _pass_over(stream, layout.start)
-        scanner = _Scanner(stream, layout.start, file.path)
+        scanner = Scanner(stream, layout.start, file.path)
         while True:
+            if counting and (count := _parsed_at_once(scanner)):
+                yield count
             segment = scanner.segment()
+            if segment.end not in (b",", closing):
+                scanner.refuse(f"closes with {segment.end.decode()} what it did not open so", scanner.offset)
+            blank = not segment.sha and not segment.raw.strip(BLANK)
+            if blank and (segment.end == b"," or segment.offset != layout.start):
+                scanner.refuse("has nothing where a row belongs", scanner.offset - 1, "take out the comma")
+            if not blank:
+                _check_row(scanner, segment, layout, names)
             yield segment
             if segment.end != b",":
                 break
-        if segment.end != closing:
-            scanner.refuse(f"closes with {segment.end.decode()} what it did not open so", scanner.offset)
-        scanner.expect_end(layout)
+        if layout.sort == "inner":
+            _check_behind(scanner, layout)
+        if scanner.blanks():
+            scanner.refuse("goes on after the JSON value has ended", scanner.offset, _LINES)
+
+
+def _parsed_at_once(scanner: Scanner) -> int:
+    """Consume the rows that lie whole in the buffer where they parse as one list; their number."""
+    many = scanner.whole()
+    try:
+        count = len(orjson.loads(b"[%b]" % many[:-1]))
+    except orjson.JSONDecodeError:
+        return 0
+    scanner.take(len(many) if count else 0)
+    return count
+
+
+def _check_row(scanner: Scanner, segment: Segment, layout: Layout, names: set[str]) -> None:
+    """Refuse a row whose borders are in doubt, or whose name in an object of rows stands there already."""
+    lead = len(segment.raw) - len(segment.raw.lstrip(BLANK))
+    if layout.sort == "object":
+        name, lead = scanner.named(segment)
+        if name in names:
+            scanner.refuse(f"has the name {name[:40]!r} twice in one object", segment.offset, _ONCE)
+        names.add(name)
+        if segment.raw[lead : lead + 1] != b"{":
+            scanner.refuse(f"holds an object under each name but {name[:40]!r}", segment.offset, _ROWS)
+    if segment.sha:
+        return
+    try:
+        orjson.loads(segment.raw[lead:])
+    except orjson.JSONDecodeError:
+        if (at := unsure(segment.raw[lead:].rstrip(BLANK))) >= 0:
+            scanner.refuse("has something other than one JSON value in a row", segment.offset + lead + at)
+
+
+def _check_behind(scanner: Scanner, layout: Layout) -> None:
+    """Refuse what follows the list of rows where another parser may find other rows there."""
+    names = set(layout.names)
+    sign = scanner.blanks()
+    scanner.take(len(sign))
+    while sign == b",":
+        segment = scanner.segment()
+        names.add(_beside(scanner, segment, names))
+        sign = segment.end
+    if sign != b"}":
+        scanner.refuse("has something other than a comma or } behind its rows", scanner.offset - len(sign))
+
+
+def _beside(scanner: Scanner, segment: Segment, names: set[str]) -> str:
+    """The name of a member that stands beside the rows. Refused where it may stand for rows itself."""
+    name, value = scanner.member(segment)
+    if name in names:
+        scanner.refuse(f"has the name {name[:40]!r} twice in one object", segment.offset, _ONCE)
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        scanner.refuse(f"has a second list of rows under {name[:40]!r}", segment.offset, "give one file each")
+    return name
+
+
+def total(file: InputFile) -> int:
+    """Number of rows. Refuses what reading them would refuse."""
+    layout = locate(file)
+    if layout.sort == "single":
+        return sum(1 for _ in _single(file))
+    return sum(
+        item if isinstance(item, int) else bool(item.sha or item.raw.strip(BLANK))
+        for item in _walk(file, layout, layout.sort != "object")
+    )
 
 
 def elements(file: InputFile) -> Iterator[tuple[int, bytes, str, int]]:
@@ -186,25 +181,24 @@ def elements(file: InputFile) -> Iterator[tuple[int, bytes, str, int]]:
         yield from _single(file)
         return
     for segment in segments(file, layout):
-        if segment.end != b"," and not segment.sha and not segment.raw.strip(_BLANK):
-            continue  # nothing behind the last comma, or no rows at all
+        if not segment.sha and not segment.raw.strip(BLANK):
+            continue  # no rows at all
         lead = lead_of(segment.raw, layout)
         raw = segment.raw[lead:]
         if segment.sha:
             yield segment.offset + lead, raw, segment.sha, segment.size - lead
         else:
-            raw = raw.rstrip(_BLANK)
+            raw = raw.rstrip(BLANK)
             yield segment.offset + lead, raw, "", len(raw)
 
 
 def lead_of(raw: bytes, layout: Layout) -> int:
-    """Bytes before the row itself: blanks, and in an object its key."""
-    key = _KEY.match(raw) if layout.sort == "object" else None
-    return key.end() if key else len(raw) - len(raw.lstrip(_BLANK))
+    """Bytes before the row itself: blanks, and in an object its name."""
+    return (name_end(raw) if layout.sort == "object" else 0) or len(raw) - len(raw.lstrip(BLANK))
 
 
 def entries(file: InputFile, first_row: int, wanted: Callable[[int], bool]) -> Iterator[RawRow | Skip | None]:
-    """One item a row, None for rows that are not wanted (those are not parsed)."""
+    """One item a row, None for rows that are not wanted."""
     for row, (offset, raw, sha, length) in enumerate(elements(file), first_row):
         if not wanted(row):
             yield None
@@ -229,12 +223,12 @@ def _single(file: InputFile) -> Iterator[tuple[int, bytes, str, int]]:
                 "was found",
                 f"write one row a line, or put the rows under one of {', '.join(ROW_KEYS)}",
             )
-    lead = len(raw) - len(raw.removeprefix(rows.BOM).lstrip(_BLANK))
-    if raw[lead:].rstrip(_BLANK):
-        body = raw[lead:].rstrip(_BLANK)
+    lead = len(raw) - len(raw.removeprefix(rows.BOM).lstrip(BLANK))
+    if raw[lead:].rstrip(BLANK):
+        body = raw[lead:].rstrip(BLANK)
         yield lead, body, "", len(body)
 
 
 def _pass_over(stream: BinaryIO, size: int) -> None:
-    while size > 0 and (part := stream.read(min(size, _CHUNK))):
+    while size > 0 and (part := stream.read(min(size, _COPY))):
         size -= len(part)

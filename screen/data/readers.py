@@ -16,7 +16,7 @@ class Reader(NamedTuple):
     """`entries(file, first_row, wanted)`: one item a row, None where not wanted.
 
     `spans(file)`: offset, size and bytes of every row as they stand in the file, None for a row over the cap.
-    `total(file)`: number of rows, where that needs no reading of rows.
+    `total(file)`: number of rows, where there is a quicker way than reading them.
     """
 
     entries: Callable[[InputFile, int, Wanted], Iterator[RawRow | Skip | None]]
@@ -26,7 +26,7 @@ class Reader(NamedTuple):
 
 READERS = {
     "jsonl": Reader(jsonlines.entries, jsonlines.spans),
-    "json": Reader(jsonarray.entries, jsonarray.spans),
+    "json": Reader(jsonarray.entries, jsonarray.spans, jsonarray.total),
     "csv": Reader(tables.entries, tables.spans),
     "tsv": Reader(tables.entries, tables.spans),
     "parquet": Reader(columnar.entries, columnar.spans, columnar.check),

@@ -20,6 +20,8 @@ MAX_DEPTH = 128
 HEAD_BYTES = 200
 BOM = b"\xef\xbb\xbf"
 
+_HELD = frozenset({dict, list, float})
+_WIDE = 2.0**63
 _KEY = re.compile(rb'"\s*:')
 
 
@@ -62,30 +64,36 @@ def parse(raw: bytes) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         _explain(raw, error)
-    keys, depth = survey(value)
+    keys, depth, wide = survey(value)
     if depth > MAX_DEPTH:
         raise BadRow("too_deep", f"the row is nested {depth} deep, more than the {MAX_DEPTH} allowed")
     # A string may hold `":` as well, so more hits than keys prove nothing yet: look again, slowly.
     if len(_KEY.findall(raw)) != keys:
         _refuse_duplicates(raw)
-    return value
+    return json.loads(raw) if wide else value
 
 
-def survey(value: Any) -> tuple[int, int]:
-    """Number of keys in all objects, and the depth of nesting. Not recursive, so depth costs no stack."""
+def survey(value: Any) -> tuple[int, int, bool]:
+    """Number of keys in all objects, the depth of nesting, and whether a number may be a whole one of over 64 bits.
+
+    Not recursive, so depth costs no stack. orjson makes a float of a whole number that wide; Python does not.
+    """
     keys = depth = 0
+    wide = False
     level = [value]
     while level:
         below: list[Any] = []
         for item in level:
             if type(item) is dict:
                 keys += len(item)
-                below += [x for x in item.values() if type(x) is dict or type(x) is list]
-            elif type(item) is list:
-                below += [x for x in item if type(x) is dict or type(x) is list]
+                held = [x for x in item.values() if type(x) in _HELD]
+            else:
+                held = [x for x in item if type(x) in _HELD] if type(item) is list else [item]
+            below += [x for x in held if type(x) is not float and x is not item]
+            wide = wide or any(type(x) is float and abs(x) >= _WIDE for x in held)
         depth += 1
         level = below
-    return keys, depth
+    return keys, depth, wide
 
 
 def _refuse_duplicates(raw: bytes) -> None:

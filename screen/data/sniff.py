@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Literal, get_args
+from typing import Literal, NoReturn, get_args
 
 import orjson
 
@@ -32,14 +33,13 @@ def kind_of_name(path: str) -> Kind | None:
 def kind_of(path: str, head: bytes) -> Kind:
     """By suffix, corrected by content: JSON names are used for each other. Raises InputError."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") and head[:4] != b"\xff\xff\xff\xff":
-        raise InputError(
-            f"{path}: the file is UTF-16, and rows are read as UTF-8",
-            "convert it: iconv -f UTF-16 -t UTF-8",
-        )
+        _refuse_coding(path, "UTF-16")
     for magic, kind in _BINARY.items():
         if head.startswith(magic):
             return kind
     named = kind_of_name(path)
+    if named in ("jsonl", "json", None):
+        _refuse_wide(path, head)
     if named in ("jsonl", "json"):
         return _which_json(head, named)
     if named in ("parquet", "arrow"):
@@ -47,6 +47,21 @@ def kind_of(path: str, head: bytes) -> Kind:
     if named:
         return named
     return _guess(path, head)
+
+
+def _refuse_wide(path: str, head: bytes) -> None:
+    """UTF-16 and UTF-32 without a mark, which `json.loads` would see."""
+    coding = json.detect_encoding(head[:4])
+    text = head[: len(head) // 4 * 4][:64].decode(coding, "replace").lstrip("\ufeff \t\r\n")
+    if not coding.startswith("utf-8") and text[:1] in ("[", "{"):
+        _refuse_coding(path, coding.upper())
+
+
+def _refuse_coding(path: str, coding: str) -> NoReturn:
+    raise InputError(
+        f"{path}: the file is {coding} from byte 0 on, and rows are read as UTF-8",
+        f"convert it: iconv -f {coding} -t UTF-8",
+    )
 
 
 def _guess(path: str, head: bytes) -> Kind:
@@ -61,21 +76,17 @@ def _guess(path: str, head: bytes) -> Kind:
 def _which_json(head: bytes, named: Kind) -> Kind:
     """JSONL or one JSON document: a document's first line is no value by itself, or nothing follows it."""
     text = _text(head)
-    line, newline, rest = text.partition(b"\n")
+    line, _, rest = text.partition(b"\n")
     if _whole(line):
-        alone = not rest.strip() and len(head) < HEAD
+        alone = not rest.strip()
         single = line.startswith(b"[") or named == "json" or _rows_inside(line)
         return "json" if alone and single else "jsonl"
-    if not newline and len(head) == HEAD:  # a first line longer than what was looked at
-        return "json" if text[:1] == b"[" or _rows_inside(text) else "jsonl"
-    if line.strip() in (b"[", b"{") or _rows_inside(line):
+    listed = text[:1] == b"["
+    if _rows_inside(text) or (listed and named == "json") or line.strip() in (b"[", b"{"):
         return "json"
-    opens = (b"[", b"{") if named == "json" else (b"[",)
-    return "json" if text[:1] in opens and not _whole(_second(rest)) else "jsonl"
-
-
-def _second(rest: bytes) -> bytes:
-    return rest.lstrip().partition(b"\n")[0]
+    if not rest.strip():  # one line only, or one longer than what was looked at
+        return "json" if named == "json" or (listed and len(head) == HEAD) else "jsonl"
+    return "json" if text[:1] in (b"[", b"{") and _goes_on(text) else "jsonl"
 
 
 def _whole(line: bytes) -> bool:
@@ -84,6 +95,18 @@ def _whole(line: bytes) -> bool:
         return isinstance(orjson.loads(line), dict | list)
     except orjson.JSONDecodeError:
         return False
+
+
+def _goes_on(text: bytes) -> bool:
+    """Whether the text is one JSON value over several lines, as far as it is here."""
+    found = text.decode(errors="replace").rstrip()
+    try:
+        return json.JSONDecoder().raw_decode(found)[1] == len(found)
+    except json.JSONDecodeError as error:
+        cut = len(found) - error.pos < 12 and len(text) >= HEAD - 3  # in the middle of a word, a number or an escape
+        return cut or error.pos >= len(found) or error.msg.startswith("Unterminated string")
+    except (ValueError, RecursionError):  # a number of over 4,300 digits; nesting without end
+        return True
 
 
 def _rows_inside(text: bytes) -> bool:

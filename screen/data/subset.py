@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
 
-from screen.data import columnar, jsonarray, sniff, tables
+from screen.data import columnar, jsonarray, jsonscan, sniff, tables
 from screen.data.dataset import Dataset
 from screen.data.files import InputFile
 from screen.data.readers import reader_of
@@ -96,7 +96,7 @@ def _copy_json(file: InputFile, tally: _Tally, target: BinaryIO) -> None:
     first, end = True, 0
     for segment in jsonarray.segments(file, layout):
         end = segment.offset + segment.size
-        if segment.end != b"," and not segment.sha and not segment.raw.strip():
+        if not segment.sha and not segment.raw.strip(jsonscan.BLANK):
             target.write(segment.raw)  # the blanks before the closing bracket
             continue
         if tally.take():

@@ -110,8 +110,9 @@ def test_messages_name_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     )
     (tmp_path / "odd.bin").write_bytes(b"\x01\x02 something")
     assert "cannot tell what kind of file this is\n  next: read are" in refused(str(tmp_path / "odd.bin"))
-    (tmp_path / "wide.jsonl").write_bytes(GOOD.decode().encode("utf-16"))
-    assert "the file is UTF-16" in refused(str(tmp_path / "wide.jsonl"))
+    for coding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"):
+        (tmp_path / "wide.jsonl").write_bytes(GOOD.decode().encode(coding))
+        assert "the file is UTF-" in refused(str(tmp_path / "wide.jsonl"))
     assert refused() == "no dataset given\n  next: name a file, a folder, a pattern, or - for standard input"
     assert path
 
@@ -127,6 +128,11 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
     ("a.json", b'{"messages": []}\n{"messages": []}\n', "jsonl"),  # lines under another name
     ("a.json", b'{bad\n{"messages": []}\n', "jsonl"),
     ("a.json", b'[{"a": 1}]', "json"),
+    ("a.json", b'[{"a": 1},\n{"b": 2}\n]', "json"),  # the second line is a value by itself
+    ("a.json", b'{"a":\n{"b": 1}\n}', "json"),
+    ("a.json", b'[{bad},\n{"b": 2}\n]', "json"),
+    ("a.json", b'{"a": "' + b"x" * 2_000_000 + b'", "data": [{"b": 1}]}', "json"),
+    ("a.json", b'{"a": [\n"' + b"\\u0041" * 300_000 + b'"], "b": 1}', "json"),
     ("a.jsonl", b'[\n{"a": 1},\n{"a": 2}\n]', "json"),
     ("a.jsonl", b'[{"a": 1}, {"a": 2}]', "json"),
     ("a.jsonl", b'[1, 2\n{"a": 1}\n', "jsonl"),

@@ -60,6 +60,13 @@ def test_one_line_among_good_ones(tmp_path: Path, line: bytes, code: str) -> Non
     assert codes(dataset) == ["ok", code, "ok"]
 
 
+def test_whole_numbers_of_any_length_stay_whole(tmp_path: Path) -> None:
+    wide = chat(id=2**70, more=[[-(2**63) - 1, 1e30, {"n": 2**63}], 0.5])
+    (entry,) = next(open_dataset([write(tmp_path, wide)]).windows(1)).entries
+    assert isinstance(entry, RawRow)
+    assert repr(entry.value) == repr(wide)
+
+
 def test_a_skip_names_place_and_reason(tmp_path: Path) -> None:
     path = write(tmp_path, chat(), b'{"a": nope}')
     entry = next(open_dataset([path]).windows(10)).entries[1]

