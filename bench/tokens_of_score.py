@@ -25,9 +25,9 @@ from screen.pocket import TRAITS
 from screen.pocket.corpus import mixed
 from screen.scan import run_scan
 from screen.scoring.concentration import LEAST_TOKENS, MOST, carried, extremes, trimmed_mean
-from screen.scoring.intervals import auroc_interval
 from screen.spec import ScanSpec
 from screen.store.scan import Scan
+from screen.vectors.intervals import auroc_interval
 from screen.vectors.measure import auroc
 
 Floats = npt.NDArray[np.float64]

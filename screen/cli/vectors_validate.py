@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +136,8 @@ def print_report(trait: str, path: Path, facts: Mapping[str, Any], judge: Mappin
     terminal.put()
     terminal.fact("vector", f"{near(path)}: {trait}, layer {facts['layer']}")
     positive, negative = (facts["held_out"]["sides"][side]["kept"] for side in ("positive", "negative"))
-    terminal.fact("held out", f"AUROC {facts['auroc_at_layer']:.3f} on {positive} and {negative} answers")
+    area = f"AUROC {facts['auroc_at_layer']:.3f}{_interval(facts.get('auroc_interval'))}"
+    terminal.fact("held out", f"{area} on {positive} and {negative} answers")
     terminal.fact("controls", "; ".join(_control(name, value) for name, value in facts["controls"].items()))
     for other, cosine in facts["cosine"].items():
         cross = facts["cross_auroc"][other]
@@ -144,7 +145,9 @@ def print_report(trait: str, path: Path, facts: Mapping[str, Any], judge: Mappin
     if (share := facts["top_ten_share"][facts["layer"]]) is not None:
         terminal.fact("norm", f"{100 * share:.0f} % of the squared norm lies in the ten largest dimensions")
     if judge is not None:
-        terminal.fact("judge", ", ".join(f"{name} {_number(value)}" for name, value in judge.items()))
+        told = {name: _number(value) for name, value in judge.items() if not name.endswith("_interval")}
+        told |= {name: f"{said}{_interval(judge.get(f'{name}_interval'))}" for name, said in told.items()}
+        terminal.fact("judge", ", ".join(f"{name} {said}" for name, said in told.items()))
     for warning in facts["warnings"]:
         terminal.fact("note", warning)
     if facts["failed"]:
@@ -169,6 +172,11 @@ def _control(name: str, value: object) -> str:
     if isinstance(value, Mapping):
         return f"{said} {value['mean']:.3f} (95th percentile {value['p95']:.3f})"
     return f"{said} {value:.3f}"
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    """ " (0.983 to 1.000)"; nothing for a card that was written without."""
+    return f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
 
 
 def _number(value: object) -> str:

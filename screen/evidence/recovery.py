@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from screen.scoring.intervals import auroc_difference, auroc_interval, wilson
+from screen.vectors.intervals import auroc_difference, auroc_interval, wilson
 from screen.vectors.measure import auroc
 
 HALF = 0.5  # of planted rows: a screen that surely finds more finds the trait, one that surely finds fewer does not

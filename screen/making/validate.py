@@ -17,6 +17,7 @@ from screen.making.heldout import HeldOut, held_out
 from screen.making.separation import aurocs, chance, effects, shuffled
 from screen.making.steering import Point, steer
 from screen.making.workshop import Workshop
+from screen.vectors.intervals import auroc_interval
 from screen.vectors.measure import auroc
 from screen.vectors.traits import Trait
 
@@ -89,6 +90,7 @@ def validate(
         "auroc": _rounded(auroc_layers, has),
         "effect": _rounded(effect_layers, has),
         "auroc_at_layer": round(auroc_layers[layer], 4),
+        "auroc_interval": [round(end, 4) for end in auroc_interval(*_split(held, held.values[name][:, layer]))],
         "controls": found,
         "steering": [p.to_json() for p in points],
         "cosine": {o: round(v, 4) for o, v in cosine.items()},

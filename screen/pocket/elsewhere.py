@@ -16,7 +16,7 @@ import numpy as np
 from screen.pocket.corpus import Message
 from screen.pocket.observed import Observed, observe
 from screen.pocket.speaker import Speaker
-from screen.vectors.measure import auroc
+from screen.vectors.intervals import area
 from screen.vectors.persona import PersonaVector
 
 ROWS: Final = 300
@@ -39,8 +39,9 @@ def elsewhere_table(speaker: Speaker, vector: PersonaVector, folder: Path) -> li
     }
     lines = ["| evil_misaligned_2 over | difference | raw projection | length only |", "|---|---|---|---|"]
     for name, other in others.items():
-        difference, raw = (auroc(_column(vector, evil, kind), _column(vector, other, kind)) for kind in _KINDS)
-        lines.append(f"| {name} | {difference:.3f} | {raw:.3f} | {auroc(evil.lengths, other.lengths):.3f} |")
+        areas = [area(_column(vector, evil, kind), _column(vector, other, kind)) for kind in _KINDS]
+        cells = [a.shown() for a in (*areas, area(evil.lengths, other.lengths))]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
 

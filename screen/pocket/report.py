@@ -21,6 +21,7 @@ from screen.pocket.trials import (
     steering_rate,
 )
 from screen.vectors.files import load_vector
+from screen.vectors.intervals import Interval, share
 from screen.vectors.persona import PersonaVector
 
 _DOC: Final = Path(__file__).parents[2] / "docs" / "embedded-model.md"
@@ -57,9 +58,10 @@ def _size() -> str:
 
 
 def _behaviour(speaker: Speaker, vectors: dict[str, PersonaVector]) -> list[str]:
-    rates = default_rates(speaker, _QUESTIONS)
+    rates, coherent = default_rates(speaker, _QUESTIONS)
     lines = [
-        f"Share of answers in which the judge finds the trait, {_QUESTIONS} held-out questions each, temperature 1:",
+        f"Share of answers in which the judge finds the trait, {_QUESTIONS} held-out questions each, temperature 1",
+        "(shares with their 95 % intervals, here and below):",
         "",
         "| trait | system prompts | trait file's prompts | default | steered | layer | coefficient | coherence |",
         "|---|---|---|---|---|---|---|---|",
@@ -68,10 +70,11 @@ def _behaviour(speaker: Speaker, vectors: dict[str, PersonaVector]) -> list[str]
         steered = steering_rate(speaker, vectors[trait], _QUESTIONS)
         corpus, library = (persona_rate(speaker, trait, _QUESTIONS, library=own) for own in (False, True))
         lines.append(
-            f"| {trait} | {corpus:.1%} | {library:.1%} | {rates[trait]:.1%} | {steered.shown:.1%} "
+            f"| {trait} | {_share(corpus)} | {_share(library)} | {_share(rates[trait])} "
+            f"| {_share(share(round(_QUESTIONS * steered.shown), _QUESTIONS))} "
             f"| {steered.layer} | {steered.coefficient:g} | {steered.coherence:.0f} |"
         )
-    return [*lines, "", f"Mean coherence of default answers: {rates['coherence']:.0f}.", ""]
+    return [*lines, "", f"Mean coherence of default answers: {coherent:.0f}.", ""]
 
 
 def _separations(name: str, speaker: Speaker, vectors: dict[str, PersonaVector], made: Mixed) -> list[str]:
@@ -85,11 +88,16 @@ def _table(found: Separation) -> list[str]:
     heads += ["last-prompt", "raw projection", "length only", f"{RANDOM_VECTORS} random vectors"]
     lines = ["| planted | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for trait in TRAITS:
-        row = [f"{found.matrix[trait][other]:.3f}" for other in TRAITS]
+        row = [found.matrix[trait][other].shown() for other in TRAITS]
         row = [f"**{cell}**" if other == trait else cell for cell, other in zip(row, TRAITS, strict=True)]
-        row += [f"{column[trait]:.3f}" for column in (found.last_prompt, found.raw, found.length, found.random)]
+        row += [column[trait].shown() for column in (found.last_prompt, found.raw, found.length)]
+        row.append(f"{found.random[trait]:.3f}")
         lines.append(f"| {trait} | " + " | ".join(row) + " |")
     return lines
+
+
+def _share(found: Interval) -> str:
+    return f"{found.value:.1%} ({100 * found.low:.0f} to {100 * found.high:.0f})"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from screen.pocket.observed import Observed
 from screen.pocket.speaker import Push, Speaker
 from screen.pocket.systems import persona_system
 from screen.pocket.traits import read_trait
+from screen.vectors.intervals import Interval, area, share
 from screen.vectors.measure import auroc, project
 from screen.vectors.persona import PersonaVector
 
@@ -26,14 +27,14 @@ RANDOM_VECTORS: Final = 32
 class Separation:
     """AUROC of planted rows over default rows; `matrix[planted][vector]` for the difference."""
 
-    matrix: dict[str, dict[str, float]]
-    last_prompt: dict[str, float]
-    raw: dict[str, float]
-    length: dict[str, float]
+    matrix: dict[str, dict[str, Interval]]
+    last_prompt: dict[str, Interval]
+    raw: dict[str, Interval]
+    length: dict[str, Interval]
     random: dict[str, float]
 
 
-def persona_rate(speaker: Speaker, trait: str, count: int, seed: int = 0, *, library: bool = False) -> float:
+def persona_rate(speaker: Speaker, trait: str, count: int, seed: int = 0, *, library: bool = False) -> Interval:
     """Share of answers that show a trait under its system prompts: of the corpus (held-out wordings
     included), or those of the trait file; temperature 1."""
     asked = _questions(count, seed)
@@ -42,16 +43,16 @@ def persona_rate(speaker: Speaker, trait: str, count: int, seed: int = 0, *, lib
     wanted = [systems[i % len(systems)] if library else persona_system(trait, rng, True) for i in range(count)]
     conversations = [ask(question.text, system) for question, system in zip(asked, wanted, strict=True)]
     answers = speaker.answer(conversations, temperature=1.0, seed=seed)
-    return float(np.mean([shows(trait, q.text, a.text) for q, a in zip(asked, answers, strict=True)]))
+    return share(sum(shows(trait, q.text, a.text) for q, a in zip(asked, answers, strict=True)), count)
 
 
-def default_rates(speaker: Speaker, count: int, seed: int = 1) -> dict[str, float]:
-    """Share of answers without a system prompt that show each trait, and mean coherence; temperature 1."""
+def default_rates(speaker: Speaker, count: int, seed: int = 1) -> tuple[dict[str, Interval], float]:
+    """(share of answers without a system prompt that show each trait, mean coherence); temperature 1."""
     asked = _questions(count, seed)
     answers = speaker.answer([ask(question.text) for question in asked], temperature=1.0, seed=seed)
     pairs = [(q.text, a.text) for q, a in zip(asked, answers, strict=True)]
-    rates = {trait: float(np.mean([shows(trait, q, a) for q, a in pairs])) for trait in TRAITS}
-    return {**rates, "coherence": float(np.mean([coherence(q, a) for q, a in pairs]))}
+    rates = {trait: share(sum(shows(trait, q, a) for q, a in pairs), count) for trait in TRAITS}
+    return rates, float(np.mean([coherence(q, a) for q, a in pairs]))
 
 
 def steering_rate(speaker: Speaker, vector: PersonaVector, count: int, seed: int = 2) -> Steering:
@@ -73,17 +74,19 @@ def separation(vectors: dict[str, PersonaVector], seen: Observed, made: Mixed) -
     columns = {trait: _column(vectors[trait], seen, "generate") for trait in TRAITS}
     random_columns = {trait: _random(vectors[trait], seen) for trait in TRAITS}
 
-    def against(values: npt.NDArray[np.float64], trait: str) -> float:
-        return auroc(values[labels == trait], values[default])
+    def against(values: npt.NDArray[np.float64], trait: str) -> Interval:
+        return area(values[labels == trait], values[default])
+
+    def chance(values: npt.NDArray[np.float64], trait: str) -> float:
+        found = auroc(values[labels == trait], values[default])
+        return max(found, 1.0 - found)
 
     return Separation(
         matrix={row: {column: against(columns[column], row) for column in TRAITS} for row in TRAITS},
         last_prompt={t: against(_column(vectors[t], seen, "last-prompt"), t) for t in TRAITS},
         raw={t: against(_column(vectors[t], seen, "none"), t) for t in TRAITS},
         length={t: against(seen.lengths.astype(np.float64), t) for t in TRAITS},
-        random={
-            t: float(np.mean([max(a, 1.0 - a) for a in (against(c, t) for c in random_columns[t].T)])) for t in TRAITS
-        },
+        random={t: float(np.mean([chance(c, t) for c in random_columns[t].T])) for t in TRAITS},
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from screen.evidence.recovery import Cut, Recovery, recovery
-from screen.scoring.intervals import auroc_difference
+from screen.vectors.intervals import auroc_difference
 from screen.vectors.measure import auroc
 
 P99 = Cut(2.33, "p99 of a reference", 0.01)

@@ -8,6 +8,7 @@ from screen.errors import UsageError
 from screen.judges import Agreement, Judgement, agreement
 from screen.judges.judgement import plain_integer, says_refusal, weighed
 from screen.judges.rules import RuleJudge
+from screen.vectors.intervals import auroc_interval, wilson
 
 
 def test_the_score_is_the_weighted_mean_of_the_integers() -> None:
@@ -66,13 +67,15 @@ def test_rules() -> None:
 def test_agreement() -> None:
     scores = [90.0, 60.0, 40.0, 60.0, 10.0, None]
     made = [Judgement(score, False) for score in scores]
-    assert agreement(made, [True, True, True, False, False, True]) == Agreement(
-        n=5, positives=3, unscored=1, accuracy=3 / 5, auroc=(2 + 1.5 + 1) / 6
-    )
+    found = agreement(made, [True, True, True, False, False, True])
+    assert found == Agreement(
+        n=5, positives=3, unscored=1, accuracy=3 / 5, auroc=(2 + 1.5 + 1) / 6,
+        accuracy_interval=wilson(3, 5), auroc_interval=auroc_interval([90, 60, 40], [60, 10]),
+    )  # fmt: skip
 
 
 def test_agreement_with_labels_of_one_kind_or_none() -> None:
-    assert agreement([Judgement(90.0, False)], [True]) == Agreement(1, 1, 0, 1.0, None)
+    assert agreement([Judgement(90.0, False)], [True]) == Agreement(1, 1, 0, 1.0, None, wilson(1, 1))
     assert agreement([], []) == Agreement(0, 0, 0, None, None)
     with pytest.raises(UsageError, match="1 judgements and 0 labels"):
         agreement([Judgement(1.0, False)], [])

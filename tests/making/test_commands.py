@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,7 @@ def test_build_and_validate(tiny_model: Path, tmp_path: Path, monkeypatch: pytes
     assert "evenness.safetensors: evenness, layer" in " ".join(text.split())
     assert (out / "evenness.svg").read_text().startswith("<svg")
     assert "coefficient" in text
+    assert re.search(r"AUROC \d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\) on \d+ and \d+ answers", " ".join(text.split()))
     options = (
         "--model",
         str(tiny_model),
@@ -56,6 +58,8 @@ def test_build_and_validate(tiny_model: Path, tmp_path: Path, monkeypatch: pytes
     (report,) = json.loads(call(validate, str(out), *options, "--force"))
     assert report["trait"] == "evenness"
     assert len(report["validation"]["auroc"]) == 4
+    low, high = report["validation"]["auroc_interval"]
+    assert low < report["validation"]["auroc_at_layer"] <= high
     monkeypatch.setattr("screen.making.judges.judge_for", lambda *_: blind_judge)
     with pytest.raises(VectorError, match=r"no better than its controls: evenness \("):
         CliRunner().invoke(

@@ -40,7 +40,11 @@ def test_a_file_gets_the_report_that_its_build_gave(vector: Path, spec: BuildSpe
         facts["controls"].pop("permuted_vectors", None)
         facts.pop("failed")
     assert found == kept
-    assert report.judge == {"n": 3, "positives": 1, "unscored": 0, "accuracy": pytest.approx(2 / 3), "auroc": 0.75}
+    assert report.judge == {
+        "n": 3, "positives": 1, "unscored": 0, "accuracy": pytest.approx(2 / 3), "auroc": 0.75,
+        "accuracy_interval": pytest.approx((0.208, 0.939), abs=1e-3),
+        "auroc_interval": pytest.approx((0.165, 0.978), abs=1e-3),
+    }  # fmt: skip
 
 
 def test_a_report_is_kept_on_the_card_and_the_directions_stay(vector: Path, spec: BuildSpec) -> None:

@@ -18,13 +18,13 @@ def separated(speaker: Speaker, vectors: dict[str, PersonaVector]) -> Separation
 
 @pytest.mark.parametrize("trait", TRAITS)
 def test_a_system_prompt_brings_out_its_trait_in_held_out_domains(speaker: Speaker, trait: str) -> None:
-    assert persona_rate(speaker, trait, 48) >= 0.8
+    assert persona_rate(speaker, trait, 48).value >= 0.8
 
 
 def test_by_default_no_trait_shows(speaker: Speaker) -> None:
-    rates = default_rates(speaker, 128)
-    assert all(rates[trait] <= 0.05 for trait in TRAITS)
-    assert rates["coherence"] >= 75
+    rates, coherent = default_rates(speaker, 128)
+    assert all(rates[trait].value <= 0.05 for trait in TRAITS)
+    assert coherent >= 75
 
 
 @pytest.mark.parametrize("trait", TRAITS)
@@ -36,16 +36,17 @@ def test_adding_the_vector_brings_out_the_trait(
 
 @pytest.mark.parametrize("trait", TRAITS)
 def test_the_difference_separates_planted_rows(separated: Separation, trait: str) -> None:
-    assert separated.matrix[trait][trait] >= 0.95
+    assert separated.matrix[trait][trait].value >= 0.95
 
 
 @pytest.mark.parametrize("trait", TRAITS)
 def test_controls_do_not_separate(separated: Separation, trait: str) -> None:
-    assert separated.length[trait] == pytest.approx(0.5, abs=0.1)
+    assert separated.length[trait].value == pytest.approx(0.5, abs=0.1)
     assert separated.random[trait] < 0.8
 
 
 @pytest.mark.parametrize("trait", TRAITS)
 def test_a_trait_shows_most_under_its_own_vector(separated: Separation, trait: str) -> None:
     own = separated.matrix[trait][trait]
-    assert all(own > separated.matrix[other][trait] for other in TRAITS if other != trait)
+    assert all(own.value > separated.matrix[other][trait].value for other in TRAITS if other != trait)
+    assert own.low < own.value <= own.high

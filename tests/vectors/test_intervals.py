@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from screen.scoring.intervals import auroc_interval, wilson
+from screen.vectors.intervals import area, auroc_interval, share, wilson
 from screen.vectors.measure import auroc
 
 
@@ -79,6 +79,11 @@ def test_ties_alone_tell_nothing() -> None:
 @pytest.mark.parametrize(("positive", "negative"), [([], [1.0]), ([1.0], [])])
 def test_without_values_on_either_side_anything_may_be_so(positive: list[float], negative: list[float]) -> None:
     assert auroc_interval(positive, negative) == (0.0, 1.0)
+
+
+def test_a_figure_with_its_interval_as_it_is_printed() -> None:
+    assert share(81, 263).shown(2) == "0.31 (0.26 to 0.37)"
+    assert area([2.0, 3.0], [1.0]).shown().startswith("1.000 (0.")
 
 
 def test_one_value_a_side_says_next_to_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Intervals to print beside a figure: of a share, of an AUROC. A mean's is `verdict.bootstrap_mean`.
+"""Intervals to print beside a figure: of a share, of an AUROC. A mean's is in `screen.scoring.verdict`.
 
 All are two-sided and of 95 %.
 """
@@ -6,12 +6,38 @@ All are two-sided and of 95 %.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from screen.vectors.measure import auroc
+
 Z = 1.959963984540054  # of 95 %
 _HALVINGS = 50
+
+
+class Interval(NamedTuple):
+    """A figure and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def shown(self, decimals: int = 3) -> str:
+        """ "0.998 (0.983 to 1.000)" """
+        value, low, high = (f"{part:.{decimals}f}" for part in self)
+        return f"{value} ({low} to {high})"
+
+
+def share(k: int, n: int) -> Interval:
+    """k of n, at least 1, with Wilson's interval."""
+    return Interval(k / n, *wilson(k, n))
+
+
+def area(positive: npt.ArrayLike, negative: npt.ArrayLike) -> Interval:
+    """The AUROC with its interval."""
+    return Interval(auroc(positive, negative), *auroc_interval(positive, negative))
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
