@@ -11,7 +11,7 @@ import click
 from screen.cli.exits import say
 from screen.cli.output import print_json
 from screen.errors import UsageError, VectorError
-from screen.vectors.formats.stated import CONVENTIONS, POOLINGS
+from screen.vectors.formats.stated import CONVENTIONS, POOLINGS, SIGNS
 
 if TYPE_CHECKING:
     from screen.vectors.persona import PersonaVector
@@ -127,9 +127,9 @@ _IMPORT = """\b
 Examples:
   screen vectors import evil_response_avg_diff.pt --layer 20 -o vectors/
   screen vectors import axis.pt --convention assistant-axis --model-id Qwen/Qwen3-32B -o vectors/
-  screen vectors import axis.pt --n-layers 64 --negate --trait role-playing -o vectors/
+  screen vectors import axis.pt --convention assistant-axis --sign away --trait role-playing -o vectors/
   screen vectors import honest.gguf --pooling last_token --layer 14 -o vectors/
-  screen vectors import kind.npy --convention block --layer 12 -o kind.safetensors
+  screen vectors import kind.npy --convention block --sign toward --layer 12 -o kind.safetensors
 """
 
 
@@ -147,7 +147,12 @@ Examples:
 @click.option("--model-id", metavar="ID|DIR", help="The model it was made for; a folder's layers are checked.")
 @click.option("--n-layers", type=click.IntRange(1, 10_000), help="How many layers (blocks) that model has.")
 @click.option("--pooling", type=click.Choice(POOLINGS), help="The tokens it was averaged over.")
-@click.option("--negate", is_flag=True, help="The file points away from the trait: turn it round.")
+@click.option(
+    "--sign",
+    type=click.Choice(SIGNS),
+    help="Where plus points in the file: toward the trait, or away from it, which turns it round."
+    "  [default: what the tool that wrote it means by it]",
+)
 @click.option("--key", metavar="NAME", help="Which array, where the file holds several.")
 @click.option("--force", is_flag=True, help="Overwrite.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")

@@ -22,7 +22,6 @@ _FLAGS = {
     "layer": "state it with --layer",
     "model": "state it with --model-id",
     "pooling": "state it with --pooling",
-    "sign": "taken as it is; --negate turns it round",
 }
 _LONG = 40  # characters of a text that gets a line of its own
 _DEEPEST = 24
@@ -108,7 +107,8 @@ def print_imported(terminal: Terminal, target: str, vector: PersonaVector) -> No
     if isinstance(origin, Mapping):
         how = f" ({origin['convention']}: {origin.get('convention_from')})" if "convention" in origin else ""
         terminal.fact("from", f"{Path(row['file']).name}{how}")
-        terminal.fact("sign", str(origin.get("sign")))
+        by = f" ({origin['sign_from']})" if "sign_from" in origin else ""
+        terminal.fact("sign", f"{origin.get('sign')}{by}")
         missing = [name for name in _FLAGS if name in (origin.get("not_stated") or ())]
         if missing:
             terminal.fact("not said", "; ".join(f"{name} ({_FLAGS[name]})" for name in missing))

@@ -153,15 +153,14 @@ def test_show_does_not_let_a_card_steer_the_terminal(vectors: Vectors, tmp_path:
 
 
 def test_import_says_what_was_read_and_what_nobody_said(vectors: Vectors, npy: Path) -> None:
-    said = vectors("import", "kind.npy", "--convention", "block", "-o", "out")
+    said = vectors("import", "kind.npy", "--convention", "block", "--sign", "toward", "-o", "out")
     assert said == (
         0,
         "written   out/kind.safetensors: kind, layers 1,2, d_model 3\n"
         "from      kind.npy (block: stated)\n"
-        "sign      plus is taken to mean kind in the file; kept\n"
+        "sign      plus means kind in the file; kept (stated)\n"
         "not said  layer (state it with --layer); model (state it with --model-id);\n"
-        "          pooling (state it with --pooling); sign (taken as it is; --negate\n"
-        "          turns it round)\n"
+        "          pooling (state it with --pooling)\n"
         "warning   kind.npy does not say over which tokens it was averaged; scores are\n"
         "          defined on response means\n",
         "",
@@ -170,14 +169,25 @@ def test_import_says_what_was_read_and_what_nobody_said(vectors: Vectors, npy: P
 
 
 def test_import_records_what_is_stated(vectors: Vectors, npy: Path) -> None:
-    flags = ["--convention", "hs", "--layer", "1", "--model-id", "Org/Model", "--pooling", "response_mean", "--negate"]
+    flags = [
+        "--convention",
+        "hs",
+        "--layer",
+        "1",
+        "--model-id",
+        "Org/Model",
+        "--pooling",
+        "response_mean",
+        "--sign",
+        "away",
+    ]
     assert vectors("import", "kind.npy", *flags, "--trait", "good will", "-o", "a/b/x.safetensors").code == 0
     made = load_vector(Path("a/b/x.safetensors"))
     assert (made.trait, made.layer, made.direction[0, 0]) == ("good will", 1, -1)
     assert made.card["model"] == {"d_model": 3, "name": "Org/Model"}
     assert made.card["origin"]["stated"] == {
         "trait": "good will", "layer": 1, "convention": "hs", "model": "Org/Model", "pooling": "response_mean",
-        "negate": True,
+        "sign": "away",
     }  # fmt: skip
     assert made.card["origin"]["not_stated"] == []
 
@@ -186,7 +196,12 @@ def test_import_checks_a_models_folder(vectors: Vectors, npy: Path, tmp_path: Pa
     (model := tmp_path / "toy-7b").mkdir()
     config = {"text_config": {"num_hidden_layers": 1, "hidden_size": 3}}
     (model / "config.json").write_text(json.dumps(config))
-    assert vectors("import", "kind.npy", "--convention", "hs", "--model-id", "toy-7b", "-o", "out").code == 0
+    assert (
+        vectors(
+            "import", "kind.npy", "--convention", "hs", "--sign", "toward", "--model-id", "toy-7b", "-o", "out"
+        ).code
+        == 0
+    )
     known = load_vector(Path("out/kind.safetensors")).card["model"]
     assert (known["name"], known["n_layers"], len(known["config_sha256"])) == ("toy-7b", 1, 64)
     config["text_config"]["hidden_size"] = 4
@@ -235,7 +250,7 @@ def test_import_refuses_and_writes_nothing(vectors: Vectors, evil: Path, npy: Pa
     [
         ("persona-vectors", "evil_response_avg_diff.pt", "those scripts know a file by its name"),
         ("npz", "evil.npz", "`hs_index` holds the hidden_states row"),
-        ("npy", "evil.npy", "import it with --convention hs"),
+        ("npy", "evil.npy", "import it with --convention hs --sign toward"),
         ("llama.cpp", "evil.gguf", "layer 0 (the embeddings) is left out"),
     ],
 )
@@ -244,7 +259,7 @@ def test_export_and_import_again(vectors: Vectors, evil: Path, target: str, name
     assert said.code == 0
     assert said.out.startswith(f"written   {name}: evil, as {target}\nnote      the card (model, pooling, sign, layer)")
     assert note in " ".join(said.out.split())
-    flags = ["--convention", "hs"] if target == "npy" else []
+    flags = ["--convention", "hs", "--sign", "toward"] if target == "npy" else []
     assert vectors("import", name, *flags, "-o", "again", "--json").code == 0
     again, first = load_vector(Path("again/evil.safetensors")), load_vector(evil)
     kept = first.hs_index >= again.hs_index[0]
@@ -277,7 +292,7 @@ import os, sys
 from screen.cli import main
 main.VERBS["vectors"] = ""
 os.chdir({str(npy.parent)!r})
-for args in (["list", "."], ["show", "evil.safetensors"], ["import", "kind.npy", "--convention", "hs", "-o", "o"],
+for args in (["list", "."], ["show", "evil.safetensors"], ["import", "kind.npy", "--convention", "hs", "--sign", "toward", "-o", "o"],
              ["export", "evil.safetensors", "--to", "persona-vectors", "-o", "e.pt"], ["--help"]):
     assert main.run(["vectors", *args]) == 0
 print({{"torch", "transformers", "polars", "duckdb", "pyarrow"}} & set(sys.modules))

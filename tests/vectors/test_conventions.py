@@ -54,7 +54,7 @@ def test_gguf_without_a_count_asks_and_takes_what_is_stated(tmp_path: Path) -> N
 def test_numbered_arrays_are_layers(tmp_path: Path) -> None:
     rows = np.eye(2, 3, dtype=np.float32)
     path = put(tmp_path / "kind.npz", hostile.npz(layer_12=rows[1], layer_3=rows[0]))
-    made = import_vector(path, Stated(convention="block"))
+    made = import_vector(path, Stated(convention="block", sign="toward"))
     assert made.hs_index.tolist() == [4, 13]
     assert same_bits(made.direction, rows)
 
@@ -66,7 +66,7 @@ def test_one_of_several_arrays_is_chosen_by_key(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{path}: it holds several arrays\n  next: say which one is the vector: --key, of 'a', 'b'"
     )
-    assert import_vector(path, Stated(convention="hs", key="b")).direction[0, 0] == 2
+    assert import_vector(path, Stated(convention="hs", key="b", sign="toward")).direction[0, 0] == 2
 
 
 def test_nothing_is_guessed(tmp_path: Path) -> None:
@@ -86,29 +86,48 @@ def test_nothing_is_guessed(tmp_path: Path) -> None:
         f"{bare}: it holds one direction and does not say of which layer\n"
         "  next: state its hidden_states row: --layer L (0 = embeddings, L = output of the L-th block)"
     )
-    assert import_vector(bare, Stated(layer=7)).hs_index.tolist() == [7]
+    assert import_vector(bare, Stated(layer=7, sign="toward")).hs_index.tolist() == [7]
     with pytest.raises(UsageError, match="there are no rows to number"):
         import_vector(bare, Stated(layer=7, convention="block"))
 
 
-def test_a_pt_is_told_by_its_rows_and_the_models_layers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_layers", [None, 1, 2, 9])
+def test_a_shape_says_nothing(tmp_path: Path, n_layers: int | None) -> None:
+    """Two rows are an assistant axis of two layers, or a persona vector of one, or neither."""
     path = put(tmp_path / "kind.pt", outgoing.export(vector(hostile.ONES), "persona-vectors").data)
-    with pytest.raises(UsageError, match=r"for a \.pt file, stating the model's --n-layers is enough"):
-        import_vector(path, Stated())
-    assert import_vector(path, Stated(n_layers=1)).hs_index.tolist() == [0, 1]
-    axis = import_vector(path, Stated(n_layers=2))
-    assert (axis.hs_index.tolist(), axis.trait) == ([1, 2], "assistant-like")
-    assert axis.card["origin"]["convention_from"] == "2 rows for a model of 2 layers"
+    with pytest.raises(UsageError, match="nothing in it says which layers its 2 rows"):
+        import_vector(path, Stated(n_layers=n_layers))
+    with pytest.raises(UsageError, match="nothing in it says whether plus points toward kind or away from it"):
+        import_vector(path, Stated(convention="hs"))
+    made = import_vector(path, Stated(convention="block", sign="away"))
+    origin = made.card["origin"]
+    assert (made.trait, made.direction[0, 0], made.hs_index.tolist()) == ("kind", -1, [1, 2])
+    assert (origin["convention"], origin["convention_from"]) == ("block", "stated")
+    assert (origin["sign"], origin["sign_from"]) == (
+        "plus means the opposite of kind in the file; turned round on import", "stated",
+    )  # fmt: skip
+    assert "n_layers" not in made.card["model"]
+
+
+def test_a_stated_convention_is_held_against_the_models_layers(tmp_path: Path) -> None:
+    path = put(tmp_path / "kind.pt", outgoing.export(vector(hostile.ONES), "persona-vectors").data)
     with pytest.raises(UsageError) as caught:
-        import_vector(path, Stated(n_layers=9))
-    assert (
-        caught.value.message == f"{path}: [2, 3] is no persona-vectors or assistant-axis file of a model with 9 layers"
-    )
-    with pytest.raises(UsageError) as caught:
-        import_vector(path, Stated(n_layers=1, convention="block"))
+        import_vector(path, Stated(n_layers=1, convention="block", sign="toward"))
     assert caught.value.message == (
         f"{path}: by the convention block it has a direction for hidden_states[2], but the model has 1 layers"
     )
+
+
+def test_a_name_that_the_scripts_give_is_what_the_file_says(tmp_path: Path) -> None:
+    data = outgoing.export(vector(hostile.ONES), "persona-vectors").data
+    path = put(tmp_path / "kind_response_avg_diff.pt", data)
+    made = import_vector(path, Stated(n_layers=1))
+    assert (made.hs_index.tolist(), made.card["pooling"]) == ([0, 1], "response_mean")
+    assert made.card["origin"]["sign_from"] == "persona-vectors files"
+    assert made.card["origin"]["convention_from"] == "the file's name"
+    with pytest.raises(UsageError, match=r"whose files have 3 rows for a model with 2 layers; this one is \[2, 3\]"):
+        import_vector(path, Stated(n_layers=2))
+    assert import_vector(path, Stated(sign="away", trait="unkind")).direction[0, 0] == -1
 
 
 def test_the_assistant_axis_keeps_its_sign_unless_turned_round(tmp_path: Path) -> None:
@@ -122,12 +141,11 @@ def test_the_assistant_axis_keeps_its_sign_unless_turned_round(tmp_path: Path) -
     assert kept.card["origin"]["sign"] == "plus means assistant-like in the file; kept"
     assert kept.card["origin"]["says"] == {"n_default": 1, "n_roles": 275}
     with pytest.raises(UsageError, match="turned round, it no longer points toward assistant-like"):
-        import_vector(path, Stated(negate=True))
-    turned = import_vector(path, Stated(negate=True, trait="role-playing"))
+        import_vector(path, Stated(sign="away"))
+    turned = import_vector(path, Stated(sign="away", trait="role-playing"))
     assert same_bits(turned.direction, -kept.direction)
     assert turned.card["origin"]["sign"] == "plus means assistant-like in the file; turned round on import"
-    assert turned.card["origin"]["stated"] == {"trait": "role-playing", "negate": True}
-    doubtful = import_vector(path, Stated(trait="evil", pooling="response_mean"))
-    assert doubtful.warnings == (
-        "in an assistant-axis file plus means assistant-like: the sign is kept, so check that it points toward evil",
-    )
+    assert turned.card["origin"]["stated"] == {"trait": "role-playing", "sign": "away"}
+    with pytest.raises(UsageError, match="nothing says how evil lies to that"):
+        import_vector(path, Stated(trait="evil", pooling="response_mean"))
+    assert same_bits(import_vector(path, Stated(trait="polite", sign="toward")).direction, kept.direction)

@@ -249,11 +249,11 @@ def test_a_native_file_takes_what_its_card_lacks(evil: Path) -> None:
 
 def test_a_native_file_turned_round_loses_what_was_measured(evil: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        import_vector(evil, Stated(negate=True))
+        import_vector(evil, Stated(sign="away"))
     assert str(caught.value) == (
         f"{evil}: turned round, it no longer points toward evil\n  next: name what: --trait NAME"
     )
-    made = import_vector(evil, Stated(negate=True, trait="good"))
+    made = import_vector(evil, Stated(sign="away", trait="good"))
     assert made.direction.tobytes() == (ONES * -2).tobytes()
     assert "reference" not in made.card
     assert made.card["origin"]["dropped"] == ["reference"]
@@ -265,7 +265,7 @@ def test_safetensors_without_a_card_are_another_tools(tmp_path: Path) -> None:
 
     path = tmp_path / "evil.safetensors"
     path.write_bytes(save({"v": ONES}))
-    made = import_vector(path, Stated(convention="block"))
+    made = import_vector(path, Stated(convention="block", sign="toward"))
     assert made.hs_index.tolist() == [1, 2, 3]
     assert made.card["origin"]["format"] == "safetensors"
 

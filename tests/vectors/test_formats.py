@@ -35,7 +35,8 @@ def test_out_and_in_again_changes_no_bit(target: str, direction: np.ndarray[Any,
     made = vector(direction, BITS[target])
     exported = outgoing.export(made, target)
     convention = {"npy": "hs", "persona-vectors": "persona-vectors", "assistant-axis": "assistant-axis"}.get(target)
-    again = import_here(exported.data, Stated(trait="kind", convention=convention))
+    sign = "toward" if target in ("npy", "assistant-axis") else None
+    again = import_here(exported.data, Stated(trait="kind", convention=convention, sign=sign))
     assert same_bits(again.direction, made.direction)
     assert again.hs_index.tolist() == made.hs_index.tolist()
 
@@ -159,13 +160,13 @@ def test_numpy_files_of_any_order_and_float(order: str, kind: str) -> None:
 @settings(max_examples=25, deadline=None)
 @given(values=HALVES.filter(np.any))
 def test_narrow_floats_widen_exactly(values: np.ndarray[Any, Any]) -> None:
-    made = import_here(hostile.npy(values), Stated(convention="hs", trait="kind"))
+    made = import_here(hostile.npy(values), Stated(convention="hs", trait="kind", sign="toward"))
     assert np.array_equal(made.direction, values)
     assert "rounded" not in str(made.warnings)
 
 
 def test_wide_floats_are_rounded_and_it_is_said() -> None:
-    stated = Stated(convention="block", pooling="response_mean", trait="kind")
+    stated = Stated(convention="block", pooling="response_mean", trait="kind", sign="toward")
     made = import_here(hostile.npy(np.full((2, 3), 0.1)), stated)
     assert made.warnings == ("rounded from float64 to float32",)
     assert made.card["origin"]["dtype"] == "float64"

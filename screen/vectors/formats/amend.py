@@ -33,18 +33,18 @@ def amended(vector: PersonaVector, data: bytes, stated: Stated) -> PersonaVector
         locked = card.get("model") if isinstance(card.get("model"), Mapping) else {}
         card["model"] = {**(locked or {}), "name": given["model"]}
     card.update({k: given[k] for k in ("layer", "pooling") if k in given})
-    dropped = [k for k in _MEASURED if stated.negate and k in card]
+    dropped = [k for k in _MEASURED if stated.turned and k in card]
     for field in dropped:
         del card[field]
     trait = stated.trait or vector.trait
-    if stated.negate and stated.trait is None:
+    if stated.turned and stated.trait is None:
         raise UsageError(f"{path}: turned round, it no longer points toward {trait}", "name what: --trait NAME")
     card["origin"] = {
         "format": "native", "file": path.name, "sha256": hashlib.sha256(data).hexdigest(), "stated": given,
-        "sign": f"plus means {vector.trait} in the file; {'turned round on import' if stated.negate else 'kept'}",
+        "sign": f"plus means {vector.trait} in the file; {'turned round on import' if stated.turned else 'kept'}",
         "dropped": dropped, "before": card.get("origin"),
     }  # fmt: skip
-    direction = -vector.direction if stated.negate else vector.direction
+    direction = -vector.direction if stated.turned else vector.direction
     made = PersonaVector(trait, direction, vector.hs_index, card, vector.source, vector.warnings)
     if stated.layer is not None:
         made.unit(stated.layer)

@@ -38,12 +38,14 @@ def foreign(path: Path, data: bytes, stated: Stated) -> PersonaVector:
         told = layout.tell(rows, found, path, stated.convention, stated.n_layers, named is not None)
     _check_width(path, rows, stated)
     direction, warnings = _float32(rows.values, path)
-    if stated.negate:
+    if stated.turned:
         direction = -direction
     trait = _trait(path, stated, told.convention, named)
     pooling = _pooling(path, stated, named)
     plain = PersonaVector(trait, direction, np.asarray(told.index, np.int64), {}, str(path))
-    warnings += warnings_for(checked(plain), pooling, told, found, stated)
+    plain = checked(plain)
+    sign, sign_from = sign_told(path, trait, told, stated)
+    warnings += warnings_for(plain, pooling, told, found, stated)
     card: dict[str, Any] = {
         "pooling": pooling,
         "sign": "toward",
@@ -51,7 +53,8 @@ def foreign(path: Path, data: bytes, stated: Stated) -> PersonaVector:
         "warnings": warnings,
         "origin": {
             **origin(path, data, found, rows, told),
-            "sign": sign_told(trait, told.convention, stated.negate),
+            "sign": sign,
+            "sign_from": sign_from,
             "stated": stated.given(),
             "not_stated": not_stated(stated, told, pooling),
         },
@@ -118,7 +121,7 @@ def _trait(path: Path, stated: Stated, convention: str, named: tuple[str, str] |
     if stated.trait is not None:
         return stated.trait
     if convention == "assistant-axis":
-        if not stated.negate:
+        if not stated.turned:
             return ASSISTANT
         raise UsageError(f"{path}: turned round, it no longer points toward {ASSISTANT}", "name what: --trait NAME")
     name = named[0] if named else path.stem

@@ -24,6 +24,7 @@ SHIFTS = {"hs": 0, "block": 1, "persona-vectors": 0, "assistant-axis": 1, "repen
 _CONTAINERS = {"persona-vectors": "pt", "assistant-axis": "pt", "repeng": "gguf", "llama.cpp": "gguf"}
 _COUNT = "controlvector.layer_count"
 _NUMBERED = re.compile(r"(.*?)(0|[1-9]\d{0,5})")
+OWN = "direction and hs_index, as screen writes them"
 _AXIS = {"axis", "default_mean", "role_mean"}  # what the assistant-axis pipeline saves together
 _ASK = (
     "state it with --convention: hs (row i = hidden_states[i], as in persona-vectors files) or block (row i = the"
@@ -108,24 +109,19 @@ def _said(rows: Rows, found: Found, path: Path, n_layers: int | None, by_name: b
             " hidden_states[k])",
         )
     if rows.key == "direction" and "hs_index" in found.arrays:
-        return "hs", "hs_index in the file"
+        return "hs", OWN
     if found.arrays.keys() >= _AXIS and rows.key == "axis":
         return "assistant-axis", "its keys axis, default_mean, role_mean"
-    if kind == "pt" and n_layers is not None and count in (n_layers, n_layers + 1):
-        name = "persona-vectors" if count == n_layers + 1 else "assistant-axis"
-        if not by_name or name == "persona-vectors":
-            return name, f"{count} rows for a model of {n_layers} layers"
-    if kind == "pt" and by_name and n_layers is None:
-        return "persona-vectors", "the file's name"
     shape = list(rows.values.shape)
-    if kind == "pt" and n_layers is not None:
-        claim = ", though its name is one of persona-vectors" if by_name else ""
+    if kind == "pt" and by_name:
+        if n_layers in (None, count - 1):
+            return "persona-vectors", "the file's name"
         raise UsageError(
-            f"{path}: {shape} is no persona-vectors or assistant-axis file of a model with {n_layers} layers{claim}",
+            f"{path}: its name is one of persona-vectors, whose files have {(n_layers or 0) + 1} rows for a model with"
+            f" {n_layers} layers; this one is {shape}",
             _ASK,
         )
-    more = "; for a .pt file, stating the model's --n-layers is enough" if kind == "pt" else ""
-    raise UsageError(f"{path}: nothing in it says which layers its {count} rows {shape} belong to", _ASK + more)
+    raise UsageError(f"{path}: nothing in it says which layers its {count} rows {shape} belong to", _ASK)
 
 
 def _control_vector(parsed: Parsed, path: Path) -> Rows:

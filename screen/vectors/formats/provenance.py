@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from screen.errors import UsageError
 from screen.vectors.formats.found import Found
-from screen.vectors.formats.layout import SHIFTS, Layout, Rows
+from screen.vectors.formats.layout import OWN, SHIFTS, Layout, Rows
 from screen.vectors.formats.stated import Stated
 from screen.vectors.persona import PersonaVector
 
 ASSISTANT = "assistant-like"
+_SIGNED = ("persona-vectors", "repeng", "llama.cpp")  # tools that write the side asked for as plus
 
 
 def origin(path: Path, data: bytes, found: Found, rows: Rows, told: Layout) -> dict[str, Any]:
@@ -33,13 +35,24 @@ def origin(path: Path, data: bytes, found: Found, rows: Rows, told: Layout) -> d
     }
 
 
-def sign_told(trait: str, convention: str, negated: bool) -> str:
-    """Which way the file's numbers point, and what was done about it."""
-    plus = f"plus means {ASSISTANT}" if convention == "assistant-axis" else f"plus is taken to mean {trait}"
-    if negated:
-        opposite = plus if convention == "assistant-axis" else f"plus is taken to mean the opposite of {trait}"
-        return f"{opposite} in the file; turned round on import"
-    return f"{plus} in the file; kept"
+def sign_told(path: Path, trait: str, told: Layout, stated: Stated) -> tuple[str, str]:
+    """Which way the file's numbers point and what was done about it; and who says so. Raises where nobody does."""
+    axis = told.convention == "assistant-axis"
+    if stated.sign is None:
+        if axis and trait != ASSISTANT:
+            raise UsageError(
+                f"{path}: plus means {ASSISTANT} in an assistant-axis file, and nothing says how {trait} lies to that",
+                f"state it: --sign toward where {ASSISTANT} is {trait}, or --sign away, which turns it round",
+            )
+        if not axis and told.convention not in _SIGNED and told.said_by != OWN:
+            raise UsageError(
+                f"{path}: nothing in it says whether plus points toward {trait} or away from it",
+                "state it: --sign toward, or --sign away, which turns it round; or the tool's --convention",
+            )
+    done = "turned round on import" if stated.turned else "kept"
+    means = ASSISTANT if axis else f"the opposite of {trait}" if stated.turned else trait
+    by = "stated" if stated.sign is not None else told.said_by if told.said_by == OWN else f"{told.convention} files"
+    return f"plus means {means} in the file; {done}", by
 
 
 def not_stated(stated: Stated, told: Layout, pooling: str) -> list[str]:
@@ -48,7 +61,6 @@ def not_stated(stated: Stated, told: Layout, pooling: str) -> list[str]:
         "layer": stated.layer is None,
         "model": stated.model is None,
         "pooling": pooling == "unstated",
-        "sign": told.convention in ("hs", "block") and not stated.negate,
     }
     return [name for name, is_missing in missing.items() if is_missing]
 
@@ -62,11 +74,6 @@ def warnings_for(vector: PersonaVector, pooling: str, told: Layout, found: Found
     elif pooling != "response_mean":
         kind = pooling.replace("_", " ")
         said.append(f"{name} is a {kind} difference, not the response mean that scores are defined on")
-    if told.convention == "assistant-axis" and not stated.negate and vector.trait != ASSISTANT:
-        said.append(
-            f"in an assistant-axis file plus means {ASSISTANT}: the sign is kept, so check that it points toward"
-            f" {vector.trait}"
-        )
     counted = {"repeng": "u32", "llama.cpp": "i32"}.get(told.convention)
     if counted and counted != found.types.get("controlvector.layer_count"):
         said.append(f"the layers are numbered as {told.convention} does because you state it; the file does not say so")

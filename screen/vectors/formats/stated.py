@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 CONVENTIONS = ("hs", "block", "persona-vectors", "assistant-axis", "repeng", "llama.cpp")
+SIGNS = ("toward", "away")
 POOLINGS = ("response_mean", "prompt_mean", "prompt_last", "last_token")
-_FIELDS = ("trait", "layer", "convention", "model", "n_layers", "pooling", "key")
+_FIELDS = ("trait", "layer", "convention", "model", "n_layers", "pooling", "sign", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,13 @@ class Stated:
     d_model: int | None = None
     config_sha256: str | None = None
     pooling: str | None = None
-    negate: bool = False
+    sign: str | None = None  # where plus points in the file, seen from the trait
     key: str | None = None
 
+    @property
+    def turned(self) -> bool:
+        """The file points away from the trait, so its numbers change sign."""
+        return self.sign == "away"
+
     def given(self) -> dict[str, Any]:
-        said = {name: getattr(self, name) for name in _FIELDS if getattr(self, name) is not None}
-        return {**said, "negate": True} if self.negate else said
+        return {name: getattr(self, name) for name in _FIELDS if getattr(self, name) is not None}
