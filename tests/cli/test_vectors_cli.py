@@ -292,7 +292,8 @@ import os, sys
 from screen.cli import main
 main.VERBS["vectors"] = ""
 os.chdir({str(npy.parent)!r})
-for args in (["list", "."], ["show", "evil.safetensors"], ["import", "kind.npy", "--convention", "hs", "--sign", "toward", "-o", "o"],
+for args in (["list", "."], ["show", "evil.safetensors"],
+             ["import", "kind.npy", "--convention", "hs", "--sign", "toward", "-o", "o"],
              ["export", "evil.safetensors", "--to", "persona-vectors", "-o", "e.pt"], ["--help"]):
     assert main.run(["vectors", *args]) == 0
 print({{"torch", "transformers", "polars", "duckdb", "pyarrow"}} & set(sys.modules))

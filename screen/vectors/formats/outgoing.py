@@ -78,14 +78,18 @@ def _npy(vector: PersonaVector) -> tuple[bytes, list[str]]:
     index, direction = _sorted(vector)
     first, rows = int(index[0]), len(index)
     if rows == 1:
-        return _npy_bytes(direction[0]), [f"one direction, of layer {first}: import it with --layer {first}"]
+        return _npy_bytes(direction[0]), [
+            f"one direction, of layer {first}: import it with --layer {first} --sign toward"
+        ]
     if first > 1 or not np.array_equal(index, np.arange(first, first + rows)):
         raise UsageError(
             f"{vector.source or vector.trait}: an .npy file cannot say that its rows are layers {_span(index)}",
             "export it to npz, which keeps the layer of each row",
         )
     name = ("hs", "block")[first]
-    return _npy_bytes(direction), [f"it does not say which layers its rows are: import it with --convention {name}"]
+    return _npy_bytes(direction), [
+        f"it does not say which layers its rows are: import it with --convention {name} --sign toward"
+    ]
 
 
 def _npz(vector: PersonaVector) -> tuple[bytes, list[str]]:
