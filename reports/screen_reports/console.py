@@ -21,13 +21,25 @@ Align = Literal["left", "right", "fill"]
 Head = tuple[str, Align]
 MARK = "black on yellow"
 _GAP = 2
+_FILL = 12  # columns that a text has at least
+
+
+def in_terminal(file: IO[str]) -> bool:
+    """Whether a person reads it, and not a program or a file."""
+    return file.isatty()
 
 
 class Terminal(Console):
-    """A rich console that leaves a closed pipe to its caller."""
+    """A rich console that leaves a closed pipe to its caller.
+
+    `cutting`: texts are cut to the line; only in a terminal, since what goes into a pipe is read by a program.
+    `narrow`: the line's width is known, so that a table may not be wider.
+    """
 
     def __init__(self, file: IO[str] | None = None) -> None:
-        wide = None if (file or sys.stdout).isatty() or "COLUMNS" in os.environ else 80
+        self.cutting = in_terminal(file or sys.stdout)
+        self.narrow = self.cutting or "COLUMNS" in os.environ
+        wide = None if self.narrow else 80
         super().__init__(file=file, width=wide, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
     def on_broken_pipe(self) -> NoReturn:
@@ -60,7 +72,9 @@ class Terminal(Console):
             self.print(Text.assemble("  ", line) if line else Text(), soft_wrap=True)
 
     def cut(self, text: str, cells: int) -> str:
-        """`text` on one line of at most `cells` columns."""
+        """`text` on one line, in a terminal of at most `cells` columns."""
+        if not self.cutting:
+            return one_line(text)
         shown = Text(one_line(text[: 8 * cells]))
         if self.plain and shown.cell_len > cells > 3:
             shown.truncate(cells - 3)
@@ -82,20 +96,62 @@ class Terminal(Console):
         self.print(body, soft_wrap=True)
 
     def table(self, heads: Sequence[Head], rows: Sequence[Sequence[str | Text]], shown: bool = True) -> None:
-        """Columns as wide as they need to be; a column "fill" gets what is left of the line, its cells cut to it."""
+        """Columns as wide as they need to be; a column "fill" gets what is left of the line, its cells cut to it.
+
+        Where the line is too short, heads take two lines, then columns stand closer, then each row becomes a block.
+        """
         cells = [[cell if isinstance(cell, Text) else Text(one_line(cell)) for cell in row] for row in rows]
-        if shown:
-            cells.insert(0, [Text(head, style="bold") for head, _ in heads])
-        widths = [max((row[at].cell_len for row in cells), default=0) for at in range(len(heads))]
-        taken = sum(w + _GAP for (_, align), w in zip(heads, widths, strict=True) if align != "fill")
+        names = [head for head, _ in heads] if shown else [""] * len(heads)
+        aligns = [align for _, align in heads]
+        for split, gap in ((False, _GAP), (True, _GAP), (True, 1)):
+            titles = [_two_lines(name) if split else ("", name) for name in names]
+            widths = _widths(titles, cells)
+            taken = sum(w + gap for w, align in zip(widths, aligns, strict=True) if align != "fill")
+            least = taken + _FILL if "fill" in aligns else taken - gap
+            if least <= self.width or not self.narrow:
+                break
+        else:
+            self._blocks(names, cells)
+            return
+        for line in zip(*titles, strict=True) if shown else ():
+            if any(line):
+                self._row([Text(title, style="bold") for title in line], aligns, widths, gap)
         for row in cells:
-            line = Text()
-            for cell, (_, align), width in zip(row, heads, widths, strict=True):
-                if align == "fill":
-                    line.append(self.cut(cell.plain, max(self.width - taken, 12)), style=cell.style)
-                else:
-                    pad = " " * (width - cell.cell_len)
-                    line.append_text(Text.assemble(pad, cell) if align == "right" else Text.assemble(cell, pad))
-                line.append(" " * _GAP)
-            line.rstrip()
-            self.print(line, no_wrap=True, overflow="ignore", crop=False)
+            self._row(row, aligns, widths, gap)
+
+    def _row(self, row: Sequence[Text], aligns: Sequence[Align], widths: Sequence[int], gap: int) -> None:
+        taken = sum(w + gap for w, align in zip(widths, aligns, strict=True) if align != "fill")
+        line = Text()
+        for cell, align, width in zip(row, aligns, widths, strict=True):
+            if align == "fill":
+                line.append(self.cut(cell.plain, max(self.width - taken, _FILL)), style=cell.style)
+            else:
+                pad = " " * (width - cell.cell_len)
+                line.append_text(Text.assemble(pad, cell) if align == "right" else Text.assemble(cell, pad))
+            line.append(" " * gap)
+        line.rstrip()
+        self.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+    def _blocks(self, names: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+        """A row in several lines, its first cell over the others."""
+        label = max((len(name) for name in names[1:]), default=0)
+        for row in rows:
+            self.print(Text.assemble(row[0], style="bold"), soft_wrap=True)
+            for name, cell in zip(names[1:], row[1:], strict=True):
+                room = max(self.width - label - 2 * _GAP, _FILL)
+                shown = Text(self.cut(cell.plain, room), style=cell.style)
+                self.print(Text.assemble(" " * _GAP, name.ljust(label), " " * _GAP, shown), soft_wrap=True)
+
+
+def _two_lines(head: str) -> tuple[str, str]:
+    """A head cut at the space that leaves the longer part shortest."""
+    words = head.split(" ")
+    cuts = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(len(words))]
+    return min(cuts, key=lambda cut: max(map(len, cut)))
+
+
+def _widths(titles: Sequence[tuple[str, str]], rows: Sequence[Sequence[Text]]) -> list[int]:
+    return [
+        max(*(Text(part).cell_len for part in title), max((row[at].cell_len for row in rows), default=0))
+        for at, title in enumerate(titles)
+    ]

@@ -15,15 +15,17 @@ _LEAST = 6  # columns of a cell below which rows are shown as blocks
 def print_grid(
     terminal: Terminal, names: Sequence[str], numbers: Sequence[bool], rows: Sequence[Sequence[object]]
 ) -> None:
-    """`numbers`: which columns hold numbers, and stand to the right."""
+    """`numbers`: which columns hold numbers, and stand to the right. Into a pipe each row is one line, whole."""
     cells = [[cell(value) for value in row] for row in rows]
-    widths = fit([_width(name, [row[at] for row in cells]) for at, name in enumerate(names)], terminal.width)
+    natural = [_width(name, [row[at] for row in cells]) for at, name in enumerate(names)]
+    widths = fit(natural, terminal.width) if terminal.cutting else natural
     if widths is None:
         _blocks(terminal, names, cells)
         return
     heads: list[Head] = [
         (terminal.cut(n, w), "right" if number else "left") for n, number, w in zip(names, numbers, widths, strict=True)
     ]
+    terminal.narrow = terminal.cutting  # the widths are settled
     terminal.table(heads, [[Text(terminal.cut(c, w)) for c, w in zip(row, widths, strict=True)] for row in cells])
 
 
@@ -35,7 +37,7 @@ def cell(value: object) -> str:
         return f"{value:.6g}"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return one_line(str(value)[:4000])
+    return one_line(str(value))
 
 
 def fit(wanted: Sequence[int], width: int) -> list[int] | None:

@@ -102,21 +102,22 @@ def _print_scores(terminal: Terminal, side: Side) -> None:
 
 def _print_turn(terminal: Terminal, side: Side, turn: dict[str, Any], trait: str, full: bool) -> None:
     many = len(side.turns) > 1
+    whole = full or not terminal.cutting
     terminal.put()
     if turn["prompt"]:
         terminal.put("prompt", style="bold")
-        terminal.block(_shortened(turn["prompt"], full))
+        terminal.block(_shortened(turn["prompt"], whole))
         terminal.put()
     which = f", turn {turn['turn']} of {plural(len(side.turns), 'scored turn')}" if many else ""
     all_turns = "; --full shows all" if many and not full else ""
     size = plural(turn["answer_tokens"] or 0, "token")
     _heading(terminal, f"answer{which}", f"{size}; marked: highest window for {trait}{all_turns}")
     start, end = turn[f"{trait}_window_start"], turn[f"{trait}_window_end"]
-    terminal.block(terminal.marked(pieces(turn["text"] or "", start, end, full)))
+    terminal.block(terminal.marked(pieces(turn["text"] or "", start, end, whole)))
     if turn["base_answer"] is not None:
         terminal.put()
         _heading(terminal, "the base model's own answer", "a refusal" if turn["base_refused"] else "")
-        terminal.block(_shortened(turn["base_answer"] or "(it ended at once)", full))
+        terminal.block(_shortened(turn["base_answer"] or "(it ended at once)", whole))
 
 
 def _heading(terminal: Terminal, text: str, detail: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -38,7 +40,7 @@ class Ranked:
     sign: int
     answer_tokens: int | None
     base_refused: bool | None
-    score: float
+    score: Any  # of the column's own type
     place: float
     flagged: bool
     excerpt: Excerpt
@@ -51,13 +53,24 @@ def statement(name: str, **parts: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], body)  # one pass: a part may hold braces itself
 
 
+def sample_types(scan: Scan) -> dict[str, pa.DataType]:
+    """The columns of the view `samples`, those of traits first."""
+    types = {f.name: f.type for f in schema.scores_schema(scan.traits)}
+    corrected = {f"{trait}_corrected": pa.float32() for trait in scan.traits}
+    texts = dict.fromkeys(("prompt", "answer", "base_answer"), pa.string())
+    return {**{t: types[t] for t in scan.traits}, **types, **corrected, **texts}
+
+
 def score_column(scan: Scan, name: str) -> str:
     """The column to rank by: `name`, or for a trait the column that the run's kind of baseline fills."""
-    numeric = [
-        f.name for f in schema.scores_schema(scan.traits) if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
-    ]
-    if name not in numeric:
-        raise UsageError(f"there is no score {name!a} in {near(scan.path)}", f"its traits are {', '.join(scan.traits)}")
+    if name not in (known := sample_types(scan)):
+        close = difflib.get_close_matches(name.lower(), known, 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        where = shlex.quote(near(scan.path))
+        raise UsageError(
+            f"there is no column {name!a} in {near(scan.path)}",
+            f"{hint}its traits are {', '.join(scan.traits)}; `screen sql {where} 'describe samples'` lists all columns",
+        )
     if name in scan.traits:
         settings = scan.folder.identity.get("settings", {})
         return schema.score_column(name, scan.folder.facts.get("baseline", "generate"), bool(settings.get("refine")))
@@ -125,8 +138,13 @@ def top_rows(
     over = f"coalesce({' OR '.join(tests) or 'false'}, false)"
     order = "ASC" if ascending else "DESC"
     kept = "flagged" if only_flagged else "true"
-    text = statement("top_rows", score=quoted(score), order=order, over=over, kept=kept, limit=str(count))
-    rows = scan.sql(text, flags={}).to_pylist()
+    kind = sample_types(scan)[score]
+    known = f"NOT isnan({quoted(score)})" if pa.types.is_floating(kind) else "true"
+    view = "scores" if score in schema.scores_schema(scan.traits).names else "samples"  # which need not read texts
+    text = statement(
+        "top_rows", score=quoted(score), view=view, known=known, order=order, over=over, kept=kept, limit=str(count)
+    )
+    rows = scan.sql(text, flags={} if view == "scores" else None).to_pylist()
     excerpts = windows(scan, trait or scan.traits[0], [r["row"] for r in rows])
     made = []
     for row in rows:

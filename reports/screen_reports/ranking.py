@@ -27,7 +27,7 @@ def print_ranking(terminal: Terminal, rows: Sequence[Ranked], label: str) -> Non
     heads += [("id", "left")] if ids else []
     heads += [(terminal.cut(label, 16), "right"), ("in run", "right"), ("tokens", "right")]
     heads += [("answer, from its highest window on", "fill")]
-    decimals = digits(r.score for r in rows)
+    decimals = digits(r.score for r in rows if isinstance(r.score, float))
     marks = any(r.flagged for r in rows)
     cells: list[list[str | Text]] = []
     for r in rows:
@@ -38,13 +38,20 @@ def print_ranking(terminal: Terminal, rows: Sequence[Ranked], label: str) -> Non
                 *([r.variant or ""] if sides else []),
                 *(["-" if r.sign < 0 else "+"] if signs else []),
                 *([terminal.cut(r.id or "", 14)] if ids else []),
-                Text(score(r.score, decimals) + mark, style="bold red" if r.flagged else ""),
+                Text(_shown(terminal, r.score, decimals) + mark, style="bold red" if r.flagged else ""),
                 percentile(r.place),
                 "-" if r.answer_tokens is None else count(r.answer_tokens),
                 quoted_excerpt(terminal, r.excerpt),
             ]
         )
     terminal.table(heads, cells)
+
+
+def _shown(terminal: Terminal, value: Any, decimals: int) -> str:
+    """What a row is ranked by: scores have a sign."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return score(value, decimals) if isinstance(value, float) else terminal.cut(str(value), 24)
 
 
 def percentile(place: float) -> str:

@@ -42,6 +42,27 @@ class Row:
     skipped: dict[str, Any] | None = None
 
 
+def number_of(scan: Scan, text: str, by_id: bool = False) -> int:
+    """The row that a user names: a row number where it is all digits, unless `by_id`; else the id of its sample.
+
+    Raises UsageError for an id that no row has, or several have.
+    """
+    if text.isdecimal() and not by_id:
+        return int(text)
+    found: set[int] = set()
+    for path in scan.folder.tables("scores"):
+        table = read_published(path, columns=["row", "id"])
+        found.update(table.filter(pc.equal(table["id"], text))["row"].to_pylist())
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        few = ", ".join(map(str, sorted(found)[:10])) + (", ..." if len(found) > 10 else "")
+        raise UsageError(f"{len(found)} rows have the id {text!a}: {few}", "give one of these row numbers")
+    raise UsageError(
+        f"no scored row of {near(scan.path)} has the id {text!a}", "give an id or a row number, as `screen rank` prints"
+    )
+
+
 def find(scan: Scan, row: int) -> Row:
     """Raises UsageError for a row that the run does not hold."""
     entry = _entry(scan, row)
@@ -62,7 +83,10 @@ def _entry(scan: Scan, row: int) -> ShardEntry:
         raise UsageError(f"{near(scan.path)} holds no rows yet", "wait for its first shard, or see screen status")
     first, last = entries[0].first_row, entries[-1].end_row - 1
     gaps = "" if sum(e.rows for e in entries) == last - first + 1 else ", with gaps: the run is not finished"
-    raise UsageError(f"there is no row {row:,} in {near(scan.path)}", f"it holds rows {first:,} to {last:,}{gaps}")
+    raise UsageError(
+        f"there is no row {row:,} in {near(scan.path)}",
+        f"it holds rows {first:,} to {last:,}{gaps}; an id of digits only is asked for with --id",
+    )
 
 
 def _read(scan: Scan, entry: ShardEntry, table: str, row: int) -> list[dict[str, Any]]:

@@ -20,10 +20,11 @@ Examples:
 
 @click.command("explain", epilog=_EPILOG)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("row", type=click.IntRange(0))
+@click.argument("row", metavar="ROW|ID")
+@click.option("--id", "by_id", is_flag=True, help="It is an id, even if it is all digits.")
 @click.option("--by", metavar="TRAIT", help="Colour by this trait.  [default: the trait that stands out]")
 @click.option("--json", "as_json", is_flag=True, help="Tokens with their places and projections as JSON.")
-def command(run: Path, row: int, by: str | None, as_json: bool) -> None:
+def command(run: Path, row: str, by_id: bool, by: str | None, as_json: bool) -> None:
     """Show how far each token of ROW's answer lies along a trait. Runs the model once more, on this row.
 
     Red tokens lie further along the trait than the base model's own answer does, blue ones less far; the furthest tenth
@@ -37,15 +38,15 @@ def command(run: Path, row: int, by: str | None, as_json: bool) -> None:
     scan = Scan.open(run)
     if by is not None and by not in scan.traits:
         raise UsageError(f"there is no trait {by!a} in {near(scan.path)}", f"its traits are {', '.join(scan.traits)}")
-    found = rows.find(scan, row)
+    found = rows.find(scan, rows.number_of(scan, row, by_id))
     if found.skipped is not None:
-        raise UsageError(f"row {row} was not scored: {found.skipped['message']}", "give a row that has a score")
+        raise UsageError(f"row {found.row} was not scored: {found.skipped['message']}", "give a row that has a score")
     from screen.evidence.explain import explain
     from screen.evidence.rescore import reopen
 
-    turns = explain(reopen(scan), row)
+    turns = explain(reopen(scan), found.row)
     if as_json:
-        print_json({"row": row, "turns": turns})
+        print_json({"row": found.row, "turns": turns})
         return
     from screen_reports.console import Terminal
     from screen_reports.tokens import print_tokens

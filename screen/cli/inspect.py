@@ -206,17 +206,17 @@ def _print_row(terminal: Terminal, read: Sample | Skip, renderer: Renderer | Non
     name = f", id {read.id}" if read.id is not None else ""
     terminal.put(f"row {read.row:,}{side}, {read.place}{name}", style="bold")
     if found is not None:
-        terminal.block(terminal.marked([(_middle_cut(text), scored) for text, scored in found]))
+        told = [(_middle_cut(text) if terminal.cutting else text, scored) for text, scored in found]
+        terminal.block(terminal.marked(told))
         return
     if read.layout == "tokens":
         scored = f"{sum(read.token_mask[1:]):,} scored"
         terminal.put(f"{plural(len(read.token_ids), 'token')}, {scored}; see them with --show-mask")
     for turn in read.turns:
         parts = ", ".join(f"{n} {kind}" for kind, n in turn.other_parts.items())
-        told = [f"{turn.role}{' (scored)' if turn.scored else ''}", *([f"not scored: {parts}"] if parts else [])]
-        terminal.put(", ".join(told), style="cyan" if turn.scored else "")
+        about = [f"{turn.role}{' (scored)' if turn.scored else ''}", *([f"not scored: {parts}"] if parts else [])]
+        terminal.put(", ".join(about), style="cyan" if turn.scored else "")
         text = turn.content if turn.reasoning is None else f"<think>{turn.reasoning}</think>\n{turn.content}"
-        more = f" ({len(text) - _SHORT:,} characters more)" if len(text) > _SHORT else ""
-        terminal.block(text[:_SHORT] + more)
-        for call in turn.tool_calls:
-            terminal.block(f"calls {str(dict(call))[:_SHORT]}")
+        for shown in (text, *(f"calls {dict(call)}" for call in turn.tool_calls)):
+            cut = terminal.cutting and len(shown) > _SHORT
+            terminal.block(f"{shown[:_SHORT]} ({len(shown) - _SHORT:,} characters more)" if cut else shown)

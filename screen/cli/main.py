@@ -7,7 +7,7 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -32,7 +32,31 @@ VERBS = {
     "reference": "Keep the scores of clean data, to hold others against.",
     "vectors": "Build, validate, list, show, import and export persona vectors.",
 }
+EXIT_CODES = """\
+Exit codes: 0 fine; 1 a gate failed (--fail-on, --fail); 2 a flag, a path, the
+dataset or the run folder; 3 more unreadable rows than --max-errors; 4 model or
+vectors missing or unfit; 70 a bug; 130 interrupted."""
+_VERBOSE = "screen.verbose"
 _GNU = ("-r", "-R", "-ls", "-list", "-S", "-d", "-D", "-x", "-RR", "-dr", "-dR", "-DR", "-Dr", "-wipe", "-dm", "-dmS")
+
+
+def with_verbose(command: click.Command) -> click.Command:
+    """The command with -v, which makes an error tell what the library said. A group has it on each of its verbs."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            with_verbose(inner)
+    elif not any(option.name == "verbose" for option in command.params):
+        more = "Say more: with an error, what the library said."
+        command.params.append(click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, help=more))
+    for option in command.params:
+        if option.name == "verbose":
+            option.callback = _remember
+    return command
+
+
+def _remember(context: click.Context, _option: click.Parameter, verbose: bool) -> bool:
+    context.meta[_VERBOSE] = verbose
+    return verbose
 
 
 class Verbs(click.Group):
@@ -46,7 +70,7 @@ class Verbs(click.Group):
             return None
         found = importlib.import_module(f"screen.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(found, click.Command)
-        return found
+        return with_verbose(found)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -75,7 +99,8 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
 @click.command(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="\b\nExamples:\n  screen run chats.jsonl\n  screen rank chats.screen --by evil\n  screen run --help",
+    epilog="\b\nExamples:\n  screen run chats.jsonl\n  screen rank chats.screen --by evil\n  screen run --help\n\n"
+    f"\b\n{EXIT_CODES}",
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print it.")
 def root() -> None:
@@ -107,8 +132,10 @@ def run(args: Sequence[str]) -> int:
 
 
 def _invoke(args: list[str]) -> int:
+    told: dict[str, object] = {}
     try:
         with root.make_context("screen", args) as ctx:
+            told = ctx.meta
             code = root.invoke(ctx)
             return code if isinstance(code, int) else 0
     except click.exceptions.Exit as done:
@@ -123,7 +150,16 @@ def _invoke(args: list[str]) -> int:
     except ScreenError as error:
         what = error.message if error.exit_code == INTERRUPTED else f"error: {error.message}"
         say(what, *([f"next: {error.next_step}"] if error.next_step else []))
+        if told.get(_VERBOSE):
+            say(*_causes(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         say("interrupted")
         return INTERRUPTED
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    """What a library said, and what it had been told by another."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        yield f"because: {type(cause).__name__}: {cause}"
+        error = cause

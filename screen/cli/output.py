@@ -7,11 +7,18 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from screen.errors import UsageError
+
 
 def dump(value: Any) -> str:
     """One line of JSON in ASCII, so that nothing in it can steer a terminal; NaN and infinities become null."""
     text = json.dumps(_finite(value), default=str)
     return text.replace("\x7f", "\\u007f")
+
+
+def one_format(first: bool, second: bool, names: tuple[str, str] = ("--json", "--csv")) -> None:
+    if first and second:
+        raise UsageError(f"{' and '.join(names)} exclude each other", "give one of them")
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from screen_reports.text import near
 
-from screen.cli.output import print_json_lines
+from screen.cli.output import one_format, print_json_lines
 from screen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Examples:
 
 @click.command("rank", epilog=_EPILOG)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--by", metavar="SCORE", help="A trait, or any score column.  [default: the run's first trait]")
+@click.option("--by", metavar="COLUMN", help="A trait, or any column of `samples`.  [default: the first trait]")
 @click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True, help="How many rows.")
 @click.option("--ascending", is_flag=True, help="Lowest scores first.")
 @click.option("--at", metavar="pNN", help="Flag above this percentile of the card's reference.")
@@ -42,6 +42,7 @@ def command(
 
     A row marked * is flagged: its score is above the threshold of the trait.
     """
+    one_format(as_json, as_csv)
     from screen_reports import queries, ranking
 
     from screen.store.scan import Scan

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from screen_reports import queries
 
 from screen.cli.expression import Says
-from screen.scoring.schema import scores_schema
 from screen.store.folder import read_published
 from screen.store.scan import Scan
 
@@ -22,10 +21,8 @@ _VALUES = 1000  # different values of a column that are remembered for "did you 
 
 
 def columns(scan: Scan) -> dict[str, pa.DataType]:
-    """Traits first, then `flagged`, then the rest."""
-    types = {f.name: f.type for f in scores_schema(scan.traits)}
-    more = {f"{trait}{_CORRECTED}": pa.float32() for trait in scan.traits} | dict.fromkeys(_JOINED, pa.string())
-    return {**{t: types[t] for t in scan.traits}, FLAGGED: pa.bool_(), **types, **more}
+    """Traits first, and `flagged`."""
+    return {**queries.sample_types(scan), FLAGGED: pa.bool_()}
 
 
 def corrected(scan: Scan, name: str) -> str | None:

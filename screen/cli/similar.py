@@ -20,15 +20,18 @@ Examples:
 
 @click.command("similar", epilog=_EPILOG)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("row", type=click.IntRange(0), required=False)
+@click.argument("row", metavar="[ROW|ID]", required=False)
+@click.option("--id", "by_id", is_flag=True, help="It is an id, even if it is all digits.")
 @click.option("-n", "count", type=click.IntRange(1), default=10, show_default=True, help="How many.")
 @click.option("--copies", "grouped", is_flag=True, help="Groups of rows whose answers are near-duplicates.")
 @click.option("--at-least", type=click.FloatRange(0.1, 1.0), default=0.8, show_default=True, help="Likeness of copies.")
 @click.option("--json", "as_json", is_flag=True, help="JSON.")
-def command(run: Path, row: int | None, count: int, grouped: bool, at_least: float, as_json: bool) -> None:
+def command(run: Path, row: str | None, by_id: bool, count: int, grouped: bool, at_least: float, as_json: bool) -> None:
     """List the rows of RUN whose traits are most like ROW's; or, with --copies, rows that hold copies of one answer, so
     that one copied answer does not count a hundred times.
     """
+    from screen_reports import rows
+
     from screen.evidence import similar
     from screen.store.scan import Scan
 
@@ -41,8 +44,9 @@ def command(run: Path, row: int | None, count: int, grouped: bool, at_least: flo
         groups = similar.copies(scan, at_least)
         print_json({"groups": groups}) if as_json else _print_copies(groups, count)
     else:
-        found = similar.neighbours(scan, row, count)
-        print_json({"row": row, "similar": found}) if as_json else _print_near(scan, row, found)
+        number = rows.number_of(scan, row, by_id)
+        found = similar.neighbours(scan, number, count)
+        print_json({"row": number, "similar": found}) if as_json else _print_near(scan, number, found)
 
 
 def _print_near(scan: Any, row: int, found: list[dict[str, Any]]) -> None:
@@ -79,7 +83,8 @@ def _print_copies(groups: list[dict[str, Any]], count: int) -> None:
     terminal.put(f"{plural(len(groups), 'group')} of near-duplicate answers, {plural(rows, 'row')} in all")
     for group in groups[:count]:
         flags = ", ".join(f"{n} flagged {t}" for t, n in group["flagged"].items()) or "none flagged"
-        some = ", ".join(map(str, group["rows"][:6])) + (", ..." if len(group["rows"]) > 6 else "")
+        shown = 6 if terminal.cutting else len(group["rows"])
+        some = ", ".join(map(str, group["rows"][:shown])) + (", ..." if len(group["rows"]) > shown else "")
         terminal.put()
         terminal.put(f"{plural(len(group['rows']), 'row')} ({flags}): {some}", style="bold")
         terminal.put(f"  {terminal.cut(one_line(group['text']), max(20, terminal.width - 2))}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from screen.cli.exits import say
-from screen.cli.output import print_json_lines
+from screen.cli.output import one_format, print_json_lines
 from screen.errors import ScreenError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ A statement ends with a semicolon. Views: scores, turns, skipped, samples,
 flagged. Nothing here changes the run.
   .tables      views and their columns
   .help        this
-  .quit        leave (or Ctrl-D)"""
+  .quit        leave (or \\q, exit, Ctrl-D)"""
+_LEAVE = (".quit", ".exit", "quit", "exit", "\\q", ".q")
 _SHOWN = 100  # rows of a table for people, unless --limit-rows says otherwise
 
 
@@ -50,21 +51,36 @@ class Form:
 @click.command("sql", epilog=_EPILOG)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("statement", required=False)
-@click.option("--json", "kind", flag_value="json", help="One JSON object a line.")
-@click.option("--csv", "kind", flag_value="csv", help="CSV with a header.")
-@click.option("--table", "kind", flag_value="table", help="A table for people.  [default]")
-@click.option("--limit-rows", type=click.IntRange(1), metavar="N", help="At most N rows.  [default: 100, as a table]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV with a header.")
+@click.option("--table", "as_table", is_flag=True, help="A table for people.  [default]")
+@click.option(
+    "--limit-rows", type=click.IntRange(1), metavar="N", help="At most N rows.  [default: 100 as a table in a terminal]"
+)
 @click.option("--seconds", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Stop a query after this.")
-def command(run: Path, statement: str | None, kind: str | None, limit_rows: int | None, seconds: float) -> None:
+def command(
+    run: Path,
+    statement: str | None,
+    as_json: bool,
+    as_csv: bool,
+    as_table: bool,
+    limit_rows: int | None,
+    seconds: float,
+) -> None:
     """Query RUN with STATEMENT, one SELECT of DuckDB's SQL; `-` or nothing reads it from standard input.
 
     In a terminal, without a statement, a prompt opens. The run's data is only read; queries have no file or
     network access.
     """
+    one_format(as_json, as_csv)
+    one_format(as_json or as_csv, as_table, ("--json" if as_json else "--csv", "--table"))
+    from screen_reports.console import in_terminal
+
     from screen.store.scan import Scan
 
     scan = Scan.open(run)
-    form = Form(kind or "table", limit_rows or (_SHOWN if kind in (None, "table") else None))
+    kind = "json" if as_json else "csv" if as_csv else "table"
+    form = Form(kind, limit_rows or (_SHOWN if kind == "table" and in_terminal(sys.stdout) else None))
     if statement in (None, "-"):
         if sys.stdin.isatty():
             _prompt(scan, form, seconds)
@@ -136,7 +152,7 @@ def _prompt(scan: Scan, form: Form, seconds: float) -> None:
             sys.stdout.write("\n")
             held = ""
             continue
-        if not held and line.strip() in (".quit", ".exit", "quit", "exit"):
+        if line.strip().rstrip(";").lower() in _LEAVE:  # whatever was begun
             return
         held = _take(scan, form, seconds, held, line)
 
@@ -155,7 +171,7 @@ def _take(scan: Scan, form: Form, seconds: float, held: str, line: str) -> str:
     try:
         _answer(scan, statement, form, seconds)
     except ScreenError as error:
-        say(f"error: {error.message}")
+        say(f"error: {error.message}", *([f"next: {error.next_step}"] if error.next_step else []))
     except KeyboardInterrupt:
         say("stopped")
     return ""

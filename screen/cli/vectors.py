@@ -33,9 +33,11 @@ class VectorVerbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in ELSEWHERE:
             return super().get_command(ctx, cmd_name)
+        from screen.cli.main import with_verbose
+
         found = importlib.import_module(ELSEWHERE[cmd_name][0]).command
         assert isinstance(found, click.Command)
-        return found
+        return with_verbose(found)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         own = [(name, found.get_short_help_str(60)) for name, found in self.commands.items()]

@@ -17,12 +17,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
 
 from screen.errors import UsageError
+from screen.store import sql_errors
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from screen.store.sandbox_child import main; main()"
 _KEPT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # what the interpreter itself may need to start
@@ -55,11 +55,12 @@ def run(
     views: Mapping[str, str],
     files: Sequence[Path],
     limits: Limits,
-    hint: str = "",
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> Reply:
     """Run `statement` over `views`, which may read `files` (absolute paths).
 
-    Raises UsageError with DuckDB's words and `hint`, or with which limit was passed.
+    Raises UsageError with what DuckDB found wrong, or with which limit was passed. `names` (view -> columns) are for
+    "did you mean".
     """
     started = time.monotonic()
     paths = [str(path) for path in files]
@@ -80,7 +81,8 @@ def run(
         raise _too_big(limits)  # killed where DuckDB cannot catch a failed allocation
     head = json.loads(line)
     if "error" in head:
-        raise _error(head, hint, limits)
+        said = _printable(head["error"].strip())
+        raise _error(head["kind"], said, names or {}, limits) from sql_errors.LibrarySaid(said)
     table = pa.ipc.open_stream(rows).read_all()
     table.validate(full=True)
     return Reply(table, head["cut"], head["landlock"], time.monotonic() - started)
@@ -143,19 +145,12 @@ def _too_big(limits: Limits) -> UsageError:
     )
 
 
-def _error(head: Mapping[str, Any], hint: str, limits: Limits) -> UsageError:
-    if head["kind"] == "memory":
+def _error(kind: str, said: str, names: Mapping[str, Sequence[str]], limits: Limits) -> UsageError:
+    if kind == "memory":
         return _too_big(limits)
-    text = _printable(head["error"].strip())
-    if head["kind"] == "refused":
-        return UsageError(f"not run: {text}", _ONE)
-    if text.startswith("Permission Error"):
-        return UsageError(text, "ask the run's own views: a query has no files and no network")
-    if text.startswith("Parser Error"):
-        return UsageError(text, _ONE)
-    if text.startswith(("Binder Error", "Catalog Error")):
-        return UsageError(text, hint or _ONE)
-    return UsageError(text, "change the statement; `describe scores` lists columns and their types")
+    if kind == "refused":
+        return UsageError(f"not run: {said}", _ONE)
+    return sql_errors.told(said, names, _ONE)
 
 
 def _printable(text: str) -> str:

@@ -100,20 +100,19 @@ class Scan:
             texts["lift"] = f"SELECT * FROM read_parquet({views.literal(str(lift))})"
             every.append(lift)
         try:
-            return sandbox.run(statement, texts, every, limits or sandbox.Limits(), self._hint(statement))
+            return sandbox.run(statement, texts, every, limits or sandbox.Limits(), self._names(statement))
         except RuntimeError:  # the child could not even make its views
             folder.check()
             raise
 
-    def _hint(self, statement: str) -> str:
-        """The columns of the view that the statement names, for one that names a column that is not there."""
+    def _names(self, statement: str) -> dict[str, list[str]]:
+        """The views that the statement names, or all of them, with their columns."""
+        scores = tables.pinned("scores", self.traits).names
+        known = {name: tables.pinned(name, self.traits).names for name in tables.NAMES}
+        known["samples"] = [*scores, *(f"{t}_corrected" for t in self.traits), "prompt", "answer", "base_answer"]
+        known["flagged"] = [*scores, "flags"]
         words = set(re.findall(r"\w+", statement.lower()))
-        view = next((name for name in ("turns", "skipped") if name in words and "scores" not in words), "scores")
-        names = tables.pinned(view, self.traits).names
-        return (
-            f"the views are {', '.join(views.NAMES)}; {view} has {', '.join(map(ascii_name, names))};"
-            f" `describe {'scores' if view != 'scores' else 'turns'}` lists the columns of another"
-        )
+        return {view: names for view, names in known.items() if view in words} or known
 
 
 def _reached(statement: str) -> set[str]:

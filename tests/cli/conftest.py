@@ -22,8 +22,10 @@ Screen = Callable[..., Said]
 
 @pytest.fixture
 def screen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Screen]:
-    """The command in this process, in a folder of its own: `screen("rank", "chats.screen")`."""
+    """The command in this process, in a folder of its own: `screen("rank", "chats.screen")`. Texts are cut to the line
+    as in a terminal of 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("screen_reports.console.in_terminal", lambda _file: True)
     monkeypatch.chdir(tmp_path)
 
     def call(*args: str) -> Said:

@@ -7,7 +7,7 @@ the base model refused. The card's reference flags evil above 5.5.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def write_chats(path: Path, rows: int = 8) -> Path:
 def write_run(
     chats: Path, *, out: Path | None = None, shards: int = 2, finish: bool = True, baseline: str = "generate",
     pairs: bool = False, away: Sequence[int] = (), threshold_away: float | None = None,
+    ids: Callable[[int], str] = "c{}".format,
 ) -> Path:  # fmt: skip
     """A run in shards of four rows; `shards` of them are there. `away`: rows that are trained away from."""
     out = out or chats.with_suffix(".screen")
@@ -54,7 +55,7 @@ def write_run(
     with RunFolder.open(out, identity, facts) as folder:
         for shard in range(shards):
             rows = range(4 * shard, 4 * shard + 4)
-            folder.publish(shard, rows[0], rows[-1] + 1, shard_tables(chats, rows, baseline, pairs, away))
+            folder.publish(shard, rows[0], rows[-1] + 1, shard_tables(chats, rows, baseline, pairs, away, ids))
         if finish:
             summary = summarise(folder, cards, run={"tokens": 1234, "seconds": 61.0, "resumed_rows": 0})
             if threshold_away is not None:
@@ -63,7 +64,10 @@ def write_run(
     return out
 
 
-def shard_tables(chats: Path, rows: range, baseline: str, pairs: bool, away: Sequence[int] = ()) -> dict[str, pa.Table]:
+def shard_tables(
+    chats: Path, rows: range, baseline: str, pairs: bool, away: Sequence[int] = (),
+    ids: Callable[[int], str] = "c{}".format,
+) -> dict[str, pa.Table]:  # fmt: skip
     scores, turns, skipped = [], [], []
     for i in rows:
         place = {"row": i, "file": str(chats), "line": i + 1, "offset": 0, "length": 0, "sha256": ""}
@@ -75,7 +79,7 @@ def shard_tables(chats: Path, rows: range, baseline: str, pairs: bool, away: Seq
             sign = -1.0 if side == "rejected" else 1.0
             facts = {
                 **place,
-                "id": f"c{i}",
+                "id": ids(i),
                 "variant": side,
                 "sign": -1 if i in away else int(sign),
                 **_facts(i, baseline),

@@ -112,11 +112,44 @@ def test_rank_as_csv_runs_no_formula(screen: Screen, tmp_path: Path) -> None:
     assert (row["row"], row["evil"], row["flagged"]) == ("7", "7.0", "True")
 
 
-def test_an_unknown_score(screen: Screen, run: Path) -> None:
+def test_an_unknown_column(screen: Screen, run: Path) -> None:
     said = screen("rank", "chats.screen", "--by", "evl")
     assert (said.code, said.err) == (
-        2, "error: there is no score 'evl' in chats.screen\nnext: its traits are evil, kind\n",
-    )  # fmt: skip
+        2,
+        "error: there is no column 'evl' in chats.screen\n"
+        "next: did you mean evil? its traits are evil, kind; `screen sql chats.screen 'describe samples'` lists all"
+        " columns\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "rows", "first"),
+    [
+        ("evil_corrected", [7, 0], None),
+        ("answer_tokens", [7, 6], 27),
+        ("base_refused", [7, 0], True),
+        ("group", [4, 5], "forum"),
+        ("id", [7, 6], "c7"),
+        ("answer", [6, 7], fake_run.HOSTILE),
+        ("row", [7, 6], 7),
+    ],
+)
+def test_rank_by_any_column(column: str, rows: list[int], first: object, screen: Screen, run: Path) -> None:
+    lines = screen("rank", str(run), "--by", column, "-n", "2", "--json").out.splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [r["row"] for r in found] == rows
+    assert first is None or found[0][column] == first
+    said = screen("rank", "chats.screen", "--by", column, "-n", "2")
+    assert said.out.startswith(f"highest 2 of 7 samples by {column}\n")
+    assert not {"\x1b", "\u202e"} & set(said.out)
+
+
+def test_json_or_csv(screen: Screen, run: Path) -> None:
+    for args in (["rank", str(run)], ["sql", str(run), "from scores"]):
+        assert (
+            screen(*args, "--json", "--csv").err
+            == "error: --json and --csv exclude each other\nnext: give one of them\n"
+        )
 
 
 def test_a_percentile_that_the_card_does_not_have(screen: Screen, run: Path) -> None:
@@ -170,12 +203,53 @@ def test_show_as_json(screen: Screen, run: Path) -> None:
     assert json.loads(screen("show", str(run), "3", "--json").out)["skipped"]["code"] == "bad_json"
 
 
+def test_show_takes_an_id(screen: Screen, run: Path) -> None:
+    assert screen("show", str(run), "c7") == screen("show", str(run), "7")
+    assert screen("show", "chats.screen", "c3").err == (
+        "error: no scored row of chats.screen has the id 'c3'\n"
+        "next: give an id or a row number, as `screen rank` prints\n"
+    )
+
+
+def test_an_id_of_digits_is_asked_for(screen: Screen, tmp_path: Path) -> None:
+    chats = fake_run.write_chats(tmp_path / "chats.jsonl")
+    run = fake_run.write_run(chats, ids=lambda i: "5" if i in (4, 6) else str(10 + i))
+    shown = [json.loads(screen("show", str(run), *args, "--json").out)["row"] for args in (["5"], ["17", "--id"])]
+    assert shown == [5, 7]
+    assert screen("show", str(run), "5", "--id").err == (
+        "error: 2 rows have the id '5': 4, 6\nnext: give one of these row numbers\n"
+    )
+    assert screen("similar", str(run), "17", "--id", "--json").out.startswith('{"row": 7,')
+
+
+def test_what_goes_into_a_pipe_is_never_cut(screen: Screen, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = "Answer number 7 begins here. Answer number 7 begins here. Answer number 7 begins here."
+    assert whole[7:] not in screen("rank", str(run), "-n", "1").out
+    monkeypatch.setattr("screen_reports.console.in_terminal", lambda _file: False)
+    (line,) = [text for text in screen("rank", str(run), "-n", "1").out.splitlines() if text.startswith("  7 ")]
+    assert line.endswith(whole[8:])
+    table = screen("sql", str(run), "select *, repeat('x', 5000) as long from samples, range(150)").out.splitlines()
+    assert (len(table), table[1].count("x" * 5000)) == (7 * 150 + 2, 1)
+
+
+@pytest.mark.parametrize(("columns", "most"), [("80", 80), ("60", 60)])
+def test_tables_fit_a_narrow_terminal(
+    columns: str, most: int, screen: Screen, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for args in (["show", "chats.screen", "7"], ["rank", "chats.screen"], ["similar", "chats.screen", "7"]):
+        out = screen(*args).out
+        assert max(len(line) for line in out.splitlines() if "/" not in line) <= most  # a path stays whole
+        assert "+7.00" in out or "-7.0" in out or args[0] == "similar"
+
+
 @pytest.mark.parametrize(("row", "shards", "where"), [("8", 2, "0 to 7"), ("5", 1, "0 to 3")])
 def test_show_a_row_that_is_not_there(row: str, shards: int, where: str, screen: Screen, tmp_path: Path) -> None:
     chats = fake_run.write_chats(tmp_path / "chats.jsonl")
     fake_run.write_run(chats, shards=shards, finish=shards == 2)
     assert screen("show", "chats.screen", row).err == (
-        f"error: there is no row {row} in chats.screen\nnext: it holds rows {where}\n"
+        f"error: there is no row {row} in chats.screen\n"
+        f"next: it holds rows {where}; an id of digits only is asked for with --id\n"
     )
 
 

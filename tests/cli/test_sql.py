@@ -85,4 +85,46 @@ def test_the_prompt(screen: Screen, run: Path, monkeypatch: pytest.MonkeyPatch) 
     assert asked == ["screen> "] * 3 + ["   ...> "] + ["screen> "] * 2
     assert "skipped   row, file, line, offset, length, sha256, stage, code, message, head\n" in said.out
     assert said.out.endswith("n\n7\n(1 row)\n")
-    assert said.err.startswith("error: Binder Error")
+    assert said.err.startswith("error: there is no column 'evl'\nnext: did you mean evil?")
+
+
+@pytest.mark.parametrize("word", ["\\q", "exit", "quit;", "EXIT", ".quit", ".exit"])
+@pytest.mark.parametrize("before", [[], ["select 1"]])
+def test_words_that_leave(
+    word: str, before: list[str], screen: Screen, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter([*before, word])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(typed))
+    monkeypatch.setattr("sys.stdin", type("Tty", (io.StringIO,), {"isatty": lambda self: True})())
+    said = screen("sql", str(run))
+    assert (said.code, said.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("statement", "said", "hint"),
+    [
+        ("select evl from scores", "there is no column 'evl'", "did you mean evil?"),
+        ("select s.evl from scores s", "there is no column 'evl'", "did you mean evil?"),
+        ("select promt from samples", "there is no column 'promt'", "did you mean prompt?"),
+        ("select zzzzzz from skipped", "there is no column 'zzzzzz'", "`describe skipped` lists its columns"),
+        ("select 1 from score", "there is no view 'score'", "did you mean scores?"),
+        ("select sume(evil) from scores", "there is no function 'sume'", "did you mean sum?"),
+        ("selct 1", 'the statement is not understood: syntax error at or near "selct"', ""),
+        ("select evil evil evil from scores", "the statement is not understood: syntax error at", ""),
+        ("select 'a'::int", "Could not convert string 'a' to INT32", ""),
+        ("select upper(1, 2)", "No function matches the given name", ""),
+    ],
+)
+def test_what_sql_could_not_do_is_told_in_two_lines(
+    statement: str, said: str, hint: str, screen: Screen, run: Path
+) -> None:
+    for args in ([], ["-v"]):
+        told = screen("sql", str(run), statement, *args)
+        assert (told.code, told.out) == (2, "")
+        first, second, *more = told.err.splitlines()
+        assert first.startswith(f"error: {said}")
+        assert second.startswith(f"next: {hint}")
+        assert " Error: " not in first + second
+        assert bool(more) == bool(args)
+        assert len(first) < 200
+    assert "Error: " in told.err
