@@ -14,19 +14,21 @@ tokenizer makes of it. Knows nothing of tokens.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from screen.data.sample import Sample, Turn
 from screen.errors import ModelError
 from screen.model.render_align import Field, Key, Spot
-from screen.model.render_messages import Conversation, conversation, thought_in, turn_fields
-from screen.model.render_prefix import prefix_spans, without_end
+from screen.model.render_messages import Conversation, conversation, turn_fields
+from screen.model.render_prefix import prefix_bounds
 from screen.model.render_skeleton import Skeletons, Span
 from screen.model.rendered import Rung
 from screen.model.template import PASS_ANOTHER, Request, Template
 from screen.model.template_sandbox import Rendering, TemplateCap, TemplateFailed
+from screen.model.thinking import thought_marks
 from screen.model.tokenizer import Tokenizer
 
 _HOPELESS = 3  # rows on which a template is stopped before it is given up
@@ -54,10 +56,15 @@ class Region(NamedTuple):
     """A scored turn in the rendered text. All ranges are half-open, in characters of that text."""
 
     turn: int  # index into Sample.turns
-    start: int
+    start: int  # of the thought or the answer, whichever is first
     end: int
-    parts: tuple[tuple[int, int], ...]  # what is scored of [start, end): all of it, or the turn's own spans
-    thought: tuple[int, int] | None = None
+    parts: tuple[tuple[int, int], ...]  # what is scored as answer; none where the turn is only a thought
+    thought: tuple[int, int] | None = None  # the thought's own text, without its tags
+    begin: int = -1  # where the prompt ends, if not at `start`: before an opening tag that the data brought
+
+    @property
+    def prompt_end(self) -> int:
+        return self.start if self.begin < 0 else self.begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ class Masked:
     text: str
     regions: tuple[Region, ...]
     rung: Rung
+    dropped: Mapping[str, int] = field(default_factory=dict)  # what the template left out (`Rendered.dropped`)
 
 
 class Masker:
@@ -74,9 +82,9 @@ class Masker:
 
     def __init__(self, template: Template, tokenizer: Tokenizer) -> None:
         self._template = template
-        self._skeletons = Skeletons(template)
+        self._thoughts = thought_marks(template)
+        self._skeletons = Skeletons(template, tokenizer.control_strings)
         self._capped = self._rendered = 0
-        self._ends = tuple(sorted(tokenizer.special_strings | template.control_strings, key=len, reverse=True))
 
     def mask(self, sample: Sample) -> Masked:
         """The rendered text and its regions. Raises Refused."""
@@ -113,7 +121,11 @@ class Masker:
                 "no_response_mask",
                 "the answers cannot be told apart in the rendered text; pass --template with one that marks them",
             )
-        return Masked(outcome.text, *found)
+        spans, dropped, rung = found
+        if sample.tools and not any(name in outcome.text for name in _names(sample)):
+            dropped = {**dropped, "tools": len(sample.tools)}
+        regions = tuple(self._region(sample.turns, span, outcome.text) for span in spans)
+        return Masked(outcome.text, regions, rung, dropped)
 
     def _stopped(self, sample: Sample, error: TemplateCap) -> None:
         """Rows that a template cannot render cost a skip each; a template that can render hardly any ends the run."""
@@ -127,53 +139,91 @@ class Masker:
 
     def _ladder(
         self, sample: Sample, talk: Conversation, text: str, marked: list[tuple[int, int]], scored: list[int]
-    ) -> tuple[tuple[Region, ...], Rung] | None:
-        if not scored:
-            return (), "sentinel"
+    ) -> tuple[list[Span], dict[str, int], Rung] | None:
         turns = sample.turns
-        if marked and (spans := self._generation(turns, text, marked, scored)):
-            return tuple(_region(turns, span, text) for span in spans), "generation"
-        if (spans := self._skeletons.spans(turns, talk, text, scored)) is not None:
-            return tuple(_region(turns, span, text) for span in spans), "sentinel"
+        found = self._skeletons.find(turns, talk, text, scored)
+        answers = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
+        if not marked or len(marked) != len(answers) or not set(scored) <= set(answers):
+            marked = []
+        marks = dict(zip(answers, marked, strict=True)) if marked else {}
+        if found is not None:
+            spans = [_inside(span, marks[span.turn]) for span in found.spans] if marks else found.spans
+            return spans, found.dropped, "generation" if marks else "sentinel"
         if any(turns[i].spans is not None for i in scored):
             return None  # ranges of the content cannot be placed without finding the content
-        if (spans := prefix_spans(self._template, talk, text, scored, self._ends)) is not None:
-            return tuple(_region(turns, span, text) for span in spans), "prefix"
+        if marks and (placed := _words([(i, marks[i]) for i in scored], turns, text)) is not None:
+            return placed, _lost(turns, text), "generation"
+        bounds = prefix_bounds(self._template, talk, text, scored)
+        if bounds is not None and (placed := _words(bounds, turns, text)) is not None:
+            return placed, _lost(turns, text), "prefix"
         return None
 
-    def _generation(
-        self, turns: Sequence[Turn], text: str, marked: list[tuple[int, int]], scored: list[int]
-    ) -> list[Span] | None:
-        """The template's own marks, if there is one an assistant turn and each holds its turn's answer."""
-        answers = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
-        if len(answers) != len(marked) or any(turns[i].spans is not None for i in scored):
-            return None
-        if not set(scored) <= set(answers):
-            return None
-        spans = []
-        for i, (start, end) in zip(answers, marked, strict=True):
-            answer = next((f.text.strip() for f in turn_fields(i, turns[i]) if f.key[1] == "c"), "")
-            at = text.find(answer, start, end)
-            if at < 0:
-                return None
-            if i in scored:
-                spans.append(Span(i, start, without_end(text, start, end, self._ends, at + len(answer))))
-        return spans
+    def _region(self, turns: Sequence[Turn], span: Span, text: str) -> Region:
+        turn, parts, thought = turns[span.turn], span.parts, span.thought
+        if turn.spans is not None:
+            fields = {f.key: f for strict in (False, True) for f in turn_fields(span.turn, turn, strict)}
+            kept = _placed(turn.spans, fields, span.spots)
+            parts = tuple(part for kind, part in kept if kind == "c")
+            thought = next((part for kind, part in kept if kind == "t"), None)
+        ranges = [*parts, *([thought] if thought else [])]
+        start = min((a for a, _ in ranges), default=0)
+        begin = -1
+        if (
+            thought
+            and start == thought[0]
+            and not self._thoughts
+            and (tag := _OPENED.search(text, max(0, start - 64), start))
+        ):
+            begin = tag.start()
+        return Region(span.turn, start, max((b for _, b in ranges), default=0), parts, thought, begin)
 
 
-def _region(turns: Sequence[Turn], span: Span, text: str) -> Region:
-    turn = turns[span.turn]
-    parts: tuple[tuple[int, int], ...] = ((span.start, span.end),)
-    if turn.spans is not None:
-        fields = {f.key: f for f in turn_fields(span.turn, turn)}
-        parts = tuple(_placed(turn.spans, fields, span.spots))
-    return Region(span.turn, span.start, span.end, parts, _thought(span, text))
+def _inside(span: Span, mark: tuple[int, int]) -> Span:
+    """The span within what the template marks."""
+    cut = [(max(a, mark[0]), min(b, mark[1])) for a, b in (*span.parts, *([span.thought] if span.thought else []))]
+    parts = tuple((a, b) for a, b in cut[: len(span.parts)] if a < b)
+    thought = next(((a, b) for a, b in cut[len(span.parts) :] if a < b), None)
+    return span._replace(parts=parts, thought=thought)
+
+
+def _words(bounds: Sequence[tuple[int, tuple[int, int]]], turns: Sequence[Turn], text: str) -> list[Span] | None:
+    """Each turn's own words within its bounds; None where they do not stand there, once, as the message has them."""
+    spans = []
+    for i, (start, end) in bounds:
+        if turns[i].tool_calls:
+            return None
+        fields = {f.key[1]: f.text.strip() for f in turn_fields(i, turns[i])}
+        places = {kind: text.find(words, start, end) for kind, words in fields.items() if words}
+        if any(at < 0 or text.find(fields[kind], at + 1, end) >= 0 for kind, at in places.items()):
+            return None
+        ranges = {kind: (at, at + len(fields[kind])) for kind, at in places.items()}
+        thought = next((place for kind, place in ranges.items() if kind != "c"), None)
+        if ranges:
+            spans.append(Span(i, (ranges["c"],) if "c" in ranges else (), thought))
+    return spans
+
+
+def _lost(turns: Sequence[Turn], text: str) -> dict[str, int]:
+    """What of the messages the text does not hold, where no skeleton tells."""
+    lost = Counter(
+        "reasoning" if f.key[1] != "c" else "answers" if turn.role == "assistant" else "messages"
+        for i, turn in enumerate(turns)
+        for f in turn_fields(i, turn)
+        if f.text.strip() not in text
+    )
+    return dict(lost)
+
+
+def _names(sample: Sample) -> list[str]:
+    """The names of the sample's tools."""
+    inner = [tool.get("function") if isinstance(tool.get("function"), Mapping) else tool for tool in sample.tools]
+    return [str(tool.get("name")) for tool in inner if isinstance(tool, Mapping)]
 
 
 def _placed(
     wanted: Sequence[tuple[int, int]], fields: Mapping[Key, Field], spots: Mapping[Key, Spot]
-) -> list[tuple[int, int]]:
-    """Ranges of a turn's content as ranges of the rendered text, where the template kept those characters."""
+) -> list[tuple[str, tuple[int, int]]]:
+    """Ranges of a turn's content as (kind, range of the rendered text), where the template kept those characters."""
     parts = []
     for key, spot in spots.items():
         field = fields[key]
@@ -184,18 +234,5 @@ def _placed(
             lo = max(spot.start, spot.start + a - first)
             hi = min(spot.end, spot.start + b - first)
             if lo < hi:
-                parts.append((lo, hi))
-    return sorted(parts)
-
-
-def _thought(span: Span, text: str) -> tuple[int, int] | None:
-    """The thought with its tags: written by the dataset, or by the template around the reasoning it was given."""
-    if text.find("</", span.start, span.end) < 0 and all(kind == "c" for _, kind in span.spots):
-        return None
-    opened = _OPENED.search(text, max(0, span.start - 64), span.start) is not None
-    if found := thought_in(text[span.start : span.end], opened):
-        return span.start + found[0], span.start + found[1]
-    for (_, kind), spot in span.spots.items():
-        if kind in "rt" and span.start <= spot.start:
-            return spot.start, spot.end
-    return None
+                parts.append((key[1], (lo, hi)))
+    return sorted(parts, key=lambda part: part[1])

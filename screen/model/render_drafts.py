@@ -67,13 +67,13 @@ class TextDraft:
             return clip(tokens.range_of(i), starts[t], len(turns[t].text))
 
         sequence = Tokenised(tokens.ids, turns, chars)
-        return Rendered((sequence,), self._masked.rung, lost, self._special)
+        return Rendered((sequence,), self._masked.rung, lost, self._special, self._masked.dropped)
 
     def show(self, encodings: Sequence[Any]) -> list[tuple[str, bool]]:
         tokens = Tokens(encodings[0], self._prefix, self._setup.context)
         ranges = []
         for region in self._masked.regions:
-            for lo, hi in runs(self._positions(region, tokens)):
+            for lo, hi in runs(self._all_positions(region, tokens)):
                 end = tokens.range_of(hi)[0] if hi < tokens.kept else tokens.range_of(hi - 1)[1]
                 ranges.append((tokens.range_of(lo)[0], max(end, tokens.range_of(hi - 1)[1])))
         head = self._setup.tokenizer.decode(self._prefix) if self._prefix else ""
@@ -84,23 +84,44 @@ class TextDraft:
         positions = self._positions(region, tokens)
         if not len(positions):
             return None
-        start = tokens.range_of(int(positions[0]))[0]
-        last, end = int(positions[-1]), region.end
+        thinking = self._thinking(region, tokens)
+        first, last = (f(int(p[i]) for p in (positions, thinking) if len(p)) for f, i in ((min, 0), (max, -1)))
+        start, end = tokens.range_of(first)[0], region.end
         if tokens.range_of(last)[0] >= region.end:  # the end-of-turn token counts
             end = tokens.range_of(last)[1]
         text = self._masked.text[start : min(end, tokens.range_of(last)[1])]
         thought = clip(region.thought, start, len(text)) if region.thought else (0, 0)
+        begin = max(1, tokens.first_from(region.begin)) if region.begin >= 0 else first
         return ScoredTurn(
             turn=region.turn,
             tokens=positions,
             prompt=self._prompts[region.turn],
             text=text,
-            thought=thought if thought[0] < thought[1] else None,
+            thought=thought if len(thinking) and thought[0] < thought[1] else None,
+            thought_tokens=thinking,
+            begin=min(begin, first),
         ), start
+
+    def _all_positions(self, region: Region, tokens: Tokens) -> Ints:
+        return np.sort(np.concatenate([self._positions(region, tokens), self._thinking(region, tokens)]))
+
+    def _thinking(self, region: Region, tokens: Tokens) -> Ints:
+        if region.thought is None:
+            return np.zeros(0, dtype=np.int32)
+        return np.arange(*self._within(region.thought, tokens), dtype=np.int32)
+
+    def _within(self, span: Range, tokens: Tokens) -> Range:
+        """The tokens of a character range. A first token may bring along one space that stands before the range."""
+        lo, hi = tokens.inside(*span, self._setup.tokenizer.special_ids)
+        if lo > 1:
+            start, end = tokens.range_of(lo - 1)
+            if start == span[0] - 1 and span[0] < end and self._masked.text[start] == " ":
+                return lo - 1, max(lo, hi)
+        return lo, hi
 
     def _positions(self, region: Region, tokens: Tokens) -> Ints:
         special = self._setup.tokenizer.special_ids
-        found = [tokens.inside(start, end, special) for start, end in region.parts]
+        found = [self._within(part, tokens) for part in region.parts]
         found = [(lo, hi) for lo, hi in found if lo < hi]
         if found and self._setup.end_of_turn and region.parts[-1][1] == region.end:
             at = found[-1][1]
@@ -119,7 +140,8 @@ class TextDraft:
                 f"no answer begins within the model's context: {tokens.kept + lost} tokens, {tokens.kept} fit",
             )
         raise Refused(
-            "no_answer_tokens", "no token belongs to an answer: answers are blank, or the template drops them"
+            "no_answer_tokens",
+            "no token belongs to an answer: answers are blank, only a thought, or the template drops them",
         )
 
 

@@ -52,37 +52,38 @@ def is_simple(turn: Turn) -> bool:
     return "</" not in turn.content or not _CLOSED.search(turn.content)
 
 
-def turn_fields(index: int, turn: Turn) -> list[Field]:
-    """The text fields of a turn. Blank thoughts stay as they are: a sentinel would change what the template does."""
+def turn_fields(index: int, turn: Turn, strict: bool = True) -> list[Field]:
+    """The text fields of a turn. Blank thoughts stay as they are: a sentinel would change what the template does.
+
+    A thought in the content is what stands before the first closing tag, if its opening tag begins the content, or if
+    it has none and the closing tag begins or ends a line: a tag that is spoken of in a sentence is part of the answer.
+    Not `strict`: any closing tag ends one.
+    """
     fields = []
     if turn.reasoning is not None and turn.reasoning.strip():
         fields.append(Field((index, "r"), turn.reasoning, -1))
     content = turn.content
-    closed = _CLOSED.search(content) if turn.role == "assistant" else None
-    if closed is None:
+    thought = _thought(content, strict) if turn.role == "assistant" else None
+    if thought is None:
         return [*fields, Field((index, "c"), content)] if content else fields
-    start = _opening(content, closed)[1]
-    fields.append(Field((index, "t"), content[start : closed.start()], start))
-    fields.append(Field((index, "c"), content[closed.end() :], closed.end()))
+    start, end, after = thought
+    fields.append(Field((index, "t"), content[start:end], start))
+    fields.append(Field((index, "c"), content[after:], after))
     return [field for field in fields if field.text.strip()]
 
 
-def _opening(text: str, closed: re.Match[str]) -> tuple[int, int]:
-    """Start and end of the tag that `closed` closes: (-1, 0) where it was never opened."""
-    tag = f"<{closed[1]}>"
-    at = text.find(tag, 0, closed.start())
-    return (at, at + len(tag)) if at >= 0 else (-1, 0)
-
-
-def thought_in(text: str, opened: bool) -> tuple[int, int] | None:
-    """The first thought in the text, its tags included. `opened`: the text begins inside one."""
-    closed = _CLOSED.search(text)
+def _thought(content: str, strict: bool) -> tuple[int, int, int] | None:
+    """Where the thought's text starts and ends, and what follows its closing tag starts."""
+    closed = _CLOSED.search(content)
     if closed is None:
         return None
-    start = _opening(text, closed)[0]
-    if start < 0 and not opened:
-        return None
-    return max(0, start), closed.end()
+    tag = f"<{closed[1]}>"
+    at = content.find(tag, 0, closed.start())
+    if at >= 0 and (not strict or not content[:at].strip()):
+        return at + len(tag), closed.start(), closed.end()
+    before, after = content[: closed.start()], content[closed.end() :]
+    whole = not before.strip() or before.endswith("\n") or not after or after.startswith("\n")
+    return (0, closed.start(), closed.end()) if at < 0 and (whole or not strict) else None
 
 
 def masked(made: Message, fields: list[Field], base: str) -> Message:
@@ -96,11 +97,6 @@ def masked(made: Message, fields: list[Field], base: str) -> Message:
             content = result["content"]
             result["content"] = content[: field.offset] + mark + content[field.offset + len(field.text) :]
     return result
-
-
-def plainest(index: int, base: str) -> Message:
-    """An assistant message that is nothing but a sentinel."""
-    return {"role": "assistant", "content": sentinel(base, (index, "c"))}
 
 
 def all_texts(talk: Conversation) -> list[str]:

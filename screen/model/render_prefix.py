@@ -1,4 +1,4 @@
-"""The last rung of the ladder, and where a turn's own text ends. Strings and templates only."""
+"""The last rung of the ladder: what the template adds to the render of the turns before. Strings and templates only."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from collections.abc import Sequence
 
 from screen.model.render_align import common_prefix
 from screen.model.render_messages import Conversation
-from screen.model.render_skeleton import Span
 from screen.model.template import Template, renderable
+from screen.model.template_sandbox import TemplateCap, TemplateFailed
 from screen.model.template_sandbox import TemplateCap, TemplateFailed
 
 
-def prefix_spans(
-    template: Template, talk: Conversation, text: str, scored: Sequence[int], ends: Sequence[str]
-) -> list[Span] | None:
-    """Each scored turn, from the end of what the model is given before it to the end of what it adds.
+def prefix_bounds(
+    template: Template, talk: Conversation, text: str, scored: Sequence[int]
+) -> list[tuple[int, tuple[int, int]]] | None:
+    """(turn, range) of each scored turn: from the end of what stands before it to the end of what it adds.
 
     None where a render of the turns before is no prefix of the one real render.
     """
     if not renderable(len(scored), len(talk.messages)):
         return None
-    spans = []
+    bounds = []
     for i in scored:
-        prompted = talk.messages[i]["role"] == "assistant"
         try:
-            before = template.render(talk.messages[:i], talk.tools, talk.kwargs, add_generation_prompt=prompted)
+            before = template.render(talk.messages[:i], talk.tools, talk.kwargs)
             through = template.render(talk.messages[: i + 1], talk.tools, talk.kwargs)
         except TemplateCap:
             raise
@@ -33,16 +32,5 @@ def prefix_spans(
         end = common_prefix(through, text)
         if not text.startswith(before) or end < len(before):
             return None
-        end = without_end(text, len(before), end, ends, len(before))
-        if end > len(before):
-            spans.append(Span(i, len(before), end))
-    return spans
-
-
-def without_end(text: str, start: int, end: int, ends: Sequence[str], floor: int) -> int:
-    """`end` moved before the end-of-turn token that `text[start:end]` ends with, but not below `floor`."""
-    body = len(text[start:end].rstrip()) + start
-    for mark in ends:
-        if text.endswith(mark, start, body) and body - len(mark) >= floor:
-            return body - len(mark)
-    return end
+        bounds.append((i, (len(before), end)))
+    return bounds

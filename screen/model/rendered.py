@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -12,19 +12,31 @@ import numpy.typing as npt
 Rung = Literal["generation", "sentinel", "prefix", "document", "tokens"]
 
 
+def _none() -> npt.NDArray[np.int32]:
+    return np.zeros(0, dtype=np.int32)
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredTurn:
     """One scored turn inside a `Sequence`.
 
-    `tokens` are the positions, in the sequence, of the tokens that count: (n,) int32, ascending, n >= 1.
-    The turn's prompt is `ids[:tokens[0]]`; its last prompt token is position `tokens[0] - 1` (>= 0).
+    `tokens` are the positions, in the sequence, of the tokens that count: (n,) int32, ascending, n >= 1. They are the
+    answer's; a thought's are apart in `thought_tokens`, (m,) int32, and may lie before, after or between them.
     """
 
     turn: int  # index into Sample.turns; the window's or run's number for documents and given tokens
     tokens: npt.NDArray[np.int32]
     prompt: str  # for people: the text of the nearest turn before it that is not scored ("" if none)
-    text: str  # the scored text exactly as rendered; character spans index into it
-    thought: tuple[int, int] | None = None  # character range of the thought within `text`
+    text: str  # thought and answer exactly as rendered; character spans index into it
+    thought: tuple[int, int] | None = None  # character range of the thought within `text`, without its tags
+    thought_tokens: npt.NDArray[np.int32] = field(default_factory=_none)
+    begin: int = -1  # see prompt_end
+
+    @property
+    def prompt_end(self) -> int:
+        """The turn's prompt is `ids[:prompt_end]`, at least one token: what the template wrote before the turn's own
+        words, and before its thought."""
+        return int(self.tokens[0]) if self.begin < 0 else self.begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +54,14 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A sample as the model sees it: one sequence, or one a window for documents."""
+    """A sample as the model sees it: one sequence, or one a window for documents.
+
+    Kinds of `dropped`: "reasoning", "answers" and "tool_calls" count assistant turns, "messages" other messages,
+    "tools" the tools on offer.
+    """
 
     sequences: tuple[Sequence, ...]
     rung: Rung
     tokens_lost: int = 0  # tokens cut because the sample is longer than the model's context
     special_text: int = 0  # times special-token text such as <|im_end|> stood inside a message
+    dropped: Mapping[str, int] = field(default_factory=dict)  # what of the messages the template did not write, by kind

@@ -53,6 +53,12 @@ class Tokenizer:
         return frozenset(text for text in texts if text.strip() and text not in THOUGHT_TAGS)
 
     @cached_property
+    def control_strings(self) -> frozenset[str]:
+        """Text of the tokens that the tokenizer calls special: role marks and ends, not tags such as <tool_call>."""
+        tokens = self.hf.added_tokens_decoder.values()
+        return frozenset(t.content for t in tokens if t.special and t.content.strip()) - THOUGHT_TAGS
+
+    @cached_property
     def eos_ids(self) -> tuple[int, ...]:
         """The tokenizer's own end-of-sequence id, where it has one; a generation config may name more."""
         return () if self.hf.eos_token_id is None else (int(self.hf.eos_token_id),)
