@@ -102,10 +102,14 @@ class GivenAnswers:
             if isinstance(made, Skip) or len(made.sequences) != 1:
                 continue  # longer than the context, or not a chat: the row goes without, and is counted so
             sequence = made.sequences[0]
-            tokens = sequence.turns[-1].tokens
-            ids = sequence.ids[: int(tokens[-1]) + 1]
-            answer = OwnAnswer(tuple(ids[tokens].tolist()), text, cut=False, refused=refuses(text) or asks_back(text))
-            out.setdefault(place, []).append(Given(ids, tokens, answer))
+            scored = sequence.turns[-1]
+            at = scored.prompt_end
+            ids = tuple(sequence.ids[at : int(scored.tokens[-1]) + 1].tolist())
+            thinking = scored.thought_tokens - at
+            thought = (int(thinking[0]), int(thinking[-1]) + 1) if len(thinking) else (0, 0)
+            refused = refuses(text) or asks_back(text)
+            answer = OwnAnswer(ids, text, False, refused, int(scored.tokens[0]) - at, thought)
+            out.setdefault(place, []).append(Given(sequence.ids[:at], answer))
         return out
 
 

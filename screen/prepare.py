@@ -14,7 +14,7 @@ import numpy.typing as npt
 from screen.data.dataset import Dataset
 from screen.errors import InputError
 from screen.intake import read_window
-from screen.model.items import Branch, Item
+from screen.model.items import Item
 from screen.model.projector import Projector
 from screen.model.rendered import Sequence as TokenSequence
 from screen.progress import Progress
@@ -22,6 +22,7 @@ from screen.scoring import calibrate, controls
 from screen.scoring.flags import threshold
 from screen.scoring.lengths import spearman
 from screen.scoring.schema import RANDOM
+from screen.scoring.scored import OwnAnswer
 from screen.scoring.standards import Directions, Stand, Standards, prompt_hashes
 from screen.setup import Engine
 from screen.spec import BaselineKind, ScanSpec
@@ -45,7 +46,7 @@ class _Ask(NamedTuple):
 
     @property
     def prompt(self) -> npt.NDArray[np.int32]:
-        return self.sequence.ids[: self.sequence.turns[self.number].tokens[0]]
+        return self.sequence.ids[: self.sequence.turns[self.number].prompt_end]
 
 
 def decide(spec: ScanSpec, dataset: Dataset, engine: Engine) -> BaselineKind:
@@ -216,18 +217,20 @@ def _calibrate(
     own = engine.answers.own_answers([asks[h].prompt for h in hashes])
     kept_hashes, items = [], []
     for value, answer in zip(hashes, own, strict=True):
-        if answer is not None and answer.ids:
+        if answer is not None and answer.said < len(answer.ids):  # one that never left its thought has no answer
             kept_hashes.append(value)
-            items.append(_item(asks[value], np.array(answer.ids, dtype=np.int32)))
+            items.append(_item(asks[value], answer))
     k, c = len(engine.traits), directions.controls
     values, last, targets, used = [], [], [], []
     for value, item, got in zip(kept_hashes, items, projector.measure(items), strict=True):
         if isinstance(got, str) or not (np.isfinite(got.tokens).all() and np.isfinite(got.means).all()):
             continue
         n = len(item.positions) - 1
+        thinking = item.branches[0].thought[1] - item.branches[0].thought[0]
         values.append(got.tokens[:n].mean(0, dtype=np.float64))
         last.append(np.concatenate([got.tokens[n], got.means[1]]))
-        targets.append(np.concatenate([got.tokens[n + 1 :].mean(0, dtype=np.float64), got.means[2][:c]]))
+        said = got.tokens[n + 1 + thinking :]
+        targets.append(np.concatenate([said.mean(0, dtype=np.float64), got.means[-1][:c]]))
         used.append(value)
     if len(used) < 20:
         raise InputError(
@@ -262,13 +265,14 @@ def _calibrate(
     return more, {"components": COMPONENTS, "sources": sources, "cuts": limits, "calibration": calibration}
 
 
-def _item(ask: _Ask, own: npt.NDArray[np.int32]) -> Item:
+def _item(ask: _Ask, own: OwnAnswer) -> Item:
     """The turn's own answer, its last prompt token, and the model's own answer as a branch."""
-    tokens = ask.sequence.turns[ask.number].tokens
-    at = int(tokens[0])
+    turn = ask.sequence.turns[ask.number]
+    tokens, at = turn.tokens, turn.prompt_end
     positions = np.concatenate([tokens, np.array([at - 1], dtype=np.int32)])
     lengths = np.array([len(tokens), 1], dtype=np.int32)
-    return Item(ask.sequence.ids[: int(tokens[-1]) + 1], positions, lengths, (Branch(at, own),))
+    branch = own.branch(at)
+    return Item(ask.sequence.ids[: int(tokens[-1]) + 1], positions, lengths, (branch,) if branch else ())
 
 
 def _components(asks: Any, engine: Engine) -> dict[int, Float32]:

@@ -27,6 +27,7 @@ from screen.model.remote import RemoteGenerator
 from screen.model.render import Renderer
 from screen.model.template import Template, load_template
 from screen.model.template_sandbox import limits_absent
+from screen.model.thinking import Thinking
 from screen.model.tokenizer import Tokenizer, load_tokenizer
 from screen.pocket import MODEL_DIR
 from screen.progress import Progress
@@ -98,6 +99,7 @@ class Engine:
             kept,
             json.dumps(key, sort_keys=True),
             step,
+            Thinking(self.renderer.template, self.tokenizer).split,
         )
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from screen.scoring import controls, verdict
+from screen.scoring import controls, unread, verdict
 from screen.scoring.calibrate import control_variate_mean
 from screen.scoring.concentration import few_tokens
 from screen.scoring.flags import DEFAULT_AT, Threshold, threshold
@@ -32,7 +32,8 @@ Float32 = npt.NDArray[np.float32]
 _FLAG = ("threshold", "rule", "column", "length_slope", "length_mean")
 _BASE = (
     "row", "baseline", "truncated", "special_text", "baseline_cut", "base_refused", "answer_tokens", "prompt_key",
-    "group",
+    "group", "thought_tokens", "baseline_thinks", "baseline_unfinished",
+    *(f"dropped_{kind}" for kind in unread.DROPPED),
 )  # fmt: skip
 
 
@@ -82,7 +83,12 @@ def summarise(
             "refused": _true(base["base_refused"]),
         },
         **run,
-        "notes": [w for v in folder.facts.get("vectors", {}).values() for w in v.get("warnings", ())],
+        "dropped": unread.dropped(base),
+        "thoughts": unread.thoughts(base),
+        "notes": [
+            *(w for v in folder.facts.get("vectors", {}).values() for w in v.get("warnings", ())),
+            *unread.notes(base),
+        ],
         "at": at or DEFAULT_AT,
         "fdr": fdr,
         "traits": traits,

@@ -35,26 +35,27 @@ def explain(again: Again, row: int) -> list[dict[str, Any]]:
     made = []
     for sample, rendered in shard.samples:
         for sequence in rendered.sequences:
-            positions = np.concatenate([t.tokens for t in sequence.turns])
-            [found] = again.engine.projector.measure([Item(sequence.ids[: int(positions[-1]) + 1], positions)])
+            positions = np.concatenate([p for t in sequence.turns for p in (t.tokens, t.thought_tokens)])
+            [found] = again.engine.projector.measure([Item(sequence.ids[: int(positions.max()) + 1], positions)])
             if isinstance(found, str):
                 raise InputError(f"the model fails on row {row}: {found}", "try --dtype float32 in a run of its own")
             at = 0
             for number, scored in enumerate(sequence.turns):
-                values = found.tokens[at : at + len(scored.tokens)]
-                at += len(scored.tokens)
+                values, thought = np.split(
+                    found.tokens[at : at + len(scored.tokens) + len(scored.thought_tokens)], [len(scored.tokens)]
+                )
+                at += len(values) + len(thought)
                 spans = [sequence.chars(int(t), number) for t in scored.tokens]
-                turn = _turn(scored, spans, values, again.engine.traits)
+                turn = _turn(scored, spans, values, thought, again.engine.traits)
                 made.append({"row": row, "variant": sample.variant, **turn})
     return made
 
 
 def _turn(
-    scored: ScoredTurn, spans: Sequence[tuple[int, int]], values: Float32, traits: Sequence[str]
+    scored: ScoredTurn, spans: Sequence[tuple[int, int]], values: Float32, thought: Float32, traits: Sequence[str]
 ) -> dict[str, Any]:
     offsets = np.array([0, len(values)], dtype=np.int64)
     means, first = highest_windows(values, offsets, WINDOW_TOKENS)
-    cut = sum(end <= scored.thought[1] for _, end in spans) if scored.thought else 0
     told = {}
     for j, trait in enumerate(traits):
         windows = []
@@ -64,8 +65,8 @@ def _turn(
                 windows.append({"mean": mean, "start": a, "end": b, "text": scored.text[a:b]})
         told[trait] = {
             "mean": float(segments(values[:, j : j + 1], offsets)[0, 0]),
-            "thought": float(values[:cut, j].mean(dtype=np.float64)) if 0 < cut < len(values) else None,
-            "said": float(values[cut:, j].mean(dtype=np.float64)) if 0 < cut < len(values) else None,
+            "thought": float(thought[:, j].mean(dtype=np.float64)) if len(thought) else None,
+            "said": float(values[:, j].mean(dtype=np.float64)) if len(thought) else None,
             "highest": [
                 {
                     "projection": float(values[i, j]),

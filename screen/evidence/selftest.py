@@ -125,7 +125,7 @@ def _written(engine: Engine, asked: Sequence[tuple[int, Sample, int]], pairs: Se
     eos = eos_ids(engine.model, engine.tokenizer.hf.eos_token_id)
     generator = Generator(engine.model, eos, Sampling(engine.sampling.max_new_tokens, rows=engine.sampling.rows))
     ready = [(i, r.sequences[-1]) for i, r in enumerate(rendered) if not isinstance(r, Skip)]
-    made = generator.answer([s.ids[: int(s.turns[-1].tokens[0])] for _, s in ready])
+    made = generator.answer([s.ids[: s.turns[-1].prompt_end] for _, s in ready])
     out: list[str | None] = [None] * len(asked)
     for (i, _), answer in zip(ready, made, strict=True):
         out[i] = engine.tokenizer.decode(answer.ids) if answer is not None and answer.ids else None

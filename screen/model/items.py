@@ -13,10 +13,20 @@ NO_SEGMENTS = np.zeros(0, dtype=np.int32)
 
 
 class Branch(NamedTuple):
-    """Another continuation of an item's first `at` tokens; all of its (m,) int32 `ids` count."""
+    """Another continuation, (m,) int32 `ids`, of an item's first `at` tokens: an answer, and a thought before it.
+
+    Of `ids`, `[said:]` are the answer and `thought` is the range of the thought. Either may be empty, not both.
+    """
 
     at: int
     ids: npt.NDArray[np.int32]
+    said: int = 0
+    thought: tuple[int, int] = (0, 0)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of the thought and of the answer, where there are some."""
+        return [n for n in (self.thought[1] - self.thought[0], len(self.ids) - self.said) if n]
 
 
 class Item(NamedTuple):
@@ -35,7 +45,8 @@ class Item(NamedTuple):
 
 class Measured(NamedTuple):
     """tokens: (n + branch tokens, k) float32 projections on the run's vectors, the item's own positions first.
-    means: (s + branches, p) float32, the mean hidden state of each segment, then of each branch, on the probes."""
+    means: (s + parts of branches, p) float32, the mean hidden state of each segment, then of each branch's thought and
+    answer, on the probes."""
 
     tokens: Float32
     means: Float32
@@ -44,10 +55,10 @@ class Measured(NamedTuple):
 def parts_of(item: Item) -> list[Item]:
     """An item's own sequence, then each branch as a sequence of its own."""
     parts = [Item(item.ids, item.positions, item.segments)]
-    for at, ids in item.branches:
-        whole = np.concatenate([item.ids[:at], ids])
-        lengths = np.array([len(ids)], dtype=np.int32)
-        parts.append(Item(whole, np.arange(at, len(whole), dtype=np.int32), lengths))
+    for branch in item.branches:
+        whole = np.concatenate([item.ids[: branch.at], branch.ids])
+        wanted = [np.arange(*branch.thought, dtype=np.int32), np.arange(branch.said, len(branch.ids), dtype=np.int32)]
+        parts.append(Item(whole, branch.at + np.concatenate(wanted), np.array(branch.lengths, dtype=np.int32)))
     return parts
 
 

@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from screen.data.sample import Sample, Turn
@@ -82,9 +83,12 @@ class Masker:
 
     def __init__(self, template: Template, tokenizer: Tokenizer) -> None:
         self._template = template
-        self._thoughts = thought_marks(template)
         self._skeletons = Skeletons(template, tokenizer.control_strings)
         self._capped = self._rendered = 0
+
+    @cached_property
+    def _writes_thoughts(self) -> bool:
+        return thought_marks(self._template) is not None
 
     def mask(self, sample: Sample) -> Masked:
         """The rendered text and its regions. Raises Refused."""
@@ -113,6 +117,7 @@ class Masker:
     def _masked(self, sample: Sample, talk: Conversation, outcome: Rendering | TemplateFailed) -> Masked:
         if isinstance(outcome, TemplateFailed):
             raise outcome
+        _ = self._writes_thoughts  # a template that its limits stop here is told with the first row
         scored = [i for i, turn in enumerate(sample.turns) if turn.scored]
         found = self._ladder(sample, talk, outcome.text, outcome.spans, scored)
         self._rendered += 1
@@ -171,7 +176,7 @@ class Masker:
         if (
             thought
             and start == thought[0]
-            and not self._thoughts
+            and not self._writes_thoughts
             and (tag := _OPENED.search(text, max(0, start - 64), start))
         ):
             begin = tag.start()

@@ -53,5 +53,3 @@ class Frames:
             return None
         skeleton = read_skeleton(text, base)
         return skeleton if skeleton is not None and wanted >= set(skeleton.keys) else None
-from screen.model.template import Message, Template, frozen_key
-from screen.model.template_sandbox import TemplateCap, TemplateFailed

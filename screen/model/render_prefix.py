@@ -8,7 +8,6 @@ from screen.model.render_align import common_prefix
 from screen.model.render_messages import Conversation
 from screen.model.template import Template, renderable
 from screen.model.template_sandbox import TemplateCap, TemplateFailed
-from screen.model.template_sandbox import TemplateCap, TemplateFailed
 
 
 def prefix_bounds(

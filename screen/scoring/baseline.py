@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from screen.errors import InputError
 from screen.model.generate import Answer
+from screen.model.thinking import Thought
 from screen.scoring.refusal import asks_back, refuses
 from screen.scoring.scored import OwnAnswer
 
@@ -62,9 +63,11 @@ class CachedAnswers:
         cache: Cache,
         identity: str,
         step: Callable[[int, int, int], None] = lambda _done, _of, _tokens: None,
+        thinking: Callable[[Ids, Sequence[int]], Thought | None] = lambda _prompt, _answer: None,
     ) -> None:
         self._generator, self._decode, self._cache = generator, decode, cache
         self._identity = identity.encode()
+        self._thinking = thinking  # where an answer's thought lies, in tokens
         self._step = step  # told (answers done, answers wanted, tokens just generated)
         self.generated = 0  # answers made by this process, the cache's not counted
         self.reused = 0
@@ -91,13 +94,15 @@ class CachedAnswers:
             self._step(sum(keys[i] in known for i in missing), len(missing), sum(len(a.ids) for a in answers))
 
         self._generator.answer([prompts[i] for i in missing], keep)
-        return [self._own(known.get(key)) for key in keys]
+        return [self._own(prompt, known.get(key)) for prompt, key in zip(prompts, keys, strict=True)]
 
-    def _own(self, answer: Answer | None) -> OwnAnswer | None:
+    def _own(self, prompt: Ids, answer: Answer | None) -> OwnAnswer | None:
         if answer is None:
             return None
-        text = self._decode(answer.ids)
-        return OwnAnswer(answer.ids, text, answer.cut, refuses(text) or asks_back(text))
+        start, end, first = self._thinking(prompt, answer.ids) or Thought(0, 0, 0)
+        said = self._decode(answer.ids[first:])
+        text = self._decode(answer.ids) if first else said
+        return OwnAnswer(answer.ids, text, answer.cut, refuses(said) or asks_back(said), first, (start, end))
 
     def _key(self, prompt: Ids) -> str:
         return hashlib.sha256(self._identity + b"\0" + np.ascontiguousarray(prompt, dtype="<i4").tobytes()).hexdigest()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from screen_kernels import segment_means
 
-from screen.model.items import Branch, Item, Measured
+from screen.model.items import NO_SEGMENTS, Branch, Item, Measured, parts_of
 from screen.model.projector import Step
 from screen.model.rendered import ScoredTurn
 from screen.model.rendered import Sequence as TokenSequence
@@ -45,15 +45,17 @@ class Turn(NamedTuple):
 
     @property
     def prompt(self) -> Ids:
-        return self.sequence.ids[: self.scored.tokens[0]]
+        return self.sequence.ids[: self.scored.prompt_end]
 
 
 class Own(NamedTuple):
-    """Of an own answer: (k,) mean and trimmed mean of its tokens' projections, (p,) probe means."""
+    """Of an own answer: (k,) mean and trimmed mean of its tokens' projections, (p,) probe means, and the (k,) mean of
+    its thought's tokens. NaN where it has no thought, or nothing but one."""
 
     mean: Float32
     trimmed: Float32
     probes: Float32
+    thought: Float32
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Passed:
 
     tokens  a sequence: (tokens of its turns, k) projections; last: (turns, k) of the last prompt tokens
     means   a sequence: (turns, p) probe means of its answers; last_means: (turns, p) of the last prompt tokens
+    thought a sequence: (turns, k) mean projections of its thoughts, NaN where a turn has none
     own     prompt key -> what came of the own answer
     """
 
@@ -69,6 +72,7 @@ class Passed:
     last: list[Float32]
     means: list[Float32]
     last_means: list[Float32]
+    thought: list[Float32] = field(default_factory=list)
     problems: dict[int, tuple[str, str]] = field(default_factory=dict)
     own: dict[bytes, Own] = field(default_factory=dict)
     own_problems: dict[bytes, tuple[str, str]] = field(default_factory=dict)
@@ -105,39 +109,46 @@ def own(
     passed: Passed,
 ) -> None:
     """Own answers to prompts of one sequence, each run by itself: prompt and answer together."""
-    whole = [(key, np.concatenate([sequence.ids[: b.at], b.ids]), b.at) for key, b in branches]
-    given([(key, [(ids, np.arange(at, len(ids), dtype=np.int32))]) for key, ids, at in whole], measures, step, passed)
+    given([(key, [(sequence.ids[: b.at], b)]) for key, b in branches], measures, step, passed)
 
 
 def given(
-    answers: Sequence[tuple[bytes, Sequence[tuple[Ids, Ids]]]],
+    answers: Sequence[tuple[bytes, Sequence[tuple[Ids, Branch]]]],
     measures: Measures,
     step: Step,
     passed: Passed,
 ) -> None:
-    """Answers as (ids, positions of the answer) sequences, several a key allowed: their means are averaged."""
-    flat = [(key, Item(ids, at, _lengths([len(at)]))) for key, several in answers for ids, at in several]
+    """Answers as (prompt, what follows it), several a key allowed: their means are averaged."""
+    flat = [(key, ids, branch) for key, several in answers for ids, branch in several]
+    items = [parts_of(Item(ids, NO_SEGMENTS, NO_SEGMENTS, (branch,)))[1] for _, ids, branch in flat]
     sums: dict[bytes, list[Own]] = {}
-    for (key, item), result in zip(flat, measures.measure([i for _, i in flat], step), strict=True):
+    for (key, _, branch), result in zip(flat, measures.measure(items, step), strict=True):
         problem = _problem(result)
         if problem is not None:
             passed.own_problems[key] = problem
         elif not isinstance(result, str):
-            sums.setdefault(key, []).append(_own(result.tokens[: len(item.positions)], result.means[0]))
+            sums.setdefault(key, []).append(_own(branch, result.tokens, result.means))
     for key, parts in sums.items():
         if key not in passed.own_problems:
-            means = [np.stack(several).mean(axis=0, dtype=np.float64) for several in zip(*parts, strict=True)]
-            passed.own[key] = Own(*(m.astype(np.float32) for m in means))
+            means = [_mean_of(several) for several in zip(*parts, strict=True)]
+            passed.own[key] = Own(*means)
+
+
+def _mean_of(several: Sequence[Float32]) -> Float32:
+    """(k,): the mean of those that are there."""
+    there = [one for one in several if not np.isnan(one).any()]
+    mean: Float32 = np.stack(there or several).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
 
 
 def _item(sequence: TokenSequence, branches: Sequence[Branch]) -> Item:
     """Only tokens up to the last scored one are run: what comes after cannot change them."""
     turns = sequence.turns
-    ids = sequence.ids[: int(turns[-1].tokens[-1]) + 1]
-    before = np.array([t.tokens[0] - 1 for t in turns], dtype=np.int32)
-    positions = np.concatenate([*(t.tokens for t in turns), before])
-    lengths = _lengths([*(len(t.tokens) for t in turns), *([1] * len(turns))])
-    return Item(ids, positions, lengths, tuple(branches))
+    before = np.array([t.prompt_end - 1 for t in turns], dtype=np.int32)
+    thoughts = [t.thought_tokens for t in turns if len(t.thought_tokens)]
+    positions = np.concatenate([*(t.tokens for t in turns), before, *thoughts])
+    lengths = _lengths([*(len(t.tokens) for t in turns), *([1] * len(turns)), *map(len, thoughts)])
+    return Item(sequence.ids[: int(positions.max()) + 1], positions, lengths, tuple(branches))
 
 
 def _keep(
@@ -151,7 +162,7 @@ def _keep(
     none = np.zeros((0, 0), dtype=np.float32)
     if problem is not None or isinstance(result, str):
         passed.problems[i] = problem or ("worker_failed", str(result))
-        for part in (passed.tokens, passed.last, passed.means, passed.last_means):
+        for part in (passed.tokens, passed.last, passed.means, passed.last_means, passed.thought):
             part.append(none)
         return
     turns = len(sequence.turns)
@@ -160,15 +171,39 @@ def _keep(
     passed.last.append(result.tokens[n : n + turns])
     passed.means.append(result.means[:turns])
     passed.last_means.append(result.means[turns : 2 * turns])
-    at = n + turns
-    for j, (key, branch) in enumerate(branches):
-        passed.own[key] = _own(result.tokens[at : at + len(branch.ids)], result.means[2 * turns + j])
-        at += len(branch.ids)
+    thoughts, at = _thoughts(sequence, result.tokens, n + turns)
+    passed.thought.append(thoughts)
+    row = 2 * turns + sum(len(t.thought_tokens) > 0 for t in sequence.turns)
+    for key, branch in branches:
+        size, rows = sum(branch.lengths), len(branch.lengths)
+        passed.own[key] = _own(branch, result.tokens[at : at + size], result.means[row : row + rows])
+        at, row = at + size, row + rows
 
 
-def _own(tokens: Float32, probes: Float32) -> Own:
-    """tokens (n, k), of the own answer alone."""
-    return Own(segments(tokens, np.array([0, len(tokens)], dtype=np.int64))[0], trimmed_mean(tokens), probes)
+def _thoughts(sequence: TokenSequence, tokens: Float32, at: int) -> tuple[Float32, int]:
+    """(turns, k) mean projections of the thoughts, whose tokens stand from `at`; and where they end."""
+    means = np.full((len(sequence.turns), tokens.shape[1]), np.nan, dtype=np.float32)
+    for i, turn in enumerate(sequence.turns):
+        if size := len(turn.thought_tokens):
+            means[i] = _mean(tokens[at : at + size])
+            at += size
+    return means, at
+
+
+def _own(branch: Branch, tokens: Float32, probes: Float32) -> Own:
+    """tokens (n, k), of the own answer alone, its thought first; probes (parts, p)."""
+    thinking = branch.thought[1] - branch.thought[0]
+    thought, said = tokens[:thinking], tokens[thinking:]
+    none = np.full(tokens.shape[1], np.nan, dtype=np.float32)
+    own_probes = probes[-1] if len(said) else np.full(probes.shape[1], np.nan, dtype=np.float32)
+    trimmed = trimmed_mean(said) if len(said) else none
+    return Own(_mean(said) if len(said) else none, trimmed, own_probes, _mean(thought) if thinking else none)
+
+
+def _mean(tokens: Float32) -> Float32:
+    """(k,): the mean over tokens."""
+    mean: Float32 = segments(tokens, np.array([0, len(tokens)], dtype=np.int64))[0]
+    return mean
 
 
 def segments(tokens: Float32, offsets: npt.NDArray[np.int64]) -> Float32:

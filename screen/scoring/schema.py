@@ -46,6 +46,7 @@ SCORES = [
     Column("turns_scored", pa.int32(), "scored turns (windows for documents)"),
     Column("prompt_tokens", pa.int32(), "tokens before the first scored one"),
     Column("answer_tokens", pa.int32(), "scored tokens over all scored turns"),
+    Column("thought_tokens", pa.int32(), "tokens of their thoughts, which are measured apart (table turns)"),
     Column("tokens_lost", pa.int32(), "tokens cut because the row is longer than the model's context"),
     Column("truncated", pa.bool_(), "whether tokens were cut"),
     Column("mask_rung", pa.string(), "how scored tokens were found: generation, sentinel, prefix, document, tokens"),
@@ -55,6 +56,10 @@ SCORES = [
     Column("split_at", pa.string(), "the role marks at which the row's text was split into turns; else null"),
     Column("role_marks", pa.string(), "role marks, such as ### Human:, in a text that was not split; else null"),
     Column("not_used", pa.list_(pa.string()), "what the row holds and nothing read: fields, keys of messages"),
+    Column("dropped_reasoning", pa.int32(), "turns whose reasoning the chat template leaves out"),
+    Column("dropped_tool_calls", pa.int32(), "turns whose tool calls the chat template leaves out"),
+    Column("dropped_tools", pa.int32(), "tools on offer that the chat template leaves out"),
+    Column("dropped_messages", pa.int32(), "messages whose text the chat template leaves out"),
     Column("weight", pa.float32(), "the row's training weight, 1 where the dataset gives none"),
     Column(
         "sign",
@@ -65,6 +70,12 @@ SCORES = [
     Column("prompt_key", pa.int64(), "a hash of the first scored prompt's tokens: equal prompts, equal keys"),
     Column("baseline", pa.string(), "what the row's exact baseline is: generate, answers, contrast; else none"),
     Column("baseline_tokens", pa.int32(), "tokens of the base model's own answers; null where none was made"),
+    Column("baseline_thinks", pa.bool_(), "an own answer begins with a thought, left out of its mean; null likewise"),
+    Column(
+        "baseline_unfinished",
+        pa.bool_(),
+        "an own answer was still in its thought at --max-new-tokens, so there is none to compare; null likewise",
+    ),
     Column("baseline_cut", pa.bool_(), "an own answer reached --max-new-tokens; null where none was made"),
     Column(
         "base_refused",
@@ -143,7 +154,11 @@ def turn_columns(trait: str) -> list[Column]:
         Column(f"{trait}_window_end", pa.int32(), "end of that window in text"),
         Column(f"{trait}_windows", pa.list_(_WINDOW), "the top three windows that share no token, with places in text"),
         Column(f"{trait}_thought", pa.float32(), "mean projection of the thought's tokens; null without a thought"),
-        Column(f"{trait}_said", pa.float32(), "mean projection of the tokens after the thought; null without one"),
+        Column(
+            f"{trait}_thought_difference",
+            pa.float32(),
+            "that less the mean of the base model's own thought; null unless both think",
+        ),
     ]
 
 

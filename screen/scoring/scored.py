@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.data.sample import Sample
+from screen.model.items import Branch
 from screen.model.rendered import Rendered, ScoredTurn
 from screen.scoring.concentration import carried
 from screen.spec import BaselineKind
@@ -19,12 +20,32 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class OwnAnswer:
-    """The base model's own answer to one prompt: `ids` may be empty (it ended at once)."""
+    """The base model's own answer to one prompt: `ids` may be empty (it ended at once).
+
+    Of `ids`, `[said:]` are the answer and `thought` is the range of the thought before it, without its tags. Where the
+    limit cut it off in its thought there is no answer: `said` is len(ids).
+    """
 
     ids: tuple[int, ...]
     text: str
     cut: bool
     refused: bool
+    said: int = 0
+    thought: tuple[int, int] = (0, 0)
+
+    @property
+    def thinks(self) -> bool:
+        return self.said > 0
+
+    @property
+    def unfinished(self) -> bool:
+        """It never came to an answer: there is only a thought."""
+        return self.thinks and self.said == len(self.ids)
+
+    def branch(self, at: int) -> Branch | None:
+        """It as a continuation of a prompt of `at` tokens; None where nothing of it can be measured."""
+        made = Branch(at, np.array(self.ids, dtype=np.int32), self.said, self.thought)
+        return made if made.lengths else None
 
 
 @dataclass(frozen=True)
@@ -32,8 +53,9 @@ class Scored:
     """A shard's scored samples and turns. Arrays are (turns, columns) float32: the k traits, then the controls.
 
     The turns of sample i are `turns[starts[i]:starts[i + 1]]`, at least one. NaN where a baseline or an estimate is not
-    there. `tokens` is (n, k), turn i's from offsets[i] to offsets[i + 1]; `trimmed` and `own_trimmed` (turns, k);
-    `highest` (turns, k, 2); `window` (turns, k, top); `own` holds the answers behind a turn's exact baseline.
+    there. `tokens` is (n, k), turn i's from offsets[i] to offsets[i + 1]; `trimmed` and `own_trimmed` (turns, k), as
+    are the means over thoughts, `thought` and `own_thought`; `highest` (turns, k, 2); `window` (turns, k, top); `own`
+    holds the answers behind a turn's exact baseline.
     """
 
     samples: Sequence[tuple[Sample, Rendered]]
@@ -52,7 +74,8 @@ class Scored:
     highest: Float32
     window: Float32
     window_chars: Sequence[Sequence[Sequence[tuple[int, int]]]]
-    parts: Sequence[tuple[Float32, Float32] | None]
+    thought: Float32
+    own_thought: Float32
     own: Sequence[Sequence[OwnAnswer]]
     hashes: npt.NDArray[np.uint64]
     kind: BaselineKind

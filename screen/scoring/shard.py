@@ -40,11 +40,14 @@ class Answers(Protocol):
 
 
 class Given(NamedTuple):
-    """An answer of the base model that the user gave: the sequence it stands in, which tokens are its, and itself."""
+    """An answer of the base model that the user gave: the prompt that it stands behind, and itself."""
 
-    ids: Ids
-    tokens: Ids
+    prompt: Ids
     answer: OwnAnswer
+
+    @property
+    def branch(self) -> Branch | None:
+        return self.answer.branch(len(self.prompt))
 
 
 @dataclass(slots=True)
@@ -122,9 +125,8 @@ class _Work:
         seen = set()
         for turn, key in zip(self.turns, self.keys, strict=True):
             own = self.own.get(key)
-            if own and own[0].ids and key not in seen:
+            if own and key not in seen and (branch := own[0].branch(len(turn.prompt))):
                 seen.add(key)
-                branch = Branch(len(turn.prompt), np.array(own[0].ids, dtype=np.int32))
                 branches.setdefault(turn.place, []).append((key, branch))
         self.passed = passes.run(self.sequences, branches, self.measures, self.step)
         if self.kind == "answers":
@@ -146,7 +148,7 @@ class _Work:
             self.keys[i] = f"{row} {turn.number} {turn.sample}".encode()
             if several:
                 self.own[self.keys[i]] = [g.answer for g in several]
-                wanted.append((self.keys[i], [(g.ids, g.tokens) for g in several]))
+                wanted.append((self.keys[i], [(g.prompt, branch) for g in several if (branch := g.branch)]))
         passes.given(wanted, self.measures, self.step, self.passed)
 
     def poison(self) -> list[Skip]:
@@ -178,12 +180,12 @@ class _Work:
             if self.standards.refine:
                 self._refine(self.standards.calibration.cuts, projection - estimate, se, starts)
         baseline = np.full_like(projection, np.nan)
-        own_trimmed = np.full_like(projection[:, : self.k], np.nan)
+        own_trimmed, own_thought = (np.full_like(projection[:, : self.k], np.nan) for _ in range(2))
         for i, key in enumerate(self.keys):
             if key in self.passed.own:
                 own = self.passed.own[key]
                 baseline[i, : self.k], baseline[i, self.k :] = own.mean, own.probes[:controls]
-                own_trimmed[i] = own.trimmed
+                own_trimmed[i], own_thought[i] = own.trimmed, own.thought
         trimmed, highest = extremes(tokens, offsets)
         window, first = highest_windows(tokens, offsets, WINDOW_TOKENS)
         return Scored(
@@ -203,7 +205,8 @@ class _Work:
             highest=highest,
             window=window,
             window_chars=[_window_chars(t, first[i]) for i, t in enumerate(self.turns)],
-            parts=[_parts(t, tokens[offsets[i] : offsets[i + 1]]) for i, t in enumerate(self.turns)],
+            thought=_stack(self.passed.thought, self.k),
+            own_thought=own_thought,
             own=[self.own.get(key, []) for key in self.keys],
             hashes=self.hashes,
             kind=self.kind,
@@ -234,9 +237,9 @@ class _Work:
         wanted = {}
         for i in turns:
             own = self.own.get(self.keys[i])
-            if own and own[0].ids and self.keys[i] not in self.passed.own:
-                ids = np.concatenate([self.turns[i].prompt, np.array(own[0].ids, dtype=np.int32)])
-                wanted[self.keys[i]] = [(ids, np.arange(len(self.turns[i].prompt), len(ids), dtype=np.int32))]
+            prompt = self.turns[i].prompt
+            if own and self.keys[i] not in self.passed.own and (branch := own[0].branch(len(prompt))):
+                wanted[self.keys[i]] = [(prompt, branch)]
         passes.given(list(wanted.items()), self.measures, self.step, self.passed)
 
 
@@ -262,17 +265,3 @@ def _window_chars(turn: Turn, first: npt.NDArray[np.int64]) -> list[list[tuple[i
         chars = turn.sequence.chars
         found[start] = (chars(int(tokens[start]), turn.number)[0], chars(int(tokens[end]), turn.number)[1])
     return [[found[start] for start in row if start >= 0] for row in first.tolist()]
-
-
-def _parts(turn: Turn, tokens: Float32) -> tuple[Float32, Float32] | None:
-    """((k,), (k,)): means over the thought's tokens and over those after it; None without a thought or an answer."""
-    if turn.scored.thought is None:
-        return None
-    end = turn.scored.thought[1]
-    ends = [turn.sequence.chars(int(t), turn.number)[1] for t in turn.scored.tokens]
-    cut = sum(e <= end for e in ends)
-    if not 0 < cut < len(ends):
-        return None
-    offsets = np.array([0, cut, len(ends)], dtype=np.int64)
-    thought, said = passes.segments(tokens, offsets)
-    return thought, said

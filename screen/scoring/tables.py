@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from screen.data.sample import Skip
+from screen.model.rendered import Rendered
 from screen.scoring.schema import (
     RANDOM,
     WINDOW_PARTS,
@@ -22,6 +23,12 @@ from screen.scoring.scored import OwnAnswer, Scored
 from screen.scoring.standards import Directions, Standards
 
 Float32 = npt.NDArray[np.float32]
+_DROPPED = {
+    "reasoning": ("reasoning",),
+    "tool_calls": ("tool_calls",),
+    "tools": ("tools",),
+    "messages": ("messages", "answers"),
+}
 
 
 def scores_table(
@@ -31,6 +38,7 @@ def scores_table(
     samples = [s for s, _ in scored.samples]
     rendered = [r for _, r in scored.samples]
     tokens = np.array([len(t.tokens) for t in scored.turns], dtype=np.int32)
+    thoughts = np.array([len(t.thought_tokens) for t in scored.turns], dtype=np.int32)
     exact = scored.sample_baseline
     missing = np.isnan(exact[:, : scored.k]).sum(axis=1).tolist()
     kind = "generate" if scored.kind == "calibrated" else scored.kind
@@ -41,8 +49,9 @@ def scores_table(
         "variant": [s.variant for s in samples],
         **_place_columns([s.place for s in samples]),
         "turns_scored": scored.counts.astype(np.int32),
-        "prompt_tokens": [int(scored.turns[i].tokens[0]) for i in scored.starts[:-1]],
+        "prompt_tokens": [scored.turns[i].prompt_end for i in scored.starts[:-1]],
         "answer_tokens": np.add.reduceat(tokens, scored.starts[:-1]) if samples else tokens,
+        "thought_tokens": np.add.reduceat(thoughts, scored.starts[:-1]) if samples else thoughts,
         "tokens_lost": [r.tokens_lost for r in rendered],
         "truncated": [r.tokens_lost > 0 for r in rendered],
         "mask_rung": [r.rung for r in rendered],
@@ -52,12 +61,15 @@ def scores_table(
         "split_at": [s.split_at for s in samples],
         "role_marks": [s.marks for s in samples],
         "not_used": [list(s.unused) for s in samples],
+        **{f"dropped_{kind}": _dropped(rendered, kinds) for kind, kinds in _DROPPED.items()},
         "weight": [s.weight for s in samples],
         "sign": [s.sign for s in samples],
         "group": [storable((groups or {}).get(s.row, s.place.file)) for s in samples],
         "prompt_key": scored.hashes.view(np.int64)[scored.starts[:-1]],
         "baseline": ["none" if m else kind for m in missing],
         "baseline_tokens": [_of_answers(o, lambda a: sum(len(x.ids) for x in a)) for o in own],
+        "baseline_thinks": [_of_answers(o, lambda a: any(x.thinks for x in a)) for o in own],
+        "baseline_unfinished": [_of_answers(o, lambda a: any(x.unfinished for x in a)) for o in own],
         "baseline_cut": [_of_answers(o, lambda a: any(x.cut for x in a)) for o in own],
         "base_refused": [_of_answers(o, lambda a: any(x.refused for x in a)) for o in own],
     }
@@ -105,7 +117,7 @@ def turns_table(scored: Scored, traits: Sequence[str]) -> pa.Table:
         "row": [s.row for s in owners],
         "variant": [s.variant for s in owners],
         "turn": [t.turn for t in turns],
-        "prompt_tokens": [int(t.tokens[0]) for t in turns],
+        "prompt_tokens": [t.prompt_end for t in turns],
         "answer_tokens": [len(t.tokens) for t in turns],
         "prompt": [storable(t.prompt) for t in turns],
         "text": [storable(t.text) for t in turns],
@@ -128,8 +140,8 @@ def turns_table(scored: Scored, traits: Sequence[str]) -> pa.Table:
         columns[f"{trait}_window_start"] = [chars[j][0][0] for chars in scored.window_chars]
         columns[f"{trait}_window_end"] = [chars[j][0][1] for chars in scored.window_chars]
         columns[f"{trait}_windows"] = _windows(scored, j)
-        for name, part in (("thought", 0), ("said", 1)):
-            columns[f"{trait}_{name}"] = [float(p[part][j]) if p is not None else None for p in scored.parts]
+        columns[f"{trait}_thought"] = _floats(scored.thought[:, j])
+        columns[f"{trait}_thought_difference"] = _floats(scored.thought[:, j] - scored.own_thought[:, j])
     return pa.table(columns, schema=turns_schema(traits))
 
 
@@ -186,6 +198,10 @@ def storable(text: str) -> str:
 
 def _place_columns(places: Sequence[Any]) -> dict[str, list[Any]]:
     return {name: [getattr(p, name) for p in places] for name in ("file", "line", "offset", "length", "sha256")}
+
+
+def _dropped(rendered: Sequence[Rendered], kinds: Sequence[str]) -> list[int]:
+    return [sum(r.dropped.get(kind, 0) for kind in kinds) for r in rendered]
 
 
 def _of_answers(own: list[OwnAnswer], ask: Callable[[list[OwnAnswer]], Any]) -> Any:

@@ -120,6 +120,13 @@ LOUD = """\
 {%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content | upper + '<|im_end|>\\n' }}{% endfor %}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{% endif %}"""
 
+# Tells a text without a space from others: a stand-in for one is laid out in another way.
+FUSSY = """\
+{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' }}
+{%- if m.role == 'assistant' and ' ' not in m.content %}{{- '(one word) ' }}{% endif %}{{- m.content | trim }}
+{{- '<|im_end|>\\n' }}{% endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{% endif %}"""
+
 # Rewrites what it is given and knows no generation prompt: answers cannot be told from headers in any way.
 HOPELESS = "{%- for m in messages | reverse %}{{- m.role + m.content | upper }}{% endfor %}"
 

@@ -64,7 +64,7 @@ def test_a_blank_answer_among_others_is_left_out() -> None:
     assert texts(renderer(T.CHATML), sample) == ["two"]
 
 
-@pytest.mark.parametrize("template", [T.CHATML, T.GENERATION, T.LOUD, T.PHI3])
+@pytest.mark.parametrize("template", [T.CHATML, T.GENERATION, T.PHI3])
 def test_the_end_of_turn_token_counts_on_request(template: str) -> None:
     sample = chat(("user", "Hi"), ("assistant", "Hello"))
     without, with_end = (rendered(renderer(template, end_of_turn=end), sample).sequences[0] for end in (False, True))

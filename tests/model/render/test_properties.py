@@ -16,15 +16,17 @@ ODD = [
     "<|im_end|>", "<|im_start|>assistant\n", "<|eot_id|>", "<end_of_turn>", "</s>", "<s>", "<think>", "</think>",
     "zqSentinelc1x", "{{ x }}", ".", "▁", "<unk>", "<0x0A>",
 ]  # fmt: skip
+PLAIN = [text for text in ODD if "think" not in text]  # thoughts are tested apart
 CONTENT = st.lists(st.one_of(st.sampled_from(ODD), st.text(max_size=4)), max_size=6).map("".join)
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
-def talks(draw: st.DrawFn) -> list[tuple[str, str]]:
+def talks(draw: st.DrawFn, odd: list[str] = PLAIN) -> list[tuple[str, str]]:
     pairs = draw(st.integers(1, 3))
-    system = [("system", draw(CONTENT))] if draw(st.booleans()) else []
-    return system + [(role, draw(CONTENT)) for _ in range(pairs) for role in ("user", "assistant")]
+    content = st.lists(st.one_of(st.sampled_from(odd), st.text(max_size=4)), max_size=6).map("".join)
+    system = [("system", draw(content))] if draw(st.booleans()) else []
+    return system + [(role, draw(content)) for _ in range(pairs) for role in ("user", "assistant")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,7 +60,7 @@ def test_scored_tokens_are_those_that_start_in_an_answer(name: str, kind: str, m
 
 @pytest.mark.parametrize("template", [T.CHATML, T.QWEN3, T.QWEN25, T.LLAMA3, T.R1])
 @QUICK
-@given(messages=talks(), thought=CONTENT, answer=CONTENT)
+@given(messages=talks(ODD), thought=CONTENT, answer=CONTENT)
 def test_a_thought_never_reaches_into_another_turn(
     template: str, messages: list[tuple[str, str]], thought: str, answer: str
 ) -> None:

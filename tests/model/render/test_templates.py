@@ -24,10 +24,8 @@ TALK = chat(("user", "Hi"), ("assistant", " Hello \n"), ("user", "And?"), ("assi
         (T.R1, "sentinel", [" Hello \n", "ok <b>"]),
         (T.LLAMA3, "sentinel", ["Hello", "ok <b>"]),
         (T.GEMMA, "sentinel", ["Hello", "ok <b>"]),
-        (T.MISTRAL, "sentinel", [" Hello", " ok <b>"]),
-        (T.VICUNA, "sentinel", ["  Hello \n", " ok <b>"]),
+        (T.VICUNA, "sentinel", [" Hello \n", " ok <b>"]),
         (T.GENERATION, "generation", [" Hello \n", "ok <b>"]),
-        (T.LOUD, "prefix", [" HELLO \n", "OK <B>"]),
         (None, "sentinel", [" Hello \n", "ok <b>"]),
     ],
 )
@@ -39,9 +37,26 @@ def test_the_answer_as_rendered_counts(template: str | None, rung: str, expected
     assert [text[: len(e)] for text, e in zip(shown, expected, strict=True)] == expected
 
 
-def test_a_template_that_hides_its_answers_is_refused() -> None:
-    assert refusal(renderer(T.HOPELESS), TALK) == "no_response_mask"
-    assert renderer(T.HOPELESS).facts()["rung"] is None
+@pytest.mark.parametrize("template", [T.HOPELESS, T.LOUD])
+def test_a_template_that_rewrites_its_answers_is_refused(template: str) -> None:
+    assert refusal(renderer(template), TALK) == "no_response_mask"
+    assert renderer(template).facts()["rung"] is None
+
+
+def test_a_template_that_lays_stand_ins_out_in_another_way_stands_on_the_last_rung() -> None:
+    sample = chat(("user", "Hi"), ("assistant", "Hello there"), ("user", "And?"), ("assistant", "ok then"))
+    assert rendered(renderer(T.FUSSY), sample).rung == "prefix"
+    assert texts(renderer(T.FUSSY), sample) == ["Hello there", "ok then"]
+    twice = chat(("user", "Hi"), ("assistant", "one"), ("user", "And?"), ("assistant", "o n"))
+    assert refusal(renderer(T.FUSSY), twice) == "no_response_mask"  # "(one word) one": which of the two is the answer?
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_space_of_the_template_counts_only_as_part_of_a_first_token(kind: str) -> None:
+    made = renderer(T.MISTRAL, kind)
+    first, second = texts(made, TALK)
+    assert first == (" Hello" if kind == "pieces" else "Hello")  # only there are the two one token
+    assert second == " ok <b>"
 
 
 def test_the_system_message_goes_where_the_template_puts_it() -> None:
@@ -73,9 +88,9 @@ def thoughts(sample: Sample, template: str = T.QWEN3) -> list[tuple[str, str | N
 
 def test_a_thought_in_the_content_is_scored_and_marked() -> None:
     sample = chat(("user", "Hi"), ("assistant", "<think>hm</think>Hello"))
-    assert thoughts(sample, T.CHATML) == [("<think>hm</think>Hello", "<think>hm</think>")]
+    assert thoughts(sample, T.CHATML) == [("hm</think>Hello", "hm")]
     sample = chat(("user", "Hi"), ("assistant", "<reasoning>\nhm\n</reasoning>\nHello"))
-    assert thoughts(sample, T.CHATML)[0][1] == "<reasoning>\nhm\n</reasoning>"
+    assert thoughts(sample, T.CHATML)[0][1].strip() == "hm"  # type: ignore[union-attr]
 
 
 def test_qwen3_keeps_the_last_thought_only() -> None:
@@ -83,14 +98,14 @@ def test_qwen3_keeps_the_last_thought_only() -> None:
         ("user", "a"), ("assistant", "<think>\nx\n</think>\n\none"),
         ("user", "b"), ("assistant", "<think>\ny\n\n</think>\ntwo "),
     )  # fmt: skip
-    assert thoughts(sample) == [("one", None), ("<think>\ny\n</think>\n\ntwo ", "<think>\ny\n</think>")]
+    assert thoughts(sample) == [("one", None), ("y\n</think>\n\ntwo ", "y")]
 
 
 def test_reasoning_apart_is_scored_where_the_template_writes_it() -> None:
     sample = chat(
         ("user", "a"), turn("assistant", "one", reasoning="x"), ("user", "b"), turn("assistant", "two", reasoning="y\n")
     )
-    assert thoughts(sample) == [("one", None), ("<think>\ny\n</think>\n\ntwo", "<think>\ny\n</think>")]
+    assert thoughts(sample) == [("one", None), ("y\n</think>\n\ntwo", "y")]
     assert thoughts(sample, T.CHATML) == [("one", None), ("two", None)]
 
 
@@ -103,7 +118,7 @@ def test_an_empty_thought_of_the_template_belongs_to_the_prompt() -> None:
 def test_a_template_that_reads_the_questions_is_followed() -> None:
     question = "<tool_response>\n1\n</tool_response>"
     sample = chat(("user", "a"), turn("assistant", "one", reasoning="x"), ("user", question), ("assistant", "two"))
-    assert thoughts(sample) == [("<think>\nx\n</think>\n\none", "<think>\nx\n</think>"), ("two", None)]
+    assert thoughts(sample) == [("x\n</think>\n\none", "x"), ("two", None)]
 
 
 @pytest.mark.parametrize(
