@@ -14,8 +14,8 @@ import numpy.typing as npt
 from screen.data.dataset import Dataset
 from screen.errors import InputError
 from screen.intake import read_window
+from screen.model.host import Measuring
 from screen.model.items import Item
-from screen.model.projector import Projector
 from screen.model.rendered import Sequence as TokenSequence
 from screen.progress import Progress
 from screen.scoring import calibrate, controls
@@ -82,21 +82,13 @@ def prepare(
     if facts.get("calibration"):
         progress.note("calibration", facts["calibration"])
     directions = _directions(arrays, facts, engine.vectors)
-    engine.projector = with_directions(engine.projector, engine.vectors, directions)
+    engine.projector = with_directions(engine.projector, directions)
     return Standards(directions, Stand.from_kept(arrays, facts), references, spec.refine)
 
 
-def with_directions(projector: Projector, vectors: VectorSet, directions: Directions) -> Projector:
+def with_directions(projector: Measuring, directions: Directions) -> Measuring:
     """The same projector, which also measures the control and feature directions."""
-    return Projector(
-        projector.model,
-        vectors.matrix(),
-        vectors.layers,
-        projector.batching,
-        projector.budget,
-        probes=directions.vectors,
-        probe_layers=directions.layers,
-    )
+    return projector.with_probes(directions.vectors, directions.layers)
 
 
 def _make(
@@ -211,13 +203,14 @@ def _calibrate(
     more: dict[str, npt.NDArray[Any]] = {f"components.{layer}": rows for layer, rows in components.items()}
     told = {**facts, "components": COMPONENTS}
     directions = _directions({**arrays, **more}, told, engine.vectors)
-    projector = with_directions(engine.projector, engine.vectors, directions)
+    projector = with_directions(engine.projector, directions)
     assert engine.answers is not None
     hashes = sorted(asks)
     own = engine.answers.own_answers([asks[h].prompt for h in hashes])
     kept_hashes, items = [], []
     for value, answer in zip(hashes, own, strict=True):
-        if answer is not None and answer.said < len(answer.ids):  # one that never left its thought has no answer
+        # one that never left its thought has no answer
+        if isinstance(answer, OwnAnswer) and answer.said < len(answer.ids):
             kept_hashes.append(value)
             items.append(_item(asks[value], answer))
     k, c = len(engine.traits), directions.controls

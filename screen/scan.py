@@ -8,10 +8,11 @@ and ends with the same bytes.
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import shutil
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window, open_dataset
 from screen.engines import shared, sharing
 from screen.engines.ahead import ahead
+from screen.engines.guarded import Guarded
 from screen.engines.one import score
 from screen.errors import InputError, UsageError
 from screen.intake import read_window
 from screen.meter import MaxErrors, Meter
+from screen.model.host import Here, Host
 from screen.prepare import decide, prepare
 from screen.progress import Progress, Silent
 from screen.reflag import on_record
@@ -51,6 +54,7 @@ def run_scan(
     at: str | None = None,
     fdr: float | None = None,
     devices: Sequence[str] = (),
+    in_process: bool = False,
 ) -> dict[str, Any]:
     """Score a dataset into the run folder `out`, resuming what is there; returns the summary (summary.json).
 
@@ -58,7 +62,8 @@ def run_scan(
     max_errors  how many rows may fail to be scored before the run ends with SkipLimit
     at          flag above this percentile of the reference instead of p99
     fdr         flag at this false-discovery rate against the spec's reference set
-    devices     torch devices that share the work, one process each; empty: this process, on the spec's device
+    devices     torch devices that share the work, one process each; empty: one, on the spec's device
+    in_process  run the model in this process, where a row that crashes it ends the run; for debugging
 
     A folder whose run is done is left as it is; its cut, once on record, is changed by `screen.reflag` alone.
     Raises the errors of screen.errors; a row that cannot be scored is a Skip, never an error.
@@ -66,8 +71,8 @@ def run_scan(
     progress = progress or Silent()
     spool = out.parent / f".{out.name}.stdin"  # what comes from a pipe is kept here while the scan reads it
     try:
-        with settled_memory():
-            return _run(spec, out, spool, progress, cache, max_errors or MaxErrors(), at, fdr, devices)
+        with settled_memory(), Guarded(progress) if guards(in_process) else nullcontext(Here()) as host:
+            return _run(spec, out, spool, progress, cache, max_errors or MaxErrors(), at, fdr, devices, host)
     finally:
         shutil.rmtree(spool, ignore_errors=True)
 
@@ -82,6 +87,7 @@ def _run(
     at: str | None,
     fdr: float | None,
     devices: Sequence[str],
+    host: Host,
 ) -> dict[str, Any]:
     dataset = open_dataset(
         spec.dataset,
@@ -94,7 +100,7 @@ def _run(
     )
     progress.note("dataset", describe(dataset))
     reference = Reference.load(Path(spec.reference)) if spec.reference else None  # a wrong file is told before loading
-    engine = load_engine(spec, dataset.shape, progress)
+    engine = load_engine(spec, dataset.shape, progress, host)
     check_first_rows(dataset, engine)
     if engine.baseline is None:
         engine.settle(decide(spec, dataset, engine), progress, chosen=False)
@@ -107,7 +113,7 @@ def _run(
         engine.identity["settings"]["at"] = at or DEFAULT_AT  # here it decides which rows are answered
     identity = {**engine.identity, "dataset": by_content(dataset.fingerprint())}
     gc.freeze()
-    facts = {**engine.facts, "dataset": describe(dataset), "sharing": sharing(devices)}
+    facts = {**engine.facts, "dataset": describe(dataset), "sharing": sharing(devices, host.threads)}
     with RunFolder.open(out, identity, facts) as folder:
         at, fdr, done = on_record(folder, at, fdr, progress)
         if done is not None:
@@ -157,6 +163,11 @@ def in_turn(
         for window, shard in shards:
             meter.start(window)
             yield (window, *score(shard, engine, engine.projector, standards, budget(window.number), meter.scored))
+
+
+def guards(in_process: bool) -> bool:
+    """Whether the model has a process of its own: a process that is itself somebody's helper may have none."""
+    return not in_process and not multiprocessing.current_process().daemon
 
 
 def reads_ahead(engine: Engine) -> bool:

@@ -19,10 +19,10 @@ from screen.data.shapes import Shape
 from screen.inputs import vectors_of
 from screen.model.batches import default_budget
 from screen.model.endpoint import Endpoint
-from screen.model.generate import Generator, Sampling, eos_ids, rows_at_once
-from screen.model.load import BaseModel, layer_count, load_model, model_hashes, resolve
-from screen.model.projector import Projector
-from screen.model.proof import Proof, prove
+from screen.model.generate import Sampling, eos_ids, rows_at_once
+from screen.model.host import Here, Host, Loading, Measuring
+from screen.model.load import BaseModel, layer_count, model_hashes, resolve
+from screen.model.proof import Proof
 from screen.model.remote import RemoteGenerator
 from screen.model.render import Renderer
 from screen.model.template import Template, load_template
@@ -46,14 +46,15 @@ class Engine:
     """What scores rows, and what is on record about it."""
 
     renderer: Renderer
-    projector: Projector
+    projector: Measuring
     vectors: VectorSet
     baseline: BaselineKind | None  # None until `settle`
     traits: tuple[str, ...]
     identity: dict[str, Any]
     facts: dict[str, Any]
     cards: dict[str, dict[str, Any]]  # trait -> {"layer", "reference"}; filled by `settle`
-    model: BaseModel
+    model: BaseModel  # without its weights, where they are with another process
+    host: Host
     tokenizer: Tokenizer
     sampling: Sampling
     answers: CachedAnswers | None = field(default=None)
@@ -94,7 +95,7 @@ class Engine:
             files = ", ".join(p.name for p in kept.damaged)
             progress.note("warning", {"message": f"answers behind a torn end in {files} are generated again"})
         self.answers = CachedAnswers(
-            remote.greedy(self.sampling) if remote is not None else Generator(self.model, eos, self.sampling),
+            remote.greedy(self.sampling) if remote is not None else self.host.generator(eos, self.sampling),
             self.tokenizer.decode,
             kept,
             json.dumps(key, sort_keys=True),
@@ -103,8 +104,10 @@ class Engine:
         )
 
 
-def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
-    """Load vectors, tokenizer, template and model, in the order in which they can fail cheaply."""
+def load_engine(spec: ScanSpec, shape: Shape, progress: Progress, host: Host | None = None) -> Engine:
+    """Load vectors, tokenizer, template and model, in the order in which they can fail cheaply. `host`: what runs the
+    model; None: this process."""
+    host = host or Here()
     known = _known_baseline(spec, shape)
     endpoint = Endpoint.from_env() if spec.answer_by == "endpoint" else None
     folder = resolve(spec.model, MODEL_DIR)
@@ -114,26 +117,29 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress) -> Engine:
     facts = model_facts(spec.model, folder, tokenizer, template)
     check_fit(vectors, facts)
     _tell_vectors(vectors, progress)
-    model = load_model(
-        spec.model,
-        folder,
-        deepest=max(vectors.layers),
-        generate=known in (None, "generate", "calibrated") and endpoint is None,
-        dtype=spec.dtype,
-        device=spec.device,
+    model, proof = host.load(
+        Loading(
+            spec.model,
+            folder,
+            deepest=max(vectors.layers),
+            generate=known in (None, "generate", "calibrated") and endpoint is None,
+            dtype=spec.dtype,
+            device=spec.device,
+            layers=tuple(sorted(set(vectors.layers))),
+        )
     )
-    proof = prove(model, sorted(set(vectors.layers)))
     renderer = Renderer(tokenizer, template, context=model.context, end_of_turn=spec.end_of_turn)
     engine = Engine(
         renderer=renderer,
-        projector=Projector(model, vectors.matrix(), vectors.layers, proof.batching, budget_of(spec)),
+        projector=host.projector(vectors.matrix(), vectors.layers, budget_of(spec)),
         vectors=vectors,
         baseline=None,
         traits=vectors.traits,
         identity=_identity(spec, vectors, facts, renderer, proof),
-        facts=_facts(spec, vectors, model, proof),
+        facts={**_facts(spec, vectors, model, proof), "worker": host.facts},
         cards={},
         model=model,
+        host=host,
         tokenizer=tokenizer,
         sampling=Sampling(max_new_tokens=spec.max_new_tokens, seed=spec.seed, rows=rows_of(spec)),
         endpoint=endpoint,

@@ -7,22 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window
 from screen.engines.crew import Crew
 from screen.engines.worker import Order
-from screen.model.fuse import give_up
 from screen.scoring.standards import Standards
 from screen.setup import Engine
 from screen.spec import ScanSpec
 
 
-def sharing(devices: Sequence[str]) -> dict[str, Any]:
-    """For the record: the devices, and torch's threads in each process. No bit has been seen to depend on the threads,
-    but nothing promises it on every processor."""
-    return {"devices": list(devices), "threads": max(1, torch.get_num_threads() // max(1, len(devices)))}
+def sharing(devices: Sequence[str], threads: int) -> dict[str, Any]:
+    """For the record: the devices, and torch's threads in each process, of `threads` in one alone. No bit has been seen
+    to depend on the threads, but nothing promises it on every processor."""
+    return {"devices": list(devices), "threads": max(1, threads // max(1, len(devices)))}
 
 
 def shared(
@@ -39,12 +36,12 @@ def shared(
 ) -> Generator[tuple[Window, dict[str, Any], int], None, None]:
     """Each window with its tables and the tokens a batch they took, in order, scored by one process a device.
 
-    The parent's own model is given up: from here on it only reads rows and publishes.
+    The parent's own process for the model is given up: from here on it only reads rows and publishes.
     """
     batching = str(engine.projector.batching)
-    give_up(engine.model)
+    engine.host.close()
     dataset = replace(dataset)  # without what it remembers: the workers are sent it
-    threads = sharing(devices)["threads"]
+    threads = sharing(devices, engine.host.threads)["threads"]
     orders = [Order(spec, d, dataset, engine.kind, standards, given, cache, threads) for d in devices]
     with Crew(orders, batching, budget, told) as crew:
         yield from crew.score(windows)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from screen.model.projector import Projector, Step
+from screen.model.host import Measuring
+from screen.model.projector import Step
 from screen.scoring.shard import ShardInput, score_shard
 from screen.scoring.standards import Standards
 from screen.setup import Engine
@@ -13,7 +14,7 @@ from screen.setup import Engine
 def score(
     shard: ShardInput,
     engine: Engine,
-    projector: Projector,
+    projector: Measuring,
     standards: Standards,
     budget: int,
     step: Step,

@@ -24,6 +24,7 @@ import pyarrow as pa
 from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window
 from screen.engines.one import score
+from screen.engines.serving import public_name
 from screen.errors import ScreenError
 from screen.intake import read_window
 from screen.prepare import with_directions
@@ -70,7 +71,7 @@ def _work(connection: Connection, order: Order, look: Callable[[Window], None]) 
     engine = load_engine(replace(order.spec, device=order.device), order.dataset.shape, Silent())
     engine.settle(order.kind, Silent(), chosen=True)
     engine.attach(order.cache, lambda _done, _of, tokens: connection.send(("answered", tokens)), Silent())
-    projector = with_directions(engine.projector, engine.vectors, order.standards.directions)
+    projector = with_directions(engine.projector, order.standards.directions)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     connection.send(("ready", str(engine.projector.batching)))
@@ -94,11 +95,6 @@ def _work(connection: Connection, order: Order, look: Callable[[Window], None]) 
             coming = reader.submit(read, hint) if hint is not None else None
             tables, budget = score(shard, engine, projector, order.standards, budget, told)
             connection.send(("done", {name: to_bytes(table) for name, table in tables.items()}, budget))
-
-
-def public_name(error: ScreenError) -> str:
-    """The class of `screen.errors` that an error is, or is a kind of."""
-    return next(c.__name__ for c in type(error).__mro__ if c.__module__ == ScreenError.__module__)
 
 
 def to_bytes(table: pa.Table) -> bytes:

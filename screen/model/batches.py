@@ -43,6 +43,11 @@ def default_budget(device: str) -> int:
     return BUDGET.get(device.split(":")[0], 4096)
 
 
+def cost(lengths: Sequence[int]) -> float:
+    """What sequences cost to run, in tokens of short ones: attention makes those of long ones dearer."""
+    return float(sum(n * (1 + n / 1000) for n in lengths))
+
+
 class Batch(NamedTuple):
     """order: indices of the sequences; shared: how many tokens each takes from the one before it in the batch."""
 

@@ -6,18 +6,25 @@ import torch
 
 from screen.errors import ModelError
 
+FAULTS = (RuntimeError, ValueError, IndexError, ArithmeticError, MemoryError)  # what a model may raise on one row
 _FULL = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 def no_memory(error: Exception) -> bool:
     """Allocators, libraries and drivers each say it in their own way."""
-    told = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(word in told for word in _FULL)
+    text = str(error).lower()
+    full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return full or any(word in text for word in _FULL)
 
 
 def device_failed(error: Exception) -> bool:
     """A CUDA context that met an error is of no more use: whatever is tried next fails too."""
     return "CUDA error" in str(error) and not no_memory(error)
+
+
+def told(error: Exception) -> str:
+    """An error in a line."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
 
 
 def failed_device(device: torch.device, error: Exception) -> ModelError:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,15 @@ import numpy.typing as npt
 import torch
 
 from screen.errors import ModelError
-from screen.model.faults import no_memory
+from screen.model.batches import cost
+from screen.model.faults import FAULTS, device_failed, no_memory, told
 from screen.model.load import BaseModel
 
 Ids = npt.NDArray[np.int32]
 ROWS = {"cuda": 64}  # answers at once, by kind of device; 16 elsewhere: more gained nothing on a CPU
 _WIDTH_STEP = 32
+Failed = Callable[[int, str], None]  # told a prompt that the model cannot answer, by its index, and why
+Begin = Callable[[Sequence[int], float], None]  # told the prompts of each forward pass before it, and its cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +88,59 @@ class Generator:
         prompts: Sequence[Ids],
         done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None,
         draws: Sequence[int] | None = None,
+        *,
+        failed: Failed | None = None,
+        begin: Begin = lambda _prompts, _cost: None,
     ) -> list[Answer | None]:
         """Answers in the order of `prompts`; `done(indices, answers)` is called after each batch.
 
-        `draws` numbers the samples of one prompt; by default equal prompts are numbered in order.
+        `draws` numbers the samples of one prompt; by default equal prompts are numbered in order. With `failed`, a
+        prompt on which the model fails even alone is told of and has no answer; without, what it raised is raised.
         """
         out: list[Answer | None] = [None] * len(prompts)
         draws = _occurrences(prompts) if draws is None else draws
         for batch in self._plan(prompts):
-            try:
-                answers = self._batch([prompts[i] for i in batch], [draws[i] for i in batch])
-            except RuntimeError as error:
-                if not no_memory(error):
-                    raise
-                fewer = max(1, self.rows // 4)
-                raise ModelError(
-                    f"memory ran out while {self.rows} prompts were answered at once ({str(error)[:60]})",
-                    f"free memory on the device, or answer fewer at once (screen run --answer-rows {fewer})",
-                ) from None
-            for i, value in zip(batch, answers, strict=True):
-                out[i] = value
-            if done is not None:
-                done(batch, answers)
+            for part, answers in self._batch_or_each(prompts, draws, batch, failed, begin):
+                for i, value in zip(part, answers, strict=True):
+                    out[i] = value
+                if done is not None:
+                    done(part, answers)
         return out
+
+    def _batch_or_each(
+        self, prompts: Sequence[Ids], draws: Sequence[int], batch: list[int], failed: Failed | None, begin: Begin
+    ) -> list[tuple[list[int], list[Answer]]]:
+        """A batch, or, where it fails, its prompts one by one: the answers are the same. Raises ModelError where none
+        of several fits into memory."""
+
+        def run(part: list[int]) -> tuple[list[int], list[Answer]]:
+            return part, self._batch([prompts[i] for i in part], [draws[i] for i in part], partial(begin, part))
+
+        try:
+            return [run(batch)]
+        except FAULTS as error:
+            full = no_memory(error)
+            if failed is None or device_failed(error):
+                raise self._too_many(error) if full else error from None
+        made, why = [], {}
+        for i in batch:
+            try:
+                made.append(run([i]))
+            except FAULTS as alone:
+                if device_failed(alone):
+                    raise
+                why[i] = alone
+        if full and len(why) == len(batch) > 1:
+            raise self._too_many(why[batch[0]])
+        for i, reason in why.items():
+            failed(i, told(reason))
+        return made
+
+    def _too_many(self, error: Exception) -> ModelError:
+        return ModelError(
+            f"memory ran out while {self.rows} prompts were answered at once ({str(error)[:60]})",
+            f"free memory on the device, or answer fewer at once (screen run --answer-rows {max(1, self.rows // 4)})",
+        )
 
     def _plan(self, prompts: Sequence[Ids]) -> Iterator[list[int]]:
         """Batches of prompts of one padded width each, `rows` at most."""
@@ -119,7 +153,7 @@ class Generator:
             yield from (rows[i : i + self.rows] for i in range(0, len(rows), self.rows))
 
     @torch.inference_mode()
-    def _batch(self, prompts: Sequence[Ids], draws: Sequence[int]) -> list[Answer]:
+    def _batch(self, prompts: Sequence[Ids], draws: Sequence[int], begin: Callable[[float], None]) -> list[Answer]:
         from transformers import DynamicCache
 
         width = -(-max(len(p) for p in prompts) // _WIDTH_STEP) * _WIDTH_STEP
@@ -137,6 +171,7 @@ class Generator:
         chosen: list[list[int]] = [[] for _ in filled]
         ended = [False] * self.rows
         for step in range(max(room)):
+            begin(cost([tokens.shape[1]]) * self.rows)
             picked = picker(self._logits(tokens, attention, cache))
             for i, token in enumerate(picked.tolist()):
                 if not ended[i] and len(chosen[i]) < room[i]:

@@ -13,8 +13,8 @@ import torch
 from screen_kernels import Inner, deepest_project, inner_of, project_tokens, segment_project
 from torch import segment_reduce
 
-from screen.model.batches import Batch, Batching, plan
-from screen.model.faults import device_failed, failed_device, no_memory
+from screen.model.batches import Batch, Batching, cost, plan
+from screen.model.faults import FAULTS, device_failed, failed_device, no_memory, told
 from screen.model.forward import narrows, run_together, together
 from screen.model.fuse import stack
 from screen.model.items import Float32, Item, Measured, joined, parts_of
@@ -23,6 +23,7 @@ from screen.model.load import BaseModel
 from screen.model.transfer import Coming, send
 
 Step = Callable[[int, int], None]  # told the tokens of a batch that is done, and of all batches
+Begin = Callable[[Sequence[int], float], None]  # told the items of a batch that is begun, and its cost
 _MANY = 8  # directions times this, of the width: beyond it the deepest block's last product costs less than they do
 
 
@@ -51,6 +52,7 @@ class Projector:
         probe_layers: Sequence[int] = (),
     ) -> None:
         self.model, self.batching, self.budget = model, batching, budget
+        self._vectors = vectors, layers
         self.k, self.p = len(layers), len(probe_layers)
         self.layers = sorted({*layers, *probe_layers})
         none = np.zeros((0, model.d_model), dtype=np.float32)
@@ -60,17 +62,26 @@ class Projector:
         }
         self._ahead = 3 if model.device.type == "cuda" else 0  # batches queued behind the one whose results are read
 
+    def with_probes(self, probes: Float32, probe_layers: Sequence[int]) -> Projector:
+        """The same projector, which also measures segments on these."""
+        vectors, layers = self._vectors
+        return Projector(
+            self.model, vectors, layers, self.batching, self.budget, probes=probes, probe_layers=probe_layers
+        )
+
     def project(self, items: Sequence[Item], step: Step = lambda _tokens, _of: None) -> list[Float32 | str]:
         """The token projections of `measure` alone: (n, k) float32 an item, or why the model fails on it."""
         return [m if isinstance(m, str) else m.tokens for m in self.measure(items, step)]
 
-    def measure(self, items: Sequence[Item], step: Step = lambda _tokens, _of: None) -> list[Measured | str]:
+    def measure(
+        self, items: Sequence[Item], step: Step = lambda _tokens, _of: None, begin: Begin = lambda _items, _cost: None
+    ) -> list[Measured | str]:
         """What is wanted of each item; for one on which the model fails even alone, the reason as text. `step` is told
-        of each batch."""
+        of each batch that is done, `begin` of each before it."""
 
         seen = self._seen_fused if self.batching.fused else self._seen
         halved = self.batching.fused and self._inner is not None
-        return self._run(items, self.layers, seen, self.k, (self.p,), step, halved)
+        return self._run(items, _Wanted(self.layers, seen, self.k, (self.p,), halved), step, begin)
 
     @functools.cached_property
     def _inner(self) -> Inner | None:
@@ -102,36 +113,37 @@ class Projector:
         if len(out.means):
             out.means.index_copy_(1, mine.probe_columns, means[:, k:])
 
-    def states(self, items: Sequence[Item], layers: Sequence[int]) -> list[Float32 | str]:
+    def states(
+        self, items: Sequence[Item], layers: Sequence[int], begin: Begin = lambda _items, _cost: None
+    ) -> list[Float32 | str]:
         """(s + branches, layers, d_model) float32 an item: the mean hidden states themselves, for few items."""
 
         def seen(layer: int, states: torch.Tensor, chosen: _Chosen, out: _Out) -> None:
             out.means[:, list(layers).index(layer)] = _means(states.index_select(0, chosen.places), chosen.offsets)
 
         wide = (len(layers), self.model.d_model)
-        found = self._run(items, sorted(set(layers)), seen, 0, wide, lambda _tokens, _of: None)
+        wanted = _Wanted(sorted(set(layers)), seen, 0, wide, halved=False)
+        found = self._run(items, wanted, lambda _tokens, _of: None, begin)
         return [m if isinstance(m, str) else m.means for m in found]
 
-    def _run(
-        self,
-        items: Sequence[Item],
-        layers: Sequence[int],
-        seen: _Seen,
-        k: int,
-        wide: tuple[int, ...],
-        step: Step,
-        halved: bool = False,
-    ) -> list[Measured | str]:
+    def _run(self, items: Sequence[Item], wanted: _Wanted, step: Step, begin: Begin) -> list[Measured | str]:
         parts = [part for item in items for part in parts_of(item)]
+        owners = [i for i, item in enumerate(items) for _ in range(1 + len(item.branches))]
+
+        def of_items(batch: Sequence[int]) -> None:
+            begin(sorted({owners[i] for i in batch}), cost([len(parts[i].ids) for i in batch]))
+
         while True:
             try:
-                return joined(items, self._planned(parts, _Wanted(layers, seen, k, wide, halved), step))
+                return joined(items, self._planned(parts, wanted, step, of_items))
             except _NoMemory:
                 self.budget = max(1, self.budget // 2)
             if self.model.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _planned(self, parts: Sequence[Item], wanted: _Wanted, step: Step) -> list[Measured | str]:
+    def _planned(
+        self, parts: Sequence[Item], wanted: _Wanted, step: Step, begin: Callable[[Sequence[int]], None]
+    ) -> list[Measured | str]:
         """The parts' results, batch by batch. On CUDA nobody waits for a batch before the next ones are queued."""
         out: list[Measured | str] = [""] * len(parts)
         tokens = sum(len(part.ids) for part in parts)
@@ -148,7 +160,7 @@ class Projector:
             step(sum(len(parts[i].ids) for i in queued.at), tokens)
 
         for batch in plan(self.batching, [part.ids for part in parts], self.budget, self.model.apart):
-            for done in self._batch_or_halves(parts, batch, wanted):
+            for done in self._batch_or_halves(parts, batch, wanted, begin):
                 if isinstance(done, _Queued):
                     waiting.append(done)
                 else:
@@ -159,23 +171,26 @@ class Projector:
             read()
         return out
 
-    def _batch_or_halves(self, parts: Sequence[Item], batch: Batch, wanted: _Wanted) -> list[_Queued | tuple[int, str]]:
+    def _batch_or_halves(
+        self, parts: Sequence[Item], batch: Batch, wanted: _Wanted, begin: Callable[[Sequence[int]], None]
+    ) -> list[_Queued | tuple[int, str]]:
         """A batch, or, where it fails, its halves: a poison sequence costs itself and nothing else. Raises _NoMemory
         where several sequences do not fit into memory."""
         at = batch.order.tolist()
+        begin(at)
         try:
             self._check_ids([parts[i] for i in at])
             return [_Queued(at, self._batch([parts[i] for i in at], batch.shared, wanted))]
-        except (RuntimeError, ValueError, IndexError, ArithmeticError) as error:
+        except FAULTS as error:
             if device_failed(error):
                 raise failed_device(self.model.device, error) from None
             if len(at) == 1:
-                return [(at[0], f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")]
+                return [(at[0], told(error))]
             if no_memory(error):
                 raise _NoMemory from None
         middle = len(at) // 2
         halves = (Batch(batch.order[s], batch.shared[s]) for s in (slice(0, middle), slice(middle, None)))
-        return [done for half in halves for done in self._batch_or_halves(parts, half, wanted)]
+        return [done for half in halves for done in self._batch_or_halves(parts, half, wanted, begin)]
 
     def _check_ids(self, parts: Sequence[Item]) -> None:
         """On the CPU, before the device sees them: an id outside the embedding kills a GPU process."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from screen.errors import ModelError
 from screen.model.endpoint import VLLM_SAMPLING, Endpoint, EndpointError
-from screen.model.generate import Answer, Sampling
+from screen.model.generate import Answer, Failed, Sampling
 from screen.model.tokenizer import Tokenizer
 
 Ids = npt.NDArray[np.int32]
@@ -112,9 +112,14 @@ class Greedy:
         self._remote, self._sampling, self._context = remote, sampling, context
 
     def answer(
-        self, prompts: Sequence[Ids], done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None
+        self,
+        prompts: Sequence[Ids],
+        done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None,
+        *,
+        failed: Failed | None = None,
     ) -> list[Answer | None]:
-        """In the order of `prompts`; None for one that leaves no room in the context."""
+        """In the order of `prompts`; None for one that leaves no room in the context. What fails at an endpoint ends
+        the run: nothing is known to be a prompt's own fault."""
         out: list[Answer | None] = [None] * len(prompts)
         room = [i for i, p in enumerate(prompts) if 0 < len(p) < self._context]
 

@@ -31,9 +31,14 @@ class Cache(Protocol):
 
 class Answering(Protocol):
     def answer(
-        self, prompts: Sequence[Ids], done: Callable[[Sequence[int], Sequence[Answer]], None] | None = ...
+        self,
+        prompts: Sequence[Ids],
+        done: Callable[[Sequence[int], Sequence[Answer]], None] | None = ...,
+        *,
+        failed: Callable[[int, str], None] | None = ...,
     ) -> Sequence[Answer | None]:
-        """In the order of `prompts`; `done(indices, answers)` is told as they come."""
+        """In the order of `prompts`; `done(indices, answers)` is told as they come, `failed(index, why)` of a prompt
+        that the model cannot answer."""
         ...
 
 
@@ -42,7 +47,11 @@ class _Kept:
         self._context = context
 
     def answer(
-        self, prompts: Sequence[Ids], done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None
+        self,
+        prompts: Sequence[Ids],
+        done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None,
+        *,
+        failed: Callable[[int, str], None] | None = None,
     ) -> Sequence[Answer | None]:
         gone = sum(0 < len(p) < self._context for p in prompts)
         if gone:
@@ -77,13 +86,15 @@ class CachedAnswers:
         context, raises InputError."""
         self._generator = _Kept(context)
 
-    def own_answers(self, prompts: Sequence[Ids]) -> list[OwnAnswer | None]:
-        """In the order of `prompts`, (seq,) int32 each; None where a prompt leaves no room for an answer."""
+    def own_answers(self, prompts: Sequence[Ids]) -> list[OwnAnswer | str | None]:
+        """In the order of `prompts`, (seq,) int32 each; None where a prompt leaves no room for an answer, and the
+        reason as text where the model fails on it."""
         keys = [self._key(p) for p in prompts]
         known = {key: Answer(tuple(ids), not ended) for key, (ids, ended) in self._cache.get(keys).items()}
         missing = [i for i, key in enumerate(keys) if key not in known]
         self.reused += len(prompts) - len(missing)
         self._step(0, len(missing), 0)
+        failures: dict[str, str] = {}
 
         def keep(indices: Sequence[int], answers: Sequence[Answer]) -> None:
             # one durable write a batch: an interrupted run keeps what it has generated
@@ -93,8 +104,12 @@ class CachedAnswers:
             self.generated += len(new)
             self._step(sum(keys[i] in known for i in missing), len(missing), sum(len(a.ids) for a in answers))
 
-        self._generator.answer([prompts[i] for i in missing], keep)
-        return [self._own(prompt, known.get(key)) for prompt, key in zip(prompts, keys, strict=True)]
+        def fail(index: int, why: str) -> None:
+            failures[keys[missing[index]]] = why
+
+        self._generator.answer([prompts[i] for i in missing], keep, failed=fail)
+        answers = zip(prompts, keys, strict=True)
+        return [failures.get(key) or self._own(prompt, known.get(key)) for prompt, key in answers]
 
     def _own(self, prompt: Ids, answer: Answer | None) -> OwnAnswer | None:
         if answer is None:

@@ -34,8 +34,9 @@ REFINE_Z = 2.0  # standard errors: a row whose estimate may reach the cut within
 
 
 class Answers(Protocol):
-    def own_answers(self, prompts: Sequence[Ids]) -> Sequence[OwnAnswer | None]:
-        """In the order of `prompts`; None where a prompt leaves no room for an answer."""
+    def own_answers(self, prompts: Sequence[Ids]) -> Sequence[OwnAnswer | str | None]:
+        """In the order of `prompts`; None where a prompt leaves no room for an answer, and the reason as text where
+        the model fails on it."""
         ...
 
 
@@ -113,6 +114,7 @@ class _Work:
         self.hashes = prompt_hashes(prompts)
         self.keys = [p.tobytes() for p in prompts]
         self.own: dict[bytes, list[OwnAnswer]] = {}
+        self.unanswered: dict[bytes, str] = {}  # prompt key -> why the model fails on it
         self.passed = Passed([], [], [], [])
 
     def first_pass(self) -> None:
@@ -137,7 +139,11 @@ class _Work:
         wanted = {self.keys[i]: self.turns[i].prompt for i in turns if self.keys[i] not in self.own}
         if wanted and self.answers is not None:
             made = self.answers.own_answers(list(wanted.values()))
-            self.own |= {key: [a] for key, a in zip(wanted, made, strict=True) if a is not None}
+            for key, answer in zip(wanted, made, strict=True):
+                if isinstance(answer, str):
+                    self.unanswered[key] = answer
+                elif answer is not None:
+                    self.own[key] = [answer]
 
     def _given(self) -> None:
         """The user's answers: every turn has a key of its own, as they are given by row."""
@@ -161,6 +167,9 @@ class _Work:
             elif key in self.passed.own_problems:
                 code, why = self.passed.own_problems[key]
                 bad.setdefault(sample.row, Skip(sample.place, "score", code, f"its baseline: {why}"))
+            elif key in self.unanswered:
+                why = f"the model failed on its prompt alone: {self.unanswered[key]}"
+                bad.setdefault(sample.row, Skip(sample.place, "score", "worker_failed", f"its baseline: {why}"))
         return list(bad.values())
 
     def scored(self) -> Scored:

@@ -13,7 +13,7 @@ import pytest
 from screen.cli.run_settings import devices
 from screen.data.dataset import Window
 from screen.engines import crew
-from screen.engines.worker import public_name
+from screen.engines.serving import public_name
 from screen.errors import ModelError, UsageError
 from screen.model.endpoint_http import EndpointError
 from screen.progress import Silent, Tally

@@ -58,7 +58,7 @@ def test_the_run_goes_on_with_a_smaller_budget_on_record(
     spec = make_spec(baseline="last-prompt", shard_rows=8, token_budget=1000)
     run_scan(spec, tmp_path / "plain")
     listener = Shrinks(monkeypatch)
-    run_scan(spec, tmp_path / "out", progress=listener)
+    run_scan(spec, tmp_path / "out", progress=listener, in_process=True)
     assert budgets(tmp_path / "out")[:2] == [None, None]
     fewer = set(budgets(tmp_path / "out")[2:])
     assert fewer <= {500, 250, 125}
@@ -73,9 +73,9 @@ def test_a_stopped_run_and_a_lost_file_come_out_the_same(
 ) -> None:
     spec = make_spec(baseline="last-prompt", shard_rows=8, token_budget=1000)
     with monkeypatch.context() as patch:
-        run_scan(spec, tmp_path / "whole", progress=Shrinks(patch))
+        run_scan(spec, tmp_path / "whole", progress=Shrinks(patch), in_process=True)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        run_scan(spec, tmp_path / "cut", progress=Shrinks(patch, stop_at=24))
+        run_scan(spec, tmp_path / "cut", progress=Shrinks(patch, stop_at=24), in_process=True)
     for first in RunFolder.read(tmp_path / "cut").tables("scores"):
         first.unlink()  # those of before and after memory ran out
     run_scan(spec, tmp_path / "cut")

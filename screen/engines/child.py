@@ -1,0 +1,123 @@
+"""A process of this one's own: forked where that is sound, started anew elsewhere. It ends when its parent does, and
+is the first to go where the machine's memory ends."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import stat
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any, Literal
+
+How = Literal["fork", "spawn"]
+_TICK = 1.0  # seconds between two looks at the clock
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Hung(Exception):
+    """No message within its time."""
+
+
+class Child:
+    """`target(connection, *arguments)` in a process of its own, which should begin with `settle`."""
+
+    def __init__(self, target: Callable[..., None], how: How, *arguments: Any) -> None:
+        context: Any = multiprocessing.get_context(how)
+        self.connection, theirs = context.Pipe()
+        ours = self.connection if how == "fork" else None
+        self.process = context.Process(target=target, args=(theirs, ours, *arguments), daemon=True)
+        with _signals_held(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: `settle` sees to them
+            self.process.start()
+        theirs.close()  # or its death would not end the connection
+
+    def send(self, message: object) -> None:
+        with contextlib.suppress(OSError):  # a death is told when it is read
+            self.connection.send(message)
+
+    def receive(self, seconds: float | None = None) -> Any:
+        """The next message; None where the process is dead. Raises Hung after this many seconds of this process's own
+        time: those in which it was stopped itself do not count."""
+        spent, last = 0.0, time.monotonic()
+        try:
+            while not self.connection.poll(_TICK if seconds is None else min(_TICK, seconds)):
+                now = time.monotonic()
+                spent, last = spent + min(now - last, 2 * _TICK), now
+                if seconds is not None and spent >= seconds:
+                    raise Hung
+            return self.connection.recv()
+        except (EOFError, OSError):  # it may die in the middle of a message
+            return None
+
+    def end(self, patience: float = 0.2) -> str:
+        """Kill it, if it is not dead within so many seconds. How it had ended."""
+        self.connection.close()
+        self.process.join(patience)
+        code = self.process.exitcode
+        self.process.kill()
+        self.process.join()
+        return ended(code)
+
+
+def ended(code: int | None) -> str:
+    """An exit code in words."""
+    if code is None or code >= 0:
+        return f"its process ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"its process was ended by {signal.Signals(-code).name}"
+    return f"its process was ended by signal {-code}"
+
+
+def settle(parents_end: Connection | None, parent: int) -> None:
+    """In the child, first of all. `parents_end`: of the connection, where it was inherited by a fork."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _hold(signal.SIG_UNBLOCK) if hasattr(signal, "pthread_sigmask") else None
+    _end_with(parent)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+    if parents_end is not None:
+        parents_end.close()
+        _close_files()
+
+
+def _end_with(parent: int) -> None:
+    """Where the kernel can, it kills this process with its parent; elsewhere the connection ends."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _close_files() -> None:
+    """Files that a fork inherited: the run folder's lock must not outlive its holder."""
+    for name in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2 and stat.S_ISREG(os.fstat(int(name)).st_mode):
+                os.close(int(name))
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """A signal between a fork and `settle` would be handled as the parent does."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = _hold(signal.SIG_BLOCK)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _hold(how: int) -> set[Any]:
+    return signal.pthread_sigmask(how, _STOPS)

@@ -1,0 +1,139 @@
+"""Where the model runs: in this process, or in one that works for it (`screen.engines.guard`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from torch import nn
+
+from screen.model.batches import Batching
+from screen.model.generate import Answer, Failed, Generator, Ids, Sampling
+from screen.model.items import Float32, Item, Measured
+from screen.model.load import BaseModel, load_model
+from screen.model.projector import Projector, Step
+from screen.model.proof import Proof, prove
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What is to be loaded, as for `load_model`. layers: those at which batching is proved."""
+
+    name: str
+    folder: Path
+    deepest: int
+    generate: bool
+    dtype: str
+    device: str
+    layers: tuple[int, ...]
+
+    def load(self) -> BaseModel:
+        return load_model(
+            self.name,
+            self.folder,
+            deepest=self.deepest,
+            generate=self.generate,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+
+class Measuring(Protocol):
+    """What a `Projector` does, wherever its model is."""
+
+    budget: int
+
+    @property
+    def model(self) -> BaseModel: ...
+    @property
+    def batching(self) -> Batching: ...
+    def measure(self, items: Sequence[Item], step: Step = ...) -> list[Measured | str]: ...
+    def states(self, items: Sequence[Item], layers: Sequence[int]) -> list[Float32 | str]: ...
+    def with_probes(self, probes: Float32, probe_layers: Sequence[int]) -> Measuring: ...
+
+
+class Answers(Protocol):
+    """What a `Generator` does, wherever its model is."""
+
+    def answer(
+        self,
+        prompts: Sequence[Ids],
+        done: Callable[[Sequence[int], Sequence[Answer]], None] | None = ...,
+        *,
+        failed: Failed | None = ...,
+    ) -> Sequence[Answer | None]: ...
+
+
+class Host(Protocol):
+    """Loads one model, and makes what runs it. The model that `load` gives may be without its weights."""
+
+    @property
+    def threads(self) -> int:
+        """torch's threads where the model runs."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """For the record."""
+        ...
+
+    def load(self, loading: Loading) -> tuple[BaseModel, Proof]: ...
+    def projector(self, vectors: Float32, layers: Sequence[int], budget: int) -> Measuring: ...
+    def generator(self, eos: frozenset[int], sampling: Sampling) -> Answers: ...
+    def close(self) -> None:
+        """Let go of the model."""
+        ...
+
+
+class Here:
+    """This process."""
+
+    def __init__(self) -> None:
+        self._loaded: tuple[BaseModel, Proof] | None = None
+
+    @property
+    def threads(self) -> int:
+        import torch
+
+        return torch.get_num_threads()
+
+    @property
+    def facts(self) -> dict[str, object]:
+        return {"process": "the run's own"}
+
+    def load(self, loading: Loading) -> tuple[BaseModel, Proof]:
+        model = loading.load()
+        self._loaded = model, prove(model, loading.layers)
+        return self._loaded
+
+    def projector(self, vectors: Float32, layers: Sequence[int], budget: int) -> Projector:
+        assert self._loaded is not None
+        model, proof = self._loaded
+        return Projector(model, vectors, layers, proof.batching, budget)
+
+    def generator(self, eos: frozenset[int], sampling: Sampling) -> Generator:
+        assert self._loaded is not None
+        return Generator(self._loaded[0], eos, sampling)
+
+    def close(self) -> None:
+        from screen.model.fuse import give_up
+
+        if self._loaded is not None:
+            give_up(self._loaded[0])
+
+
+def timed_proof(model: BaseModel, layers: Sequence[int]) -> tuple[Proof, float]:
+    """(the proof, seconds that it took)"""
+    began = time.monotonic()
+    proof = prove(model, layers)
+    return proof, time.monotonic() - began
+
+
+def without_weights(model: BaseModel) -> BaseModel:
+    """What is known of a model, to be sent to another process."""
+    bare = nn.Module()
+    bare.config = model.config
+    return replace(model, decoder=bare, blocks=(), causal=None)
