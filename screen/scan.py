@@ -71,7 +71,7 @@ def run_scan(
     progress = progress or Silent()
     spool = out.parent / f".{out.name}.stdin"  # what comes from a pipe is kept here while the scan reads it
     try:
-        with settled_memory(), Guarded(progress) if guards(in_process) else nullcontext(Here()) as host:
+        with settled_memory(), Guarded() if guards(in_process) else nullcontext(Here()) as host:
             return _run(spec, out, spool, progress, cache, max_errors or MaxErrors(), at, fdr, devices, host)
     finally:
         shutil.rmtree(spool, ignore_errors=True)

@@ -68,6 +68,8 @@ Examples:
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
 @click.option("--devices", metavar="0,1|all|cpu:N",
               help="Share the work: a process for each GPU named (0,0: two on one), or N on the CPU.")  # fmt: skip
+@click.option("--in-process", is_flag=True,
+              help="Run the model in this process, where a row that crashes it ends the run; to debug.")  # fmt: skip
 @click.option("--batch-tokens", type=click.IntRange(64), help="Tokens in one batch.  [default: 2048, on CUDA 16384]")
 @click.option("--shard-rows", type=click.IntRange(1), help="Rows stored at once.  [default: 512]")
 @click.option("--max-errors", default="10%", show_default=True, metavar="N|N%|none", help="Rows that may be skipped.")
@@ -164,6 +166,7 @@ def perform(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, 
             at=options["at"],
             fdr=options["fdr"],
             devices=settings.devices(options["devices"]),
+            in_process=options["in_process"],
         )
         catalogue.renew(RunFolder.read(out))
     return summary

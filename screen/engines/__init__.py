@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,6 @@ def shared(
     engine.host.close()
     dataset = replace(dataset)  # without what it remembers: the workers are sent it
     threads = sharing(devices, engine.host.threads)["threads"]
-    orders = [Order(spec, d, dataset, engine.kind, standards, given, cache, threads) for d in devices]
+    orders = [Order(spec, d, dataset, engine.kind, standards, given, cache, threads, os.getpid()) for d in devices]
     with Crew(orders, batching, budget, told) as crew:
         yield from crew.score(windows)

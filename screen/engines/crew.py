@@ -23,6 +23,7 @@ from screen.errors import ModelError
 
 _AHEAD = 4  # windows a worker may be ahead of the oldest that is not done: what is held in memory
 _MOST_KILLERS = 8  # rows of a run that may kill a process before the machine is to blame
+_FRUITLESS = 2  # deaths of which no row is the cause, that a run stands
 _MEMORY = "if it is memory, lower --batch-tokens, or name fewer --devices"
 
 
@@ -36,13 +37,15 @@ class _Worker:
         self.order, self.ready = order, False
         self.job: Window | None = None
         self.hint: Window | None = None  # what it was told may come next
+        self.alone = True  # nothing but its job can have killed it: it reads, and was reading, nothing ahead
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(theirs, order), daemon=True)
+        self.process = context.Process(target=work, args=(theirs, order))  # no daemon: it has a child
         self.process.start()
         theirs.close()  # or its death would not end the connection
 
     def give(self, window: Window, budget: int, hint: Window | None) -> None:
+        self.alone = hint is None and (self.hint is None or self.hint is window)
         message = (None if window is self.hint else window, budget, hint)
         self.job, self.hint = window, hint
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a death is told when it is read
@@ -71,9 +74,10 @@ class Crew:
         """`budget(shard)`: its tokens a batch. `told("answered" | "scored", tokens)`: work done by any worker since the
         last call."""
         self._batching, self._budget, self._told = batching, budget, told
-        self._deaths: Counter[int] = Counter()  # by window
+        self._deaths: Counter[int] = Counter()  # by window, of processes that had nothing else
+        self._suspects: set[int] = set()  # windows of which a process may have died: they are not read ahead
         self._loading: Counter[int] = Counter()  # deaths before a worker was ready, by its place
-        self._killers = 0
+        self._killers = self._fruitless = 0
         self.workers = [_Worker(order) for order in orders]
 
     def __enter__(self) -> Crew:
@@ -107,10 +111,13 @@ class Crew:
                 return
             for connection in wait([w.connection for w in self.workers]):
                 at = next(i for i, w in enumerate(self.workers) if w.connection is connection)
-                job = self.workers[at].job
+                worker = self.workers[at]
+                job = worker.job
                 tables, dead = self._hear(at)
+                if dead and worker.hint is not None:
+                    self._suspects.add(worker.hint.number)
                 if dead and job is not None:
-                    waiting.insert(0, self._after_death(at, job))
+                    waiting.insert(0, self._after_death(at, job) if worker.alone else self._suspected(job))
                 elif tables is not None and job is not None:
                     done[job.number] = tables
             while order and order[0].number in done:
@@ -127,11 +134,12 @@ class Crew:
         return [i for i, w in enumerate(waiting) if not any(w is hint for hint in hints)]
 
     def _give(self, worker: _Worker, window: Window, waiting: Sequence[Window]) -> None:
-        """Where a process died of a window, reading ahead is left out: a death should be blamed on the right window."""
+        """Where a process may have died of a window, reading ahead is left out: a death should be blamed on the right
+        one."""
         hint = None
-        if reads_ahead(worker.order) and not self._deaths[window.number]:
+        if reads_ahead(worker.order) and window.number not in self._suspects:
             unread = (waiting[i] for i in self._unread(worker, waiting))
-            hint = next((w for w in unread if not self._deaths[w.number]), None)
+            hint = next((w for w in unread if w.number not in self._suspects), None)
         worker.give(window, self._budget(window.number), hint)
 
     def _hear(self, at: int) -> tuple[tuple[dict[str, Any], int] | None, bool]:
@@ -171,12 +179,21 @@ class Crew:
                 raise ModelError(f"a worker on {worker.order.device} died twice before its first row ({how})", _MEMORY)
         self.workers[at] = _Worker(worker.order)
 
+    def _suspected(self, window: Window) -> Window:
+        """The window to try again: what its process was reading ahead may as well have killed it."""
+        self._suspects.add(window.number)
+        return window
+
     def _after_death(self, at: int, window: Window) -> Window:
         """The window to try again: itself after a first death, without the row that kills after a second."""
+        self._suspects.add(window.number)
         self._deaths[window.number] += 1
         if self._deaths[window.number] == 1:
             return window
         killer = self._search(at, window.entries, window)
+        if killer is None and self._fruitless < _FRUITLESS:  # another process may be what is wrong
+            self._fruitless += 1
+            return window
         self._killers += 1
         if killer is None or self._killers > _MOST_KILLERS:
             rows = f"rows {window.first_row:,} to {window.end_row - 1:,}"

@@ -19,7 +19,6 @@ from screen.errors import ModelError
 from screen.model.host import Loading
 from screen.model.load import BaseModel
 from screen.model.proof import Proof
-from screen.progress import Progress
 
 FLOOR = 60.0  # seconds that a forward pass may always take
 TIMES = 50  # of what its tokens took so far
@@ -45,8 +44,7 @@ class Death:
 class Guard:
     """One process at a time, which has one model loaded. `told` messages are those of `serving`."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self) -> None:
         self._before = self.threads = torch.get_num_threads()
         torch.set_num_threads(1)  # what a fork inherits of torch must be without threads; here it runs nothing large
         self._how: How = "fork" if sys.platform == "linux" else "spawn"

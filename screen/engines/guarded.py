@@ -22,7 +22,6 @@ from screen.model.items import Float32, Item, Measured, parts_of
 from screen.model.load import BaseModel
 from screen.model.projector import Step
 from screen.model.proof import Proof
-from screen.progress import Progress
 
 T = TypeVar("T")
 _FRUITLESS = 3  # deaths of which no one thing is the cause, until the run ends
@@ -33,8 +32,8 @@ _PLAIN = np.zeros(4, dtype=np.int32)
 class Guarded:
     """A `Host` whose model is in another process."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._guard = Guard(progress)
+    def __init__(self) -> None:
+        self._guard = Guard()
         self._loaded: tuple[BaseModel, Proof] | None = None
 
     def __enter__(self) -> Guarded:

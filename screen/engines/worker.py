@@ -1,4 +1,5 @@
-"""A worker: one process with an engine of its own on one device. It takes windows of rows and gives back tables.
+"""A worker: one process with an engine of its own on one device. It takes windows of rows and gives back tables; its
+model runs in a process of its own again (`guarded.py`).
 
 Over the connection come a window (None: the one read ahead), its tokens a batch, and perhaps a window to read ahead; or
 None to stop. Back go ("ready", batching), ("answered", tokens), ("scored", tokens), ("done", {table: Arrow IPC bytes},
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import signal
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,10 +23,13 @@ import pyarrow as pa
 
 from screen.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window
+from screen.engines.child import settle
+from screen.engines.guarded import Guarded
 from screen.engines.one import score
 from screen.engines.serving import public_name
 from screen.errors import ScreenError
 from screen.intake import read_window
+from screen.model.host import Host
 from screen.prepare import with_directions
 from screen.progress import Silent
 from screen.scoring.shard import ShardInput
@@ -47,12 +50,12 @@ class Order:
     given: GivenAnswers | None
     cache: Path
     threads: int
+    parent: int
 
 
 def work(connection: Connection, order: Order, look: Callable[[Window], None] = lambda _window: None) -> None:
     """The body of a worker process. `look` sees each window before it is scored."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    settle(None, order.parent)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             _work(connection, order, look)
@@ -68,7 +71,12 @@ def _work(connection: Connection, order: Order, look: Callable[[Window], None]) 
     import torch
 
     torch.set_num_threads(order.threads)
-    engine = load_engine(replace(order.spec, device=order.device), order.dataset.shape, Silent())
+    with Guarded() as host:
+        _score(connection, order, look, host)
+
+
+def _score(connection: Connection, order: Order, look: Callable[[Window], None], host: Host) -> None:
+    engine = load_engine(replace(order.spec, device=order.device), order.dataset.shape, Silent(), host)
     engine.settle(order.kind, Silent(), chosen=True)
     engine.attach(order.cache, lambda _done, _of, tokens: connection.send(("answered", tokens)), Silent())
     projector = with_directions(engine.projector, order.standards.directions)

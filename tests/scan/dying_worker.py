@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from tokenizers import pre_tokenizers
 
 from screen.data.dataset import Window
+from screen.engines import guard
 from screen.engines.worker import Order, work
+from screen.model.items import Item
+from screen.model.projector import Projector
 
 KILLER = 21
 
@@ -20,6 +28,22 @@ def _die_on_killer(window: Window) -> None:
 def _die_on_many(window: Window) -> None:
     if len(window.entries) > 2:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hangs_on_a_row(connection: Connection, order: Order) -> None:
+    """In the process that runs the model, which is forked from here."""
+    real = Projector._batch
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())  # as in the tiny model's vocabulary
+    asked = np.array([alphabet.index(c) for c in f"ĠisĠ{KILLER}Ġtimes"], dtype=np.int32).tobytes()
+    guard.FLOOR, guard.TIMES = 4.0, 5
+
+    def batch(self: Projector, parts: Sequence[Item], *rest: Any) -> Any:
+        while any(asked in part.ids.tobytes() for part in parts):
+            pass
+        return real(self, parts, *rest)
+
+    Projector._batch = batch  # type: ignore[method-assign]
+    work(connection, order)
 
 
 def kills_on_a_row(connection: Connection, order: Order) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import re
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -159,4 +160,29 @@ def test_a_row_that_kills_while_it_is_read_ahead_is_found(
     summary = run_scan(make_spec(baseline="last-prompt", shard_rows=8), tmp_path / "out", devices=TWO)
     (skipped,) = [pq.read_table(f).to_pylist() for f in RunFolder.read(tmp_path / "out").tables("skipped")]
     assert [(s["row"], s["code"]) for s in skipped] == [(dying_worker.KILLER, "worker_failed")]
+    assert summary["scored"] == 39
+
+
+def test_a_death_beside_a_window_that_was_read_ahead_is_not_blamed_on_the_window_that_was_scored() -> None:
+    """A process that may have died of what it was reading ahead proves nothing against what it scored."""
+    one, two, three = (Window(n, n, n + 1, []) for n in range(3))
+    worker = object.__new__(crew._Worker)
+    worker.connection, worker.hint = Mock(), None
+    worker.give(one, 1, two)
+    assert not worker.alone
+    worker.give(three, 1, None)  # `two` is still being read
+    assert not worker.alone
+    worker.hint = two
+    worker.give(two, 1, None)
+    assert worker.alone
+
+
+def test_two_processes_leave_out_a_row_that_hangs_the_model(
+    make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "work", dying_worker.hangs_on_a_row)
+    summary = run_scan(make_spec(baseline="last-prompt", shard_rows=8), tmp_path / "out", devices=("cpu",))
+    (skipped,) = [pq.read_table(f).to_pylist() for f in RunFolder.read(tmp_path / "out").tables("skipped")]
+    assert [(s["row"], s["code"]) for s in skipped] == [(dying_worker.KILLER, "worker_failed")]
+    assert "did not come back" in skipped[0]["message"]
     assert summary["scored"] == 39
