@@ -11,25 +11,41 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from screen.data import columnar_check, rows
+from screen.data import cells, columnar_check, rows
 from screen.data.files import InputFile
 from screen.data.rows import BadRow
 from screen.data.sample import Place, RawRow, Skip
 from screen.errors import InputError
 
 BATCH_ROWS = 256
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 _CHILD_MEMORY = 4 << 30  # address space, of which the libraries take about one
 _CHILD_SECONDS = 60
-_CHECKED: dict[tuple[str, int, int], int] = {}
 
 
-def check(file: InputFile) -> int:
-    """Number of rows of a file that can be read to its end. Raises InputError. Costs a pass once a process."""
+class Checked(NamedTuple):
+    """What a pass over a file found: its rows, and columns that are not read, with the reason."""
+
+    rows: int
+    left_out: dict[str, str]
+
+
+_CHECKED: dict[tuple[str, int, int], Checked] = {}
+
+
+def count(file: InputFile) -> int:
+    """Number of rows of a file that can be read to its end. Raises InputError."""
+    return check(file).rows
+
+
+def check(file: InputFile) -> Checked:
+    """What reads to the end of the file without harm. Raises InputError. Costs a pass once a process."""
     status = os.stat(file.local)
     key = (os.path.realpath(file.local), status.st_size, status.st_mtime_ns)
     if key not in _CHECKED:
@@ -37,7 +53,7 @@ def check(file: InputFile) -> int:
     return _CHECKED[key]
 
 
-def _check_in_child(file: InputFile, size: int) -> int:
+def _check_in_child(file: InputFile, size: int) -> Checked:
     script = str(Path(columnar_check.__file__))
     command = [sys.executable, "-I", script, file.kind, os.path.realpath(file.local), str(_CHILD_MEMORY + 4 * size)]
     try:
@@ -48,7 +64,7 @@ def _check_in_child(file: InputFile, size: int) -> int:
     except subprocess.TimeoutExpired:
         answer, done = {"error": "decoding it does not come to an end"}, None
     if "rows" in answer:
-        return int(answer["rows"])
+        return Checked(answer["rows"], answer["left_out"])
     code = done.returncode if done else 0
     what = answer.get("error") or f"the decoder died of it (exit {code})"
     raise InputError(
@@ -58,17 +74,18 @@ def _check_in_child(file: InputFile, size: int) -> int:
 
 
 def batches(file: InputFile, first_row: int, wanted: Callable[[int], bool]) -> Iterator[Any]:
-    """Record batches in order; a number of rows instead of one where none of them is wanted."""
+    """Record batches in order, without what `check` leaves out; a number instead where no row is wanted."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    check(file)
+    left_out = check(file).left_out
     if file.kind == "parquet":
         with pq.ParquetFile(file.local, pre_buffer=False, page_checksum_verification=True) as parquet:
+            columns = [name for name in parquet.schema_arrow.names if name not in left_out] if left_out else None
             for group in range(parquet.num_row_groups):
                 count = parquet.metadata.row_group(group).num_rows
                 if any(map(wanted, range(first_row, first_row + count))):
-                    yield from parquet.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False)
+                    yield from parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
                 else:
                     yield count
                 first_row += count
@@ -111,6 +128,7 @@ def schema_of(file: InputFile) -> Any:
 def entries(file: InputFile, first_row: int, wanted: Callable[[int], bool]) -> Iterator[RawRow | Skip | None]:
     """One item a row, None for rows that are not wanted."""
     _refuse_twice(file)
+    left_out = check(file).left_out
     row = first_row
     for batch in batches(file, first_row, wanted):
         count = batch if isinstance(batch, int) else batch.num_rows
@@ -118,8 +136,8 @@ def entries(file: InputFile, first_row: int, wanted: Callable[[int], bool]) -> I
             for _ in range(count):
                 yield None
         else:
-            for number, value in enumerate(_values(batch), row):
-                yield _entry(value, number, file.path) if wanted(number) else None
+            for number, (value, odd) in enumerate(cells.records(batch, left_out), row):
+                yield _entry(value, odd, number, file.path) if wanted(number) else None
         row += count
 
 
@@ -133,44 +151,30 @@ def spans(file: InputFile) -> Iterator[tuple[int, int, bytes | None]]:
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys; what JSON has no type for becomes text. Raises BadRow."""
     try:
-        return orjson.dumps(value, default=_as_text, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(value, default=_as_text, option=_OPTIONS)
     except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, BadRow):
+            raise error.__cause__ from None
         if "ecursion" in str(error):
-            raise BadRow("too_deep", f"the row is nested deeper than the {rows.MAX_DEPTH} levels allowed") from None
+            raise BadRow("too_deep", f"nested deeper than the {rows.MAX_DEPTH} levels allowed") from None
         raise BadRow("bad_value", f"a value of the row cannot be read: {str(error)[:200]}") from None
 
 
-def _values(batch: Any) -> Iterator[Any]:
-    """The records of a batch; the exception in place of one that cannot be turned into Python values."""
-    import pyarrow as pa
-
+def _entry(value: dict[str, Any], odd: dict[str, cells.Fault], row: int, file: str) -> RawRow | Skip:
     try:
-        yield from batch.to_pylist()
-        return
-    except (UnicodeDecodeError, ValueError, OverflowError, pa.ArrowException):
-        pass
-    for number in range(batch.num_rows):
-        try:
-            yield batch.slice(number, 1).to_pylist()[0]
-        except (UnicodeDecodeError, ValueError, OverflowError, pa.ArrowException) as error:
-            yield error
-
-
-def _entry(value: Any, row: int, file: str) -> RawRow | Skip:
-    raw = b""
-    try:
-        if isinstance(value, UnicodeDecodeError):
-            raise BadRow("bad_utf8", "a text of the row is not UTF-8")
-        if isinstance(value, Exception):
-            raise BadRow("bad_value", f"a value of the row cannot be read: {str(value)[:200]}")
         raw = canonical(value)
-        if len(raw) > rows.MAX_ROW_BYTES:
-            return rows.too_long(raw, rows.digest(raw), row, file, None, -1, -1)
-        place = Place(row, file, None, -1, -1, rows.digest(raw))
-        return RawRow(place, orjson.loads(raw), raw[: rows.HEAD_BYTES])
-    except BadRow as bad:
-        place = Place(row, file, None, -1, -1, rows.digest(raw))
-        return Skip(place, "read", bad.code, bad.message, b"")
+    except BadRow:
+        for name, held in value.items():
+            try:
+                canonical(held)
+            except BadRow as bad:
+                odd[name] = (bad.code, bad.message)
+                value[name] = f"sha256:{hashlib.sha256(repr(held).encode(errors='replace')).hexdigest()}"
+        raw = canonical(value)
+    if len(raw) > rows.MAX_ROW_BYTES:
+        return rows.too_long(raw, rows.digest(raw), row, file, None, -1, -1)
+    place = Place(row, file, None, -1, -1, rows.digest(raw))
+    return RawRow(place, orjson.loads(raw), raw[: rows.HEAD_BYTES], odd or None)
 
 
 def _as_text(value: Any) -> Any:
@@ -178,8 +182,8 @@ def _as_text(value: Any) -> Any:
         try:
             return value.decode()
         except UnicodeDecodeError:
-            return f"sha256:{hashlib.sha256(value).hexdigest()}"
-    return str(value)
+            raise BadRow("bad_utf8", "a text of the row is not UTF-8") from None
+    return value.isoformat() if isinstance(value, date | time | datetime) else str(value)
 
 
 def _refuse_twice(file: InputFile) -> None:

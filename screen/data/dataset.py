@@ -9,7 +9,7 @@ for window in dataset.windows(512, skip=done):
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -20,7 +20,7 @@ from screen.data.config import Given, read_config
 from screen.data.files import InputFile, find_files
 from screen.data.forms import CHATS
 from screen.data.readers import count_rows, reader_of
-from screen.data.reading import TRAIN_ON, How
+from screen.data.reading import IDS, TRAIN_ON, How, shown
 from screen.data.rows import BadRow
 from screen.data.sample import RawRow, Sample, Skip
 from screen.data.shapes import Shape, build_of, detect, renamed
@@ -88,9 +88,20 @@ class Dataset:
             if type(entry.value) is not dict:
                 raise BadRow("not_an_object", "the row is not a JSON object with named fields")
             value = renamed(entry.value, self.shape.map) if self.shape.map else entry.value
-            return self._build(value, entry.place, self.how)
+            found = self._build(value, entry.place, self.how)
         except BadRow as bad:
-            return Skip(entry.place, "shape", bad.code, bad.message, entry.head)
+            code, message = self._odd(entry, set(self.shape.fields.values())) or (bad.code, bad.message)
+            return Skip(entry.place, "shape", code, message, entry.head)
+        if entry.odd:
+            unused = {name for sample in found for name in sample.unused}
+            if odd := self._odd(entry, {name for name in entry.odd if shown(name) not in unused} - set(IDS)):
+                return Skip(entry.place, "read", *odd, entry.head)
+        return found
+
+    def _odd(self, entry: RawRow, used: Collection[str]) -> tuple[str, str] | None:
+        """What is wrong with a field that could not be read and that is needed. Others cost nothing."""
+        mapped = {name.partition(".")[0] for name in self.shape.map.values()}
+        return next((fault for name, fault in (entry.odd or {}).items() if name in used or name in mapped), None)
 
     @cached_property
     def _build(self) -> Callable[..., list[Sample]]:

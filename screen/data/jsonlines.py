@@ -13,6 +13,8 @@ from screen.data import rows
 from screen.data.files import InputFile
 from screen.data.sample import RawRow, Skip
 
+_SPLIT = "a carriage return stands inside the line, and text readers end the line there; write the row on one line"
+
 
 class Line(NamedTuple):
     """A line that is a row. `raw` has its line ending; a line over the cap keeps its head only."""
@@ -69,7 +71,10 @@ def _entry(line: Line, row: int, file: str) -> RawRow | Skip:
         return rows.too_long(line.raw, line.sha, row, file, line.number, line.offset, line.length)
     if line.number == 1 and raw.startswith(rows.BOM):
         return _behind_bom(raw, row, file)
-    return rows.entry(raw, row, file, line.number, line.offset)
+    found = rows.entry(raw, row, file, line.number, line.offset)
+    if b"\r" in raw and isinstance(found, RawRow) and b"\r" in raw.strip():
+        return Skip(found.place, "read", "bad_json", _SPLIT, found.head)
+    return found
 
 
 def _behind_bom(raw: bytes, row: int, file: str) -> RawRow | Skip:

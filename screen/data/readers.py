@@ -29,8 +29,8 @@ READERS = {
     "json": Reader(jsonarray.entries, jsonarray.spans, jsonarray.total),
     "csv": Reader(tables.entries, tables.spans),
     "tsv": Reader(tables.entries, tables.spans),
-    "parquet": Reader(columnar.entries, columnar.spans, columnar.check),
-    "arrow": Reader(columnar.entries, columnar.spans, columnar.check),
+    "parquet": Reader(columnar.entries, columnar.spans, columnar.count),
+    "arrow": Reader(columnar.entries, columnar.spans, columnar.count),
     "txt": Reader(documents.entries, documents.spans),
 }
 

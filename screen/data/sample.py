@@ -37,6 +37,7 @@ class RawRow:
     place: Place
     value: Any
     head: bytes = b""  # first 200 bytes of the row, for the Skip that it may become
+    odd: Mapping[str, tuple[str, str]] | None = None  # fields that text stands for, with code and message of a Skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,8 @@ def _copy_tables(files: tuple[InputFile, ...], tally: _Tally, path: Path) -> Non
 
     schema = columnar.schema_of(files[0])
     for file in files:
+        if odd := columnar.check(file).left_out:
+            raise InputError(f"{file.path}: the column {min(odd)!r} is damaged: {odd[min(odd)]}", "write it again")
         if not columnar.schema_of(file).equals(schema):
             raise InputError(f"{file.path} has other columns than {files[0].path}", "filter one file at a time")
     with _table_writer(files[0], schema, path) as write:

@@ -103,9 +103,20 @@ def records(stream: BinaryIO, delimiter: str) -> Iterator[Record]:
             fault = bad
         if lines.bad_utf8 and fault is None:
             fault = BadRow("bad_utf8", "the record is not UTF-8; convert the file")
+        if fault is None and (found := _disputed(fields)):
+            fault = BadRow("bad_csv", found)
         if fields or fault:
             sha = lines.long.hexdigest()[:16] if lines.long else ""
             yield Record(line, offset, b"".join(lines.held), lines.size, fields, fault, sha)
+
+
+def _disputed(fields: list[str]) -> str:
+    """What makes two readers see two records here; "" where nothing does."""
+    if any("\0" in field for field in fields):
+        return "the record holds a NUL, where some readers end the field; take it out"
+    if len(fields) == 1 and fields[0] and not fields[0].strip(" \t"):
+        return "the line holds only blanks: a row for some readers and nothing for others; take it out"
+    return ""
 
 
 def entries(file: InputFile, first_row: int, wanted: Callable[[int], bool]) -> Iterator[RawRow | Skip | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 
 from screen.data import rows
 from screen.data.dataset import open_dataset, raw_rows
-from screen.data.files import find_files
+from screen.data.files import InputFile, find_files
 from screen.data.readers import READERS
 from screen.data.sample import RawRow, Skip
 from screen.errors import InputError
 from tests.data.making import chat, codes, write
+from tests.data.test_documents import mutated
 
 Factory = pytest.TempPathFactory
 GOOD = json.dumps(chat()).encode()
@@ -53,6 +55,9 @@ def deep(levels: int) -> bytes:
     (GOOD[:-1] + b', "\\u0000": "\\u0000 \\": x"}', "ok"),
     (GOOD[:-1] + b', "x": ' + deep(100) + b"}", "ok"),
     (GOOD + b"\r", "ok"),
+    (b"\r" + GOOD + b" \r", "ok"),
+    (GOOD.replace(b", ", b",\r", 1), "bad_json"),  # two lines for whoever reads text
+    (GOOD + b"\r" + GOOD, "bad_json"),
     (b" \t" + GOOD + b" ", "ok"),
 ])  # fmt: skip
 def test_one_line_among_good_ones(tmp_path: Path, line: bytes, code: str) -> None:
@@ -152,6 +157,23 @@ def test_nothing_readable_is_one_message(tmp_path: Path) -> None:
         open_dataset([path])
     assert str(error.value).startswith(f"none of the first 2 rows can be read; {path}:1: not valid JSON at character 0")
     assert str(error.value).endswith("\n  next: check that the file is what its name says")
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_mutated_lines_are_read_as_the_standard_library_reads_them(tmp_path: Path, part: int) -> None:
+    dice, read = random.Random(part), 0
+    path = tmp_path / "a.jsonl"
+    for _ in range(2000):
+        data = GOOD + b"\n" + mutated(dice).replace(b"\n", b" ") + b"\n" + GOOD
+        path.write_bytes(data.replace(b"[", b"\r") if dice.random() < 0.2 else data)
+        file = InputFile(str(path), path, 1, "jsonl", "")
+        found = list(READERS["jsonl"].entries(file, 0, lambda row: True))
+        if not any(isinstance(row, Skip) for row in found):
+            with open(path, encoding="utf-8-sig") as lines:
+                expected = [json.loads(line) for line in lines if line.strip()]
+            assert repr([row.value for row in found if isinstance(row, RawRow)]) == repr(expected)
+            read += 1
+    assert read > 50
 
 
 LINES = st.lists(

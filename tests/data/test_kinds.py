@@ -17,9 +17,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from screen.data import columnar, jsonscan, rows
+from screen.data import columnar, jsonscan, rows, tables
 from screen.data.dataset import Dataset, open_dataset
-from screen.data.files import find_files
+from screen.data.files import InputFile, find_files
 from screen.data.readers import READERS
 from screen.data.sample import RawRow, Skip
 from screen.errors import InputError
@@ -154,6 +154,9 @@ def test_any_array_falls_into_its_elements(
     (b"\xef\xbb\xbftext,n\na,1\n", ["ok"]),
     (b"text,n\n" + b"x" * 200_000 + b",1\n", ["ok"]),
     (b"text,n\nlast,1", ["ok"]),
+    (b"text,n\na,1\nb\0c,2\nd,3\n", ["ok", "bad_csv", "ok"]),
+    (b"text\na\n \t\nb\n", ["ok", "bad_csv", "ok"]),
+    (b"text,n\na,1\nb,2\rc,3\nd,4\r\r\n", ["ok", "bad_csv", "ok"]),
 ])  # fmt: skip
 def test_csv_records(tmp_path: Path, data: bytes, expected: list[str]) -> None:
     (tmp_path / "a.csv").write_bytes(data)
@@ -163,6 +166,22 @@ def test_csv_records(tmp_path: Path, data: bytes, expected: list[str]) -> None:
         place = entry.place
         raw = data[place.offset : place.offset + place.length]
         assert (rows.digest(raw), place.line) == (place.sha256, data[: place.offset].count(b"\n") + 1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text('ab",; \t\n\r\0\u2028', max_size=30), delimiter=st.sampled_from(",\t"))
+def test_any_table_is_read_as_the_standard_library_reads_it(
+    tmp_path_factory: pytest.TempPathFactory, text: str, delimiter: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any"
+    path.write_text(f"text{delimiter}n\n{text}", encoding="utf-8", newline="")
+    found = list(
+        tables.entries(InputFile("any", path, 1, "tsv" if delimiter == "\t" else "csv", ""), 0, lambda row: True)
+    )
+    with open(path, newline="", encoding="utf-8") as lines:
+        expected = [row for row in csv.reader(lines, delimiter=delimiter) if row][1:]
+    if not any(isinstance(row, Skip) for row in found):
+        assert [list(row.value.values()) for row in found if isinstance(row, RawRow)] == expected
 
 
 def test_a_csv_record_over_the_cap_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
