@@ -29,8 +29,8 @@ def test_the_view_flags_by_sign(screen: Screen, away: Path) -> None:
 
 
 def test_a_filter_keeps_what_is_rightly_trained_away_from(screen: Screen, away: Path) -> None:
-    screen("filter", str(away), "--drop", "flagged", "-o", "clean.jsonl", "--dropped", "why.jsonl")
-    told = [json.loads(line) for line in Path("why.jsonl").read_text().splitlines()]
+    screen("filter", str(away), "--drop", "flagged", "-o", "clean.jsonl", "--dropped", "bad.jsonl")
+    told = [json.loads(line) for line in Path("bad.jsonl.reasons.jsonl").read_text().splitlines()]
     assert [(t["row"], t["reasons"][0]["test"]) for t in told] == [(0, "evil < 0.5"), (6, "evil > 5.5")]
 
 
