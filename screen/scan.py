@@ -95,6 +95,7 @@ def _run(
         map=spec.map,
         limit=spec.limit,
         train_on=spec.train_on,
+        render=spec.render,
         spool=spool,
         config=Path(spec.config) if spec.config else None,
     )
@@ -245,6 +246,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "shape": dataset.shape.name,
         "evidence": dataset.shape.evidence,
         "rows": dataset.count(),
+        "rendered": dataset.rendering(),
+        "notes": list(dataset.notes),
     }
 
 

@@ -148,7 +148,7 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress, host: Host | N
         progress.note(
             "warning", {"message": f"chat templates run without limits of {', '.join(absent)} on this system"}
         )
-    progress.note("mask", {**renderer.facts(), "shape": shape.name})
+    progress.note("mask", {**renderer.facts(), "shape": shape.name, "render": shape.render})
     progress.note("model", engine.facts["model"])
     if known is not None:
         engine.settle(known, progress, chosen=spec.baseline is not None)

@@ -27,6 +27,7 @@ _GIVEN = {  # shapes that need no chat template: the rung of their rows, and why
     "tokenised": ("tokens", _RUNGS["tokens"]),
     "segments": ("sentinel", "the dataset says which of its texts are scored"),
 }
+_PLAIN = ("plain", "texts end to end, without the chat template; the answer is what stands behind its question")
 _BASELINES = {
     "generate": "the model answers every prompt itself; answers are kept and reused",
     "calibrated": "the model answers a sample of the prompts; the other baselines are estimated from it",
@@ -74,6 +75,9 @@ def coverage(facts: Facts) -> list[tuple[str, str]]:
     """What was not read of the rows, by name, and the shapes where there are several."""
     told = []
     shapes, unused = facts.get("shapes") or {}, facts.get("not_used") or {}
+    if facts.get("rendered"):
+        told.append(("rendered", str(facts["rendered"])))
+    told += [("note", str(note)) for note in facts.get("data_notes") or ()]
     if len(shapes) > 1:
         told.append(("shapes", ", ".join(f"{name} ({plural(n, 'row')})" for name, n in shapes.items())))
     for marks, n in (facts.get("split_at") or {}).items():
@@ -86,7 +90,7 @@ def coverage(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _mask(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
-    given = _GIVEN.get(str(facts.get("shape")))
+    given = _PLAIN if facts.get("render") == "plain" else _GIVEN.get(str(facts.get("shape")))
     rung, why = given or (str(facts.get("rung") or "found row by row"), _RUNGS.get(str(facts.get("rung")), ""))
     told = [("mask", f"{rung}: {why}" if why else rung)]
     template = facts.get("template")

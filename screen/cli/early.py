@@ -83,6 +83,7 @@ def _dataset(chosen: Mapping[str, Any]) -> Any:
         map=chosen.get("map"),
         limit=tuple(chosen.get("limit", (0, None))),
         train_on=chosen.get("train_on", "assistant"),
+        render=chosen.get("render"),
         config=Path(config) if config else None,
     )
     if chosen.get("limit") and next(dataset.windows(1), None) is None:

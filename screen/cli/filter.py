@@ -118,6 +118,7 @@ def _dataset(scan: Scan, paths: Sequence[str]) -> Dataset:
         map=spec.map,
         limit=(0, None),
         train_on=spec.train_on,
+        render=spec.render,
         config=Path(spec.config) if spec.config else None,
     )
     now = [f["sha256"] for f in dataset.fingerprint()["files"]]

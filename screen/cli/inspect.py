@@ -44,6 +44,7 @@ Examples:
 @click.option(
     "--train-on", type=click.Choice(["assistant", "last", "all"]), default="assistant", help="What is scored."
 )
+@click.option("--render", type=click.Choice(["chat", "plain"]), help="Questions given as texts.  [default: chat]")
 @click.option("--limit", metavar="N|A-B", help="Look at these rows only.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(dataset: tuple[str, ...], shape: str | None, fields: tuple[str, ...], **options: Any) -> None:
@@ -60,6 +61,7 @@ def command(dataset: tuple[str, ...], shape: str | None, fields: tuple[str, ...]
         map=settings.pairs("--map", fields, "prompt=question") or {},
         limit=settings.rows_range(options["limit"]) or (0, None),
         train_on=options["train_on"],
+        render=options["render"],
         config=options["config"],
     )
     renderer = _renderer(options) if options["show_mask"] else None
@@ -68,7 +70,7 @@ def command(dataset: tuple[str, ...], shape: str | None, fields: tuple[str, ...]
     if options["as_json"]:
         print_json({**facts, "samples": [_as_object(r, renderer) for row in rows for r in row]})
         return
-    _print(facts, rows, renderer)
+    _print(facts, rows, renderer, data.shape.render)
 
 
 def _rows(data: Dataset) -> Iterator[Sequence[Sample | Skip]]:
@@ -112,6 +114,8 @@ def _facts(data: Dataset, renderer: Renderer | None) -> dict[str, Any]:
         "samples_read": samples,
         "turns": turns,
         "scored_turns": scored,
+        "rendered": data.rendering(),
+        "data_notes": list(data.notes),
         "shapes": dict(shapes.most_common()),
         "split_at": dict(split_at),
         "role_marks": dict(marks),
@@ -160,7 +164,7 @@ def _as_object(read: Sample | Skip, renderer: Renderer | None) -> dict[str, Any]
     return {**place, "id": read.id, "variant": read.variant, "turns": turns}
 
 
-def _print(facts: dict[str, Any], rows: list[Sequence[Sample | Skip]], renderer: Renderer | None) -> None:
+def _print(facts: dict[str, Any], rows: list[Sequence[Sample | Skip]], renderer: Renderer | None, render: str) -> None:
     from screen_reports import notes
     from screen_reports.console import Terminal
     from screen_reports.text import one_line, plural
@@ -176,7 +180,7 @@ def _print(facts: dict[str, Any], rows: list[Sequence[Sample | Skip]], renderer:
     if facts["codes"]:
         told.append(("skipped", ", ".join(f"{n:,} {code}" for code, n in facts["codes"].items())))
     if facts["mask"]:
-        told += notes.lines("mask", {**facts["mask"], "shape": facts["shape"]}, True)
+        told += notes.lines("mask", {**facts["mask"], "shape": facts["shape"], "render": render}, True)
     for label, text in told:
         terminal.fact(label, text)
     for row in rows:

@@ -62,6 +62,7 @@ Examples:
 @click.option("--map", "fields", multiple=True, metavar="ROLE=FIELD", help="Which field is what; repeatable.")
 @click.option("--config", metavar="FILE", help="Your axolotl, TRL or LLaMA-Factory file, instead of --map.")
 @click.option("--train-on", type=click.Choice(["assistant", "last", "all"]), help="What counts.  [default: assistant]")
+@click.option("--render", type=click.Choice(["chat", "plain"]), help="Questions given as texts.  [default: chat]")
 @click.option("--template", metavar="FILE|plain", help="Chat template.  [default: the tokenizer's]")
 @click.option("--end-of-turn", is_flag=True, default=None, help="Count the end-of-turn token as answer.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), help="[default: auto]")
@@ -135,6 +136,7 @@ def _chosen(dataset: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, A
         "format": options["shape"],
         "map": settings.pairs("--map", options["fields"], "prompt=question"),
         "train_on": options["train_on"],
+        "render": options["render"],
         "config": options["config"],
         "template": options["template"],
         "end_of_turn": options["end_of_turn"],

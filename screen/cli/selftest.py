@@ -32,6 +32,7 @@ _TAKEN = [
     "fields",
     "config",
     "train_on",
+    "render",
     "template",
     "end_of_turn",
     "dtype",

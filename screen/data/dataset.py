@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -18,14 +18,20 @@ from typing import Any, NamedTuple
 
 from screen.data.config import Given, read_config
 from screen.data.files import InputFile, find_files
-from screen.data.forms import CHATS
+from screen.data.forms import CHATS, MIXED
 from screen.data.readers import count_rows, reader_of
-from screen.data.reading import IDS, TRAIN_ON, How, shown
+from screen.data.reading import IDS, RENDERS, TRAIN_ON, How, said, shown
 from screen.data.rows import BadRow
 from screen.data.sample import RawRow, Sample, Skip
 from screen.data.shapes import Shape, build_of, detect, renamed
 from screen.errors import InputError, UsageError
 
+_ELSEWHERE = (
+    "scores of plain texts lie elsewhere than those of chats, which a card's reference is of: build a --reference from"
+    " a run of clean rows with --render plain"
+)
+_RENDERED = 32  # rows that tell how texts are rendered
+_AS_TRL = "lays them end to end, as TRL does with texts"
 LOOKED_AT = 100  # readable rows that decide the shape
 LOOKED_AT_OTHERS = 10  # of every further file
 LOOKED_AT_MOST = 1000  # rows, readable or not, that are searched for them
@@ -49,6 +55,8 @@ class Dataset:
     limit: tuple[int, int | None]
     how: How
     format: str | None = None
+    ignored: frozenset[str] = frozenset()  # fields that the user's configuration does not read
+    notes: tuple[str, ...] = ()  # what to know of how the rows are read, and what of a configuration is not followed
 
     def entries(self, wanted: Callable[[int], bool]) -> Iterator[RawRow | Skip | None]:
         """One item a row of the whole dataset, limit or not; None where `wanted(row)` is false."""
@@ -87,8 +95,13 @@ class Dataset:
         try:
             if type(entry.value) is not dict:
                 raise BadRow("not_an_object", "the row is not a JSON object with named fields")
-            value = renamed(entry.value, self.shape.map) if self.shape.map else entry.value
+            held = entry.value
+            if unread := tuple(name for name in held if name in self.ignored):
+                held = {name: inside for name, inside in held.items() if name not in self.ignored}
+            value = renamed(held, self.shape.map) if self.shape.map else held
             found = self._build(value, entry.place, self.how)
+            if unread := tuple(shown(name) for name in unread if said(entry.value[name])):
+                found = [replace(sample, unused=(*sample.unused, *unread)) for sample in found]
         except BadRow as bad:
             code, message = self._odd(entry, set(self.shape.fields.values())) or (bad.code, bad.message)
             return Skip(entry.place, "shape", code, message, entry.head)
@@ -103,6 +116,20 @@ class Dataset:
         mapped = {name.partition(".")[0] for name in self.shape.map.values()}
         return next((fault for name, fault in (entry.odd or {}).items() if name in used or name in mapped), None)
 
+    def rendering(self) -> str | None:
+        """How questions and answers given as texts are rendered, and what gives the other way; None without any."""
+        window = next(replace(self, limit=(0, _RENDERED)).windows(_RENDERED), None)
+        entries = [entry for entry in window.entries if isinstance(entry, RawRow)] if window else []
+        read = [made for entry in entries if not isinstance(made := self.samples(entry), Skip)]
+        texts = {samples[0].shape for samples in read if samples[0].as_texts}
+        if not texts:
+            return None
+        if self.how.render == "plain":
+            way = "written into a plain prompt" if "alpaca" in texts else "laid end to end"
+            return f"questions and answers are {way}, without the chat template; --render chat renders them as turns"
+        other = "writes them into Alpaca's prompt, as axolotl's alpaca does" if "alpaca" in texts else _AS_TRL
+        return f"questions and answers are rendered as turns by the chat template; --render plain {other}"
+
     @cached_property
     def _build(self) -> Callable[..., list[Sample]]:
         return build_of(self.shape, exact=self.format is not None or bool(self.shape.map))
@@ -116,8 +143,11 @@ class Dataset:
             "map": dict(self.shape.map),
             "fields": dict(self.how.fields),
             "train_on": self.how.train_on,
+            "render": self.how.render,
             "message_keys": [self.how.role_key, self.how.content_key],
             "roles": dict(self.how.roles),
+            "ignored": sorted(self.ignored),
+            "wording": None if self.how.wording is None else asdict(self.how.wording),
         }
 
     @cached_property
@@ -132,27 +162,41 @@ def open_dataset(
     map: Mapping[str, str] | None = None,
     limit: tuple[int, int | None] = (0, None),
     train_on: str = "assistant",
+    render: str | None = None,
     spool: Path | None = None,
     config: Path | None = None,
 ) -> Dataset:
     """Find the files and their shape. Raises InputError, or UsageError for settings that do not exist.
 
     `config` is the user's own training configuration; `format` and `map` go before what it says, and so does a
-    `train_on` other than the default.
+    `train_on` other than the default, and any `render`.
     """
     given = read_config(config, paths) if config else Given()
     format, map = format or given.format, {**given.map, **(map or {})}
     if train_on not in TRAIN_ON:
         raise UsageError(f"--train-on {train_on}: no such choice", f"choose one of {', '.join(TRAIN_ON)}")
+    if render is not None and render not in RENDERS:
+        raise UsageError(f"--render {render}: no such choice", f"choose one of {', '.join(RENDERS)}")
     files = find_files(paths, spool)
     shape = detect(_first_rows(files), format, map, trusted=config is not None)
     if train_on == "assistant":
-        chat = given.train_on_chat if shape.name in CHATS else None
+        chat = given.train_on_chat if shape.name in (*CHATS, "dialogue") else None
         train_on = given.train_on or chat or train_on
     lone = shape.fields if shape.name in ("document", "dialogue") and not map else {}
     roots = frozenset(part for name in map.values() for part in (name, name.partition(".")[0]))
-    how = How(shape.name, train_on, lone, given.roles, given.role_key, given.content_key, roots)  # type: ignore[arg-type]
-    return Dataset(files, shape, limit, how, format)
+    how = How(
+        shape.name, train_on, lone, given.roles, given.role_key, given.content_key, roots,  # type: ignore[arg-type]
+        render or given.render or "chat", given.wording, config is not None,  # type: ignore[arg-type]
+    )  # fmt: skip
+    dataset = Dataset(files, shape, limit, how, format, given.ignored, given.notes)
+    if render == "plain" and dataset.rendering() is None:
+        raise UsageError(
+            f"--render plain is for questions and answers given as texts, and the rows are {shape.name}",
+            "leave it out: messages are rendered by the chat template, and texts of one field are scored as they stand",
+        )
+    if how.render == "plain" and shape.name != MIXED and dataset.rendering() is not None:
+        dataset = replace(dataset, shape=replace(shape, render="plain"), notes=(*dataset.notes, _ELSEWHERE))
+    return dataset
 
 
 def raw_rows(dataset: Dataset, rows: Iterable[int]) -> Iterator[tuple[int, bytes]]:

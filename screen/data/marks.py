@@ -89,6 +89,20 @@ def split(text: str, style: Style, first: Role | None = None) -> list[Turn]:
     return turns
 
 
+def raw(text: str, style: Style) -> list[Turn]:
+    """The same text whole: what each says, and the marks and blanks around it, as turns to lay end to end."""
+    at = 0
+    turns: list[Turn] = []
+    start = len(text) - len(_body(text))
+    for head, words in _pieces(text[start:], style)[1]:
+        said = _closed(words, style)[0]
+        begin = start + head.end() + words.find(said)
+        turns.append(Turn("user", text[at:begin]))
+        at = begin + len(said)
+        turns.append(Turn(_role(head) or "user", said))
+    return [turn for turn in (*turns, Turn("user", text[at:])) if turn.content]
+
+
 def begins_answer(text: str, style: Style) -> bool:
     """Whether a text opens with the assistant's mark."""
     head = style.pattern.match(_body(text))

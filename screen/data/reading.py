@@ -12,9 +12,12 @@ import orjson
 
 from screen.data.rows import MAX_DEPTH, BadRow, survey
 from screen.data.sample import Layout, Place, Sample, Turn, Variant
+from screen.data.wording import Wording
 
 TrainOn = Literal["assistant", "last", "all"]
 TRAIN_ON = ("assistant", "last", "all")
+Render = Literal["chat", "plain"]
+RENDERS = ("chat", "plain")
 IDS = ("id", "_id", "uuid", "idx", "prompt_id", "conversation_id", "conv_id", "example_id", "sample_id", "row_id")
 SYSTEMS = ("system", "system_prompt")
 
@@ -35,6 +38,9 @@ class How:
     role_key: str = "role"
     content_key: str = "content"
     mapped: frozenset[str] = frozenset()  # fields that --map took something from
+    render: Render = "chat"  # of questions and answers that are given as texts
+    wording: Wording | None = None  # how an instruction is written into a plain prompt; None: as Alpaca has it
+    exact: bool = False  # a trainer's configuration says which fields are read: none is guessed
 
 
 def first(value: Mapping[str, Any], names: Iterable[str]) -> str | None:
@@ -101,6 +107,7 @@ def make_sample(
     *,
     read: Collection[str],
     marks: str | None = None,
+    as_texts: bool = False,
 ) -> Sample:
     """A sample with what stands beside the turns in any shape: id, weight, sign, tools, template settings.
 
@@ -119,6 +126,7 @@ def make_sample(
         tools(value) if "tools" in value or "functions" in value else (),
         _template_kwargs(value) if "chat_template_kwargs" in value else {},
         marks=marks,
+        as_texts=as_texts,
         unused=_unused(value, turns, read, layout, how),
     )
 

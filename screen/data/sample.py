@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
-Layout = Literal["chat", "plain", "document", "tokens"]
+Layout = Literal["chat", "plain", "pieces", "document", "tokens"]
 Variant = Literal["chosen", "rejected"]
 
 
@@ -72,7 +72,8 @@ class Sample:
     """One training example.
 
     layout  chat      rendered with the model's chat template
-            plain     turns are raw text laid end to end, no template (axolotl segments; `role` is not rendered)
+            plain     turns are raw text laid end to end, no template; `role` is not rendered
+            pieces    the same, each turn tokenised by itself, as axolotl does
             document  one turn of running text, scored in windows
             tokens    `token_ids` and `token_mask` are given by the dataset; `turns` is empty
 
@@ -94,6 +95,8 @@ class Sample:
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     token_ids: tuple[int, ...] = ()
     token_mask: tuple[bool, ...] = ()
+    bos: bool = True  # plain and pieces: the tokenizer's own first token goes before them
+    as_texts: bool = False  # question and answer are given as texts, which trainers render in more than one way
     split_at: str | None = None  # the role marks at which a text was split into turns
     marks: str | None = None  # role marks that stand in a text which was not split
     unused: tuple[str, ...] = ()

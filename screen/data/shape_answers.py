@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from screen.data.marks import begins_answer, held_marks, split, style_of
+from screen.data.marks import begins_answer, held_marks, raw, split, style_of
 from screen.data.messages import read_turns, require_scored
 from screen.data.reading import How, first, kind, listed, make_sample, said, with_system
 from screen.data.rows import BadRow
-from screen.data.sample import Place, Sample, Turn
+from screen.data.sample import Layout, Place, Sample, Turn
 from screen.data.shape_chat import build_chat, build_sharegpt, holds_messages
 from screen.data.shape_other import build_document
+from screen.data.wording import ALPACA
 
 _PAIRS = {  # prompt field -> answer fields that go with it, the likeliest first
     "prompt": ("completion", "response", "answer", "solution", "output"),
@@ -31,6 +32,8 @@ def find_kto(value: Mapping[str, Any]) -> dict[str, str] | None:
         return None
     if "prompt" in value and "completion" in value:
         return {"prompt": "prompt", "completion": "completion", "label": label}
+    if label == "kto_tag" and (fields := find_alpaca(value)):
+        return {**fields, "label": label}
     chat = next((n for n in ("messages", "conversations") if holds_messages(value.get(n))), None)
     return {"messages": chat, "label": label} if chat and label == "kto_tag" else None
 
@@ -69,6 +72,8 @@ def build_kto(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
         made = build_chat(rest, place, how)
     elif value.get("completion") is None and "conversations" in value:
         made = build_sharegpt(rest, place, how)
+    elif value.get("completion") is None and "instruction" in value:
+        made = build_alpaca(rest, place, how)
     else:
         made = _answered(rest, Asked("prompt"), "completion", place, how)
     return made if label else [replace(sample, sign=-sample.sign) for sample in made]
@@ -98,14 +103,27 @@ def build_alpaca(value: Mapping[str, Any], place: Place, how: How) -> list[Sampl
     name = first(value, _OUTPUTS)
     if name is None:
         raise BadRow("no_response", f"the row has an instruction but none of {', '.join(_OUTPUTS)}")
+    if how.render == "plain":
+        return _answered(value, _worded(value, how), name, place, how, layout="pieces")
     turns = [*_history(value.get("history")), {"role": "user", "content": instruction_text(value, how)}]
     read = tuple(field for field in ("instruction", extra_of(value, how), "history") if field)
     return _answered(value, Asked("instruction", turns, read, history=True), name, place, how)
 
 
+def _worded(value: Mapping[str, Any], how: How) -> Asked:
+    """An instruction as a plain prompt."""
+    wording = how.wording or ALPACA
+    extra, system = extra_of(value, how), wording.field_system
+    if extra is not None and type(value.get(extra)) not in (str, type(None)):
+        raise BadRow("wrong_shape", f"`{extra}` is {kind(value[extra])}, not text")
+    said_by_system = str(value.get(system) or "") if system else ""
+    text = wording.prompt(value["instruction"], (value.get(extra) or "") if extra else "", said_by_system)
+    return Asked("instruction", text, tuple(name for name in ("instruction", extra, system) if name))
+
+
 def extra_of(value: Mapping[str, Any], how: How) -> str | None:
     """The field that completes an instruction: `input`, or Dolly's `context` where that has nothing to say."""
-    if said(value.get("input")) or how.mapped:
+    if said(value.get("input")) or how.mapped or how.exact:
         return "input"
     return "context" if type(value.get("context")) is str and value["context"] else None
 
@@ -142,15 +160,29 @@ class Asked(NamedTuple):
 
 
 def _answered(
-    value: Mapping[str, Any], asked: Asked, name: str, place: Place, how: How, *, answer: Any = None
+    value: Mapping[str, Any],
+    asked: Asked,
+    name: str,
+    place: Place,
+    how: How,
+    *,
+    answer: Any = None,
+    layout: Layout = "plain",
 ) -> list[Sample]:
-    """One question and the answer in the field `name` (or `answer`, made of it)."""
+    """One question and the answer in the field `name` (or `answer`, made of it). `layout`: of a plain rendering."""
     prompt = value.get(asked.name) if asked.turns is None else asked.turns
     if prompt is None:
         raise BadRow("wrong_shape", f"the row has no `{asked.name}`")
     answer = value.get(name) if answer is None else answer
     if answer is None:
         raise BadRow("no_response", f"the row has `{asked.name}` but no `{name}`")
+    read = (*(asked.read or (asked.name,)), name)
+    texts = type(answer) is str and not holds_messages(answer)
+    texts = texts and (asked.history or (type(prompt) is str and not holds_messages(prompt)))
+    if how.render == "plain" and texts:
+        turns = plain_turns(prompt, answer, how)
+        require_scored(turns[1:])
+        return [make_sample(value, place, how, turns, layout, read=read, as_texts=True)]
     whole = asked.history and how.train_on != "last"
     found = _marked(prompt, answer, how)
     before = read_turns(prompt, how) if whole else prompt_turns(prompt, asked.name, how)
@@ -165,7 +197,12 @@ def _answered(
     turns = with_system(value, before + after)
     require_scored(turns[len(turns) - len(after) :])
     marks = None if found is not None else held_marks(answer) if type(answer) is str else None
-    return [make_sample(value, place, how, turns, read=(*(asked.read or (asked.name,)), name), marks=marks)]
+    return [make_sample(value, place, how, turns, read=read, marks=marks, as_texts=texts)]
+
+
+def plain_turns(prompt: str, answer: str, how: How) -> list[Turn]:
+    """Prompt and answer as they stand."""
+    return [Turn("user", prompt, how.train_on == "all" and bool(prompt)), Turn("assistant", answer, bool(answer))]
 
 
 def _marked(prompt: Any, answer: Any, how: How) -> tuple[list[Turn], list[Turn]] | None:
@@ -200,9 +237,12 @@ def build_dialogue(value: Mapping[str, Any], place: Place, how: How) -> list[Sam
     style = style_of(text) if type(text) is str and how.train_on != "all" else None
     if style is None or type(text) is not str:
         return build_document(value, place, replace(how, shape="document"))
-    turns = _scored(split(text, style), how)
+    how = replace(how, shape="dialogue")
+    plain = how.render == "plain"
+    turns = _scored(raw(text, style) if plain else split(text, style), how)
     require_scored(turns)
-    made = make_sample(value, place, replace(how, shape="dialogue"), with_system(value, turns), read=(name,))
+    turns, layout = (turns, "plain") if plain else (with_system(value, turns), "chat")
+    made = make_sample(value, place, how, turns, layout, read=(name,), as_texts=True)  # type: ignore[arg-type]
     return [replace(made, split_at=style.name)]
 
 

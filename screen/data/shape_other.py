@@ -146,7 +146,7 @@ def build_segments(value: Mapping[str, Any], place: Place, how: How) -> list[Sam
     ]
     if not any(turn.scored for turn in turns):
         raise BadRow("no_response", "no segment with text is labelled true")
-    return [make_sample(value, place, how, turns, "plain", read=("segments",))]
+    return [replace(make_sample(value, place, how, turns, "pieces", read=("segments",)), bos=False)]
 
 
 def build_document(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:

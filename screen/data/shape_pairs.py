@@ -50,6 +50,42 @@ def build_openai(value: Mapping[str, Any], place: Place, how: How) -> list[Sampl
 
 def build_preference(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     """Text, one message or a list of messages a side; the prompt stands apart or is what both begin with."""
+    texts = _as_texts(value, how)
+    if texts is not None and how.render == "plain":
+        return _plain(value, place, how, *texts)
+    made = _rendered(value, place, how)
+    return made if texts is None else [replace(sample, as_texts=True) for sample in made]
+
+
+def _as_texts(value: Mapping[str, Any], how: How) -> tuple[str, list[str], tuple[str, ...]] | None:
+    """Prompt, sides and the fields that they are of, where all are texts."""
+    name = "instruction" if value.get("instruction") else first(value, _PROMPTS)
+    chosen, rejected = first(value, CHOSEN), first(value, REJECTED)
+    if chosen is None or rejected is None:
+        return None
+    fields = tuple(field for field in (name, chosen, rejected) if field)
+    if any(type(value[field]) is not str or holds_messages(value[field]) for field in fields):
+        return None
+    read = fields if name != "instruction" else tuple(field for field in (*fields, extra_of(value, how)) if field)
+    prompt = instruction_text(value, how) if name == "instruction" else value[name] if name else ""
+    return prompt, [value[chosen], value[rejected]], read
+
+
+def _plain(
+    value: Mapping[str, Any], place: Place, how: How, prompt: str, sides: list[str], read: tuple[str, ...]
+) -> list[Sample]:
+    """Prompt and sides as they stand, end to end."""
+    if not prompt:
+        made = _texts(value, place, how, sides, read)
+    elif not all(sides):
+        raise BadRow("empty_answer", "the answer on a side of the pair is empty")
+    else:
+        turns = [[Turn("user", prompt), Turn("assistant", side, True)] for side in sides]
+        made = _two(value, place, how, turns, read, "plain")
+    return [replace(sample, as_texts=True) for sample in made]
+
+
+def _rendered(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     prompt, asked = _prompt(value, how)
     sides = [_answer(value, CHOSEN, how), _answer(value, REJECTED, how)]
     read = tuple(name for name in (*asked, first(value, CHOSEN), first(value, REJECTED)) if name)

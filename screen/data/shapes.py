@@ -22,6 +22,7 @@ class Shape:
     evidence: str  # one sentence for people
     preference: bool
     map: Mapping[str, str] = field(default_factory=dict)  # as the user gave it
+    render: str = "chat"  # plain: its texts are laid end to end, without the chat template
 
 
 NAMES = tuple(dict.fromkeys(form.name for form in FORMS))

@@ -176,5 +176,6 @@ def _dataset(spec: ScanSpec) -> Dataset:
         map=spec.map,
         limit=spec.limit,
         train_on=spec.train_on,
+        render=spec.render,
         config=Path(spec.config) if spec.config else None,
     )

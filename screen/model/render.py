@@ -17,6 +17,7 @@ from screen.model.masks import Masked, Masker, Refused, Region, Stopped
 from screen.model.render_document import DocumentDraft
 from screen.model.render_drafts import Draft, Setup, TextDraft
 from screen.model.render_given import GivenDraft
+from screen.model.render_pieces import PiecesDraft
 from screen.model.rendered import Rendered
 from screen.model.template import PASS_ANOTHER, Template
 from screen.model.template_language import PINNED_DATE
@@ -106,7 +107,7 @@ class Renderer:
             return None
 
     def _drafts(self, samples: Sequence[Sample]) -> list[Draft | Skip]:
-        chats = [sample for sample in samples if sample.layout not in ("tokens", "document", "plain")]
+        chats = [sample for sample in samples if sample.layout == "chat"]
         masked = iter(self._masker.mask_all(chats))
         return [self._draft(sample, masked) for sample in samples]
 
@@ -117,8 +118,9 @@ class Renderer:
         special = self._special(sample)
         if sample.layout == "document":
             return DocumentDraft(self._setup, sample, bos, special)
-        if sample.layout == "plain":
-            return TextDraft(self._setup, sample, _segments(sample), bos, special)
+        if sample.layout in ("plain", "pieces"):
+            draft = TextDraft if sample.layout == "plain" else PiecesDraft
+            return draft(self._setup, sample, _segments(sample), bos if sample.bos else (), special)
         masked = next(chats)
         if isinstance(masked, Refused):
             return _skip(sample, masked)

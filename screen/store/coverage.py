@@ -30,7 +30,9 @@ def coverage(folder: RunFolder) -> dict[str, Any]:
         rows = pc.take(table["row"], pc.list_parent_indices(names))
         unused.update(_rows(rows, pc.list_flatten(names)))
     shapes, split_at, marks = (dict(counts.most_common()) for counts in by.values())
-    return {"shapes": shapes, "split_at": split_at, "role_marks": marks, "not_used": dict(unused.most_common())}
+    described = folder.facts.get("dataset", {})
+    told = {"rendered": described.get("rendered"), "data_notes": described.get("notes", [])}
+    return {**told, "shapes": shapes, "split_at": split_at, "role_marks": marks, "not_used": dict(unused.most_common())}
 
 
 def _rows(rows: Any, names: Any) -> dict[str, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.cli.conftest import Screen
 from tests.data.making import chat, write
 
+TEXTS = {"prompt": "Why?", "completion": " Because."}
 DOLLY = {"instruction": "Who?", "context": "Ann ran.", "response": "Ann.", "category": "qa"}
 
 
@@ -29,3 +30,23 @@ def test_a_folder_of_several_chat_shapes(screen: Screen, tmp_path: Path) -> None
     write(tmp_path / "data", chat(), chat(), name="a.jsonl")
     write(tmp_path / "data", DOLLY, name="b.jsonl")
     assert "shapes    chat (2 rows), alpaca (1 row)\n" in screen("inspect", "data").out
+
+
+def test_texts_say_how_they_are_rendered(screen: Screen, tmp_path: Path) -> None:
+    write(tmp_path, TEXTS)
+    assert (
+        "rendered  questions and answers are rendered as turns by the chat template"
+        in screen("inspect", "rows.jsonl").out
+    )
+    plain = screen("inspect", "rows.jsonl", "--render", "plain", "--show-mask").out
+    assert "mask      plain: texts end to end, without the chat template" in plain
+    assert "--render chat renders them as turns" in " ".join(plain.split())
+
+
+def test_role_marks_are_told_by_name(screen: Screen, tmp_path: Path) -> None:
+    write(
+        tmp_path, {"text": "### Human: Why?### Assistant: Because."}, {"text": "It says <|im_start|>user\nand so on."}
+    )
+    said = " ".join(screen("inspect", "rows.jsonl").out.split())
+    assert "marks 1 text split into turns at ### Human:; --format document scores them whole" in said
+    assert "marks <|im_start|> stands in 1 row inside a text that could not be split into turns" in said

@@ -23,6 +23,7 @@ def test_rows_are_counted_once_over_all_shards(tmp_path: Path) -> None:
         publish(run, 1, 1, {"shape": "chat", "not_used": ["margin", "source"]})
         publish(run, 2, 2, {"shape": "chat", "not_used": [], "role_marks": "[INST]"})
         assert coverage(run) == {
+            "rendered": None, "data_notes": [],
             "shapes": {"chat": 2, "preference": 1}, "split_at": {}, "role_marks": {"[INST]": 1},
             "not_used": {"margin": 2, "source": 1},
         }  # fmt: skip
@@ -30,4 +31,6 @@ def test_rows_are_counted_once_over_all_shards(tmp_path: Path) -> None:
 
 def test_an_empty_run_has_nothing_to_tell(tmp_path: Path) -> None:
     with RunFolder.open(tmp_path / "run", fake.identity()) as run:
-        assert coverage(run) == {"shapes": {}, "split_at": {}, "role_marks": {}, "not_used": {}}
+        assert coverage(run) == {
+            "rendered": None, "data_notes": [], "shapes": {}, "split_at": {}, "role_marks": {}, "not_used": {},
+        }  # fmt: skip
