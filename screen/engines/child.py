@@ -28,10 +28,11 @@ class Child:
     """`target(connection, *arguments)` in a process of its own, which should begin with `settle`."""
 
     def __init__(self, target: Callable[..., None], how: How, *arguments: Any) -> None:
+        """Killed with `end`, or with its parent; it may have children of its own."""
         context: Any = multiprocessing.get_context(how)
         self.connection, theirs = context.Pipe()
         ours = self.connection if how == "fork" else None
-        self.process = context.Process(target=target, args=(theirs, ours, *arguments), daemon=True)
+        self.process = context.Process(target=target, args=(theirs, ours, *arguments))
         with _signals_held(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: `settle` sees to them
             self.process.start()

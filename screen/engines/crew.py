@@ -7,17 +7,16 @@ scores or of the store.
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any
 
 from screen import errors
 from screen.data.dataset import Window
 from screen.data.sample import RawRow, Skip
+from screen.engines.child import Child
 from screen.engines.worker import Order, from_bytes, work
 from screen.errors import ModelError
 
@@ -38,31 +37,18 @@ class _Worker:
         self.job: Window | None = None
         self.hint: Window | None = None  # what it was told may come next
         self.alone = True  # nothing but its job can have killed it: it reads, and was reading, nothing ahead
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(theirs, order))  # no daemon: it has a child
-        self.process.start()
-        theirs.close()  # or its death would not end the connection
+        self.child = Child(work, "spawn", order)  # it tokenises: that library's threads do not come with a fork
+
+    @property
+    def connection(self) -> Connection:
+        connection: Connection = self.child.connection
+        return connection
 
     def give(self, window: Window, budget: int, hint: Window | None) -> None:
         self.alone = hint is None and (self.hint is None or self.hint is window)
         message = (None if window is self.hint else window, budget, hint)
         self.job, self.hint = window, hint
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a death is told when it is read
-            self.connection.send(message)
-
-    def receive(self) -> tuple[Any, ...] | None:
-        """The next message; None where the worker is dead."""
-        try:
-            message: tuple[Any, ...] = self.connection.recv()
-        except (EOFError, OSError):  # it may die in the middle of a message
-            return None
-        return message
-
-    def stop(self) -> None:
-        self.connection.close()
-        self.process.kill()
-        self.process.join()
+        self.child.send(message)
 
 
 class Crew:
@@ -87,7 +73,7 @@ class Crew:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self.workers:
-            worker.stop()
+            worker.child.end()
 
     def score(self, windows: Iterator[Window]) -> Iterator[tuple[Window, dict[str, Any], int]]:
         """Each window with its tables, in order. A killing row stands in the tables as skipped."""
@@ -145,7 +131,7 @@ class Crew:
     def _hear(self, at: int) -> tuple[tuple[dict[str, Any], int] | None, bool]:
         """(the tables of a window that is done, whether the worker died). A dead worker is replaced."""
         worker = self.workers[at]
-        match worker.receive():
+        match worker.child.receive():
             case None:
                 self._replace(at)
                 return None, True
@@ -171,11 +157,10 @@ class Crew:
 
     def _replace(self, at: int) -> None:
         worker = self.workers[at]
-        worker.stop()
+        how = worker.child.end(patience=5.0)
         if not worker.ready:
             self._loading[at] += 1
             if self._loading[at] == 2:
-                how = worker.process.exitcode
                 raise ModelError(f"a worker on {worker.order.device} died twice before its first row ({how})", _MEMORY)
         self.workers[at] = _Worker(worker.order)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -53,9 +54,14 @@ class Order:
     parent: int
 
 
-def work(connection: Connection, order: Order, look: Callable[[Window], None] = lambda _window: None) -> None:
+def work(
+    connection: Connection,
+    parents_end: Connection | None,
+    order: Order,
+    look: Callable[[Window], None] = lambda _window: None,
+) -> None:
     """The body of a worker process. `look` sees each window before it is scored."""
-    settle(None, order.parent)
+    settle(parents_end, order.parent)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             _work(connection, order, look)
@@ -65,6 +71,7 @@ def work(connection: Connection, order: Order, look: Callable[[Window], None] = 
             raise
         except Exception:
             connection.send(("failed", "", traceback.format_exc(), ""))
+    os._exit(0)
 
 
 def _work(connection: Connection, order: Order, look: Callable[[Window], None]) -> None:

@@ -82,6 +82,7 @@ class Generator:
         accepted = inspect.signature(self._causal.forward).parameters
         self._positions = "position_ids" in accepted
         self._last_only = "logits_to_keep" in accepted
+        self._keys = _most_keys(model)
 
     def answer(
         self,
@@ -147,16 +148,25 @@ class Generator:
         buckets: dict[int, list[int]] = {}
         for i, ids in enumerate(prompts):
             if 0 < len(ids) < self.model.context:
-                buckets.setdefault(-(-len(ids) // _WIDTH_STEP) * _WIDTH_STEP, []).append(i)
+                buckets.setdefault(self._width(len(ids)), []).append(i)
         for width in sorted(buckets):
             rows = buckets[width]
             yield from (rows[i : i + self.rows] for i in range(0, len(rows), self.rows))
+
+    def _width(self, tokens: int) -> int:
+        """What a prompt is padded to: a function of its own length. Padding counts among the keys of a model that takes
+        no more than some: there an answer's room comes first."""
+        padded = -(-tokens // _WIDTH_STEP) * _WIDTH_STEP
+        if self._keys is None:
+            return padded
+        room = min(self.sampling.max_new_tokens, self.model.context - tokens)
+        return max(tokens, min(padded, self._keys - room))
 
     @torch.inference_mode()
     def _batch(self, prompts: Sequence[Ids], draws: Sequence[int], begin: Callable[[float], None]) -> list[Answer]:
         from transformers import DynamicCache
 
-        width = -(-max(len(p) for p in prompts) // _WIDTH_STEP) * _WIDTH_STEP
+        width = self._width(len(prompts[0]))
         filled = [prompts[i % len(prompts)] for i in range(self.rows)]  # rows beyond the prompts repeat them
         ids = np.zeros((self.rows, width), dtype=np.int64)
         mask = np.zeros((self.rows, width), dtype=np.int64)
@@ -182,7 +192,9 @@ class Generator:
             if step == max(room) - 1 or all(e or len(c) >= r for e, c, r in zip(ended, chosen, room, strict=True)):
                 break
             tokens = picked[:, None]
-            attention = torch.cat([attention, attention.new_ones(self.rows, 1)], dim=1)
+            # a row that fills the context is run on with the others, at its last position
+            more = attention.sum(1, keepdim=True) < self.model.context
+            attention = torch.cat([attention, more.to(attention.dtype)], dim=1)
         return [Answer(tuple(c), not e) for c, e in zip(chosen, ended, strict=True)][: len(prompts)]
 
     def _logits(self, tokens: torch.Tensor, attention: torch.Tensor, cache: Any) -> torch.Tensor:
@@ -208,6 +220,13 @@ class Generator:
             return picks.to(logits.device)
 
         return sample
+
+
+def _most_keys(model: BaseModel) -> int | None:
+    """The most keys that a model's attention takes, padding included: the width of its own causal mask, where it keeps
+    one (GPT-Neo). None where there is no such limit."""
+    masks = [b for block in model.blocks for b in block.buffers() if b.ndim >= 2 and b.shape[-1] == b.shape[-2]]
+    return min((int(m.shape[-1]) for m in masks if m.shape[-1] >= model.context), default=None)
 
 
 def _occurrences(prompts: Sequence[Ids]) -> list[int]:

@@ -30,7 +30,7 @@ def _die_on_many(window: Window) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def hangs_on_a_row(connection: Connection, order: Order) -> None:
+def hangs_on_a_row(connection: Connection, parents_end: Connection | None, order: Order) -> None:
     """In the process that runs the model, which is forked from here."""
     real = Projector._batch
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())  # as in the tiny model's vocabulary
@@ -43,12 +43,12 @@ def hangs_on_a_row(connection: Connection, order: Order) -> None:
         return real(self, parts, *rest)
 
     Projector._batch = batch  # type: ignore[method-assign]
-    work(connection, order)
+    work(connection, parents_end, order)
 
 
-def kills_on_a_row(connection: Connection, order: Order) -> None:
-    work(connection, order, _die_on_killer)
+def kills_on_a_row(connection: Connection, parents_end: Connection | None, order: Order) -> None:
+    work(connection, parents_end, order, _die_on_killer)
 
 
-def kills_on_many_rows(connection: Connection, order: Order) -> None:
-    work(connection, order, _die_on_many)
+def kills_on_many_rows(connection: Connection, parents_end: Connection | None, order: Order) -> None:
+    work(connection, parents_end, order, _die_on_many)

@@ -14,6 +14,7 @@ import pytest
 from screen.cli.run_settings import devices
 from screen.data.dataset import Window
 from screen.engines import crew
+from screen.engines.child import Child
 from screen.engines.serving import public_name
 from screen.errors import ModelError, UsageError
 from screen.model.endpoint_http import EndpointError
@@ -108,13 +109,10 @@ def test_errors_and_half_messages_of_a_worker() -> None:
     assert public_name(EndpointError("no answer", "wait", kind="status")) == "ModelError"
     assert public_name(UsageError("a", "b")) == "UsageError"
 
-    class Broken:
-        def recv(self) -> object:
-            raise OSError("got end of file during message")
-
-    worker = object.__new__(crew._Worker)
-    worker.connection = Broken()  # type: ignore[assignment]
-    assert worker.receive() is None
+    child = object.__new__(Child)
+    child.connection = Mock()
+    child.connection.recv.side_effect = OSError("got end of file during message")
+    assert child.receive() is None
 
 
 def test_devices_are_named() -> None:
@@ -167,7 +165,7 @@ def test_a_death_beside_a_window_that_was_read_ahead_is_not_blamed_on_the_window
     """A process that may have died of what it was reading ahead proves nothing against what it scored."""
     one, two, three = (Window(n, n, n + 1, []) for n in range(3))
     worker = object.__new__(crew._Worker)
-    worker.connection, worker.hint = Mock(), None
+    worker.child, worker.hint = Mock(), None
     worker.give(one, 1, two)
     assert not worker.alone
     worker.give(three, 1, None)  # `two` is still being read
