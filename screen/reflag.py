@@ -15,6 +15,7 @@ from screen.spec import ScanSpec
 from screen.store import standards as kept
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference
+from screen.store.unfinished import unfinished
 from screen.summary import summarise
 
 RUN_FACTS = ("tokens", "seconds", "resumed_rows")
@@ -60,7 +61,7 @@ def reflag(path: Path, at: str | None, fdr: float | None) -> tuple[dict[str, Any
     with RunFolder.open(path, RunFolder.read(path).identity) as folder:
         before = folder.summary
         if not folder.finished:
-            raise UsageError(f"the run {path} is not finished", "finish it: type its `screen run` command again")
+            raise UsageError(*unfinished(folder))
         if folder.identity["settings"]["refine"]:
             raise UsageError(
                 f"{path} was refined at {before['at']}: rows below that cut were not answered exactly",

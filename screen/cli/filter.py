@@ -68,10 +68,10 @@ def command(run: Path, drop: str | None, keep: str | None, **options: Any) -> No
         raise UsageError("give --drop or --keep, one of the two", "screen filter RUN --drop flagged -o clean.jsonl")
     out: Path | None = options["out"]
     targets = [] if options["dry_run"] else _targets(out, options["dropped"], options["force"])
+    from screen.cli.opened import open_run
     from screen.cli.selection import select
-    from screen.store.scan import Scan
 
-    scan = Scan.open(run)
+    scan = open_run(run)
     selection = select(scan, drop or keep or "", "--keep" if drop is None else "--drop")
     dataset = _dataset(scan, options["dataset"])
     dropped, counts = _rows(scan, dataset, selection, options, keeping=drop is None)
@@ -154,6 +154,7 @@ def _rows(
     import numpy as np
 
     from screen.store.folder import read_published
+    from screen.store.unfinished import unfinished
 
     total = dataset.count() or 0
     drop = np.zeros(total, dtype=bool)
@@ -170,6 +171,9 @@ def _rows(
         reached[entry.first_row : entry.end_row] = True
     rest = int(total - reached.sum())
     if rest and options["rest"] is None:
+        if not scan.folder.finished:
+            message, following = unfinished(scan.folder)
+            raise UsageError(message, f"{following}; or say what becomes of the others: --rest keep or --rest drop")
         raise UsageError(
             f"{near(scan.path)} holds scores for {total - rest:,} of the dataset's {total:,} rows",
             "finish the run, or say what becomes of the others: --rest keep or --rest drop",

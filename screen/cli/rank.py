@@ -45,9 +45,9 @@ def command(
     one_format(as_json, as_csv)
     from screen_reports import queries, ranking
 
-    from screen.store.scan import Scan
+    from screen.cli.opened import open_run
 
-    scan = Scan.open(run)
+    scan = open_run(run)
     trait, score = _score(scan, by)
     limit = queries.limit_of(scan, trait, at) if trait else None
     if flagged and (limit is None or limit.value is None):
@@ -104,8 +104,7 @@ def _print(scan: Scan, rows: list[Ranked], score: str, limit: Threshold | None, 
     if not rows:
         terminal.put(f"no row of {plural(total, 'sample')} has such a score by {score}")
         return
-    going = "" if scan.folder.finished else ", in a run that is not finished"
-    terminal.put(f"{which} {len(rows):,} of {plural(total, 'sample')} by {score}{going}")
+    terminal.put(f"{which} {len(rows):,} of {plural(total, 'sample')} by {score}")
     if limit is not None and limit.value is not None:
         terminal.put(f"* flagged: above {shown(limit.value)}, {limit.rule}", style="dim")
     if any(row.sign < 0 for row in rows):

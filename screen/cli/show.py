@@ -35,9 +35,9 @@ def command(run: Path, row: str, by_id: bool, by: str | None, full: bool, as_jso
     """
     from screen_reports import rows
 
-    from screen.store.scan import Scan
+    from screen.cli.opened import open_run
 
-    scan = Scan.open(run)
+    scan = open_run(run)
     if by is not None and by not in scan.traits:
         raise UsageError(f"there is no trait {by!a} in {near(scan.path)}", f"its traits are {', '.join(scan.traits)}")
     found = rows.find(scan, rows.number_of(scan, row, by_id))

@@ -32,14 +32,14 @@ def command(run: Path, row: str | None, by_id: bool, count: int, grouped: bool, 
     """
     from screen_reports import rows
 
+    from screen.cli.opened import open_run
     from screen.evidence import similar
-    from screen.store.scan import Scan
 
     if (row is None) != grouped:
         raise UsageError(
             "give a row, or --copies, one of the two", "screen similar RUN 17, or screen similar RUN --copies"
         )
-    scan = Scan.open(run)
+    scan = open_run(run)
     if row is None:
         groups = similar.copies(scan, at_least)
         print_json({"groups": groups}) if as_json else _print_copies(groups, count)

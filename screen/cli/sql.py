@@ -76,9 +76,9 @@ def command(
     one_format(as_json or as_csv, as_table, ("--json" if as_json else "--csv", "--table"))
     from screen_reports.console import in_terminal
 
-    from screen.store.scan import Scan
+    from screen.cli.opened import open_run
 
-    scan = Scan.open(run)
+    scan = open_run(run)
     kind = "json" if as_json else "csv" if as_csv else "table"
     form = Form(kind, limit_rows or (_SHOWN if kind == "table" and in_terminal(sys.stdout) else None))
     if statement in (None, "-"):

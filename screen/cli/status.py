@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +76,6 @@ def _print(scan: Scan, state: dict[str, Any]) -> None:
         bad = len(state["damaged"])
         terminal.fact("verified", f"{plural(files, 'file')}: " + (f"{bad} not as published" if bad else "all whole"))
     if not state["finished"] and not state["writer"]:
-        terminal.fact("go on", _resume(scan, state))
+        from screen.store.unfinished import resume
 
-
-def _resume(scan: Scan, state: dict[str, Any]) -> str:
-    if not scan.folder.facts.get("spec"):
-        return "type the command that began it again"
-    place = shlex.quote(near(scan.path))
-    return f"screen run --spec {place}/scan.json --out {place}"
+        terminal.fact("go on", resume(scan.folder))

@@ -29,6 +29,7 @@ from screen.scoring.lengths import spearman
 from screen.scoring.schema import score_column
 from screen.store import liftfile
 from screen.store.scan import Scan
+from screen.store.unfinished import unfinished
 
 _ROWS = 64
 Prompts = Sequence[tuple[str, str]]
@@ -52,7 +53,7 @@ def run_lift(
     on which the two disagree most. Raises UsageError for an unfinished run, VectorError for a card without prompts.
     """
     if not scan.folder.finished:
-        raise UsageError("the run is not finished", "finish it: the same `screen run` command")
+        raise UsageError(*unfinished(scan.folder))
     chosen = list(traits) or list(scan.traits)
     for trait in chosen:
         if trait not in scan.traits:

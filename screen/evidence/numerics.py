@@ -16,6 +16,7 @@ from screen.evidence.rescore import reopen
 from screen.progress import Progress
 from screen.scoring.schema import score_column
 from screen.store.scan import Scan
+from screen.store.unfinished import unfinished
 
 MOST = 200  # rows near a cut that are scored again
 NEAR = 6.0  # times the noise's standard deviation
@@ -33,9 +34,7 @@ def check(
     Own answers are those of the run; only how they are scored differs. Raises UsageError for an unfinished run.
     """
     if not scan.folder.finished:
-        raise UsageError(
-            "the run is not finished, so it has no thresholds yet", "finish it: the same `screen run` command"
-        )
+        raise UsageError(*unfinished(scan.folder))
     kind, settings = scan.folder.facts["baseline"], scan.folder.identity.get("settings", {})
     columns = {t: score_column(t, kind, bool(settings.get("refine"))) for t in scan.traits}
     stored = pa.concat_tables(

@@ -24,6 +24,7 @@ from screen.errors import InputError, StoreError
 from screen.scoring.schema import score_column
 from screen.store.files import DISK, storing, write_atomically
 from screen.store.folder import RunFolder
+from screen.store.unfinished import unfinished
 
 MOST = 20_000  # scores kept a trait
 LEAST = 100
@@ -47,7 +48,7 @@ class Reference:
         Raises InputError for a run that is not finished or has fewer than LEAST scores of a trait.
         """
         if not folder.finished:
-            raise InputError(f"the run in {folder.path} is not finished", "finish it, then build the reference")
+            raise InputError(*unfinished(folder))
         kind = folder.facts["baseline"]
         found: dict[str, Float32] = {}
         for trait in folder.traits:

@@ -13,6 +13,7 @@ import pytest
 
 from screen.__main__ import main
 from screen.cli.main import VERBS, root
+from tests.cli import fake_run
 from tests.cli.conftest import Screen
 
 HEAVY = {"torch", "transformers", "polars", "duckdb", "pyarrow"}
@@ -119,6 +120,22 @@ def test_no_run_there(verb: str, screen: Screen, tmp_path: Path) -> None:
         f"error: there is no run at {tmp_path}/nowhere: it has no scan.json\n"
         "next: give the folder that `screen run` wrote\n",
     )
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["rank", "RUN"], ["show", "RUN", "1"], ["sql", "RUN", "from scores"], ["similar", "RUN", "1"],
+        ["filter", "RUN", "--drop", "flagged", "--dry-run"], ["reflag", "RUN", "--at", "p95"], ["lift", "RUN"],
+        ["check-numerics", "RUN"], ["reference", "build", "RUN", "-o", "x.reference"],
+    ],
+)  # fmt: skip
+def test_a_run_that_is_not_finished_is_told_in_one_way(args: list[str], screen: Screen, tmp_path: Path) -> None:
+    fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"), shards=1, finish=False)
+    said = screen(*("chats.screen" if a == "RUN" else a for a in args)).err
+    assert "chats.screen is not finished: it holds 4 of 8 rows\n" in said
+    assert "\nnext: finish it: screen run --spec chats.screen/scan.json --out chats.screen" in said
+    assert not Path("x.reference").exists()
 
 
 def test_a_bug_shows_its_traceback(screen: Screen, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:

@@ -1,0 +1,31 @@
+"""What every command says of a run that is not finished."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from screen.store.folder import RunFolder
+
+
+def unfinished(folder: RunFolder) -> tuple[str, str]:
+    """(what is missing, how to go on)."""
+    place = _near(folder.path)
+    held = sum(entry.rows for entry in folder.published.values())
+    total = (folder.facts.get("dataset") or {}).get("rows")
+    of = f" of {total:,}" if total else ""
+    return f"{place} is not finished: it holds {held:,}{of} rows", f"finish it: {resume(folder)}"
+
+
+def resume(folder: RunFolder) -> str:
+    """The command that goes on with the run."""
+    if not folder.facts.get("spec"):
+        return "type the command that began it again"
+    place = shlex.quote(_near(folder.path))
+    return f"screen run --spec {place}/scan.json --out {place}"
+
+
+def _near(path: Path) -> str:
+    """Relative where it lies below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
