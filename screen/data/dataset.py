@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 from screen.data.config import Given, read_config
 from screen.data.files import InputFile, find_files
 from screen.data.forms import CHATS, MIXED
+from screen.data.mapping import renamed, taken
 from screen.data.readers import count_rows, reader_of
 from screen.data.reading import IDS, RENDERS, TRAIN_ON, How, said, shown
 from screen.data.rows import BadRow
 from screen.data.sample import RawRow, Sample, Skip
-from screen.data.shapes import Shape, build_of, detect, renamed
+from screen.data.shapes import Shape, build_of, detect
 from screen.errors import InputError, UsageError
 
 _ELSEWHERE = (
@@ -183,9 +184,8 @@ def open_dataset(
         chat = given.train_on_chat if shape.name in (*CHATS, "dialogue") else None
         train_on = given.train_on or chat or train_on
     lone = shape.fields if shape.name in ("document", "dialogue") and not map else {}
-    roots = frozenset(part for name in map.values() for part in (name, name.partition(".")[0]))
     how = How(
-        shape.name, train_on, lone, given.roles, given.role_key, given.content_key, roots,  # type: ignore[arg-type]
+        shape.name, train_on, lone, given.roles, given.role_key, given.content_key, taken(map),  # type: ignore[arg-type]
         render or given.render or "chat", given.wording, config is not None,  # type: ignore[arg-type]
     )  # fmt: skip
     dataset = Dataset(files, shape, limit, how, format, given.ignored, given.notes)

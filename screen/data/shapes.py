@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from screen.data import reading
 from screen.data.forms import ANSWERED, BY_NAME, CHATS, FORMS, MIXED, Build, Form, build_chat_of, build_mixed, recognise
+from screen.data.mapping import check_map, names_in, renamed
+from screen.data.rows import BadRow
 from screen.data.sample import RawRow
 from screen.errors import InputError, UsageError
 
@@ -48,13 +51,17 @@ def detect(rows: Sequence[RawRow], forced: str | None, given: Mapping[str, str],
 
     `trusted`: a configuration names the shape, so that a row need only have one of its fields.
     """
-    records = [(row, renamed(row.value, given)) for row in rows if type(row.value) is dict]
+    records = []
+    for row in rows:
+        with suppress(BadRow):  # JSON text too deep to be looked into
+            if type(row.value) is dict:
+                records.append((row, renamed(row.value, given)))
     if not records:
         raise InputError(
             f"none of the first {len(rows)} rows is a JSON object with named fields",
             'write each row as an object, such as {"messages": [...]}',
         )
-    _check_map(given, records)
+    check_map(given, records, {role for form in FORMS for role in form.roles} | set(COMMON_ROLES))
     candidates = _candidates(forced, given)
     found: dict[str, tuple[RawRow, dict[str, str], int]] = {}
     weak: dict[str, tuple[RawRow, dict[str, str], int]] = {}
@@ -65,15 +72,6 @@ def detect(rows: Sequence[RawRow], forced: str | None, given: Mapping[str, str],
             seen = into.get(form.name)
             into[form.name] = (seen[0], fields | seen[1], seen[2] + 1) if seen else (row, fields, 1)
     return _decide(found or weak, forced, given, records)
-
-
-def renamed(value: Any, given: Mapping[str, str]) -> Any:
-    """The record with the roles of --map in place; a dot leads into an object."""
-    if not given or type(value) is not dict:
-        return value
-    moved = {role: at for role, name in given.items() if (at := _dig(value, name)) is not None}
-    gone = {name for role, name in given.items() if role != name}
-    return {k: v for k, v in value.items() if k not in gone} | moved
 
 
 def _recognise(
@@ -130,7 +128,7 @@ def _candidates(forced: str | None, given: Mapping[str, str]) -> list[Form]:
             hint = f"did you mean {near[0]}? " if near else ""
             raise UsageError(f"--format {forced}: no such shape", f"{hint}known are {', '.join(NAMES)}")
         return [f for f in FORMS if f.name == name or (name == "chat-system" and f.name == "chat")]
-    asked = set(given) - set(COMMON_ROLES)
+    asked = {role.partition(".")[0] for role in given} - set(COMMON_ROLES)
     fitting = [form for form in FORMS if asked <= set(form.roles)]
     if fitting:
         return fitting
@@ -140,39 +138,10 @@ def _candidates(forced: str | None, given: Mapping[str, str]) -> list[Form]:
     )
 
 
-def _check_map(given: Mapping[str, str], records: list[tuple[RawRow, Any]]) -> None:
-    known = {role for form in FORMS for role in form.roles} | set(COMMON_ROLES)
-    for role, name in given.items():
-        if role not in known:
-            near = difflib.get_close_matches(role, sorted(known), 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"--map {role}={name}: no role {role}", f"{hint}roles are {', '.join(sorted(known))}")
-        if all(_dig(row.value, name) is None for row, _ in records):
-            raise InputError(
-                f"--map {role}={name}: none of the first {len(records)} rows has the field {name}",
-                f"the first row has {_names(records[0][0].value)}",
-            )
-
-
 def _refuse_unknown(forced: str | None, records: list[tuple[RawRow, Any]]) -> None:
     row = records[0][0]
     what = f"no row fits --format {forced}" if forced else "the rows have no shape that is known"
     raise InputError(
-        f"{what}: {row.place} has the fields {_names(row.value)}",
+        f"{what}: {row.place} has the fields {names_in(row.value)}",
         "say which field is what, for example --map prompt=FIELD --map completion=FIELD",
     )
-
-
-def _names(value: Mapping[str, Any]) -> str:
-    names = [reading.shown(name) for name in list(value)[:12]]
-    return ", ".join(names) + (", ..." if len(value) > 12 else "") if names else "(none)"
-
-
-def _dig(value: Any, name: str) -> Any:
-    if name in value:
-        return value[name]
-    for part in name.split("."):
-        if type(value) is not dict:
-            return None
-        value = value.get(part)
-    return value

@@ -152,6 +152,32 @@ def test_map_names_the_fields(tmp_path: Path) -> None:
     assert (told(sample), sample.id) == (ANSWER, "7")
 
 
+SPOKEN = [{"from": "human", "text": {"parts": "Why?"}}, {"from": "gpt", "text": {"parts": "Because."}}]
+INSIDE = {"messages.role": "from", "messages.content": "text.parts"}
+
+
+@pytest.mark.parametrize(("row", "map"), [
+    ({"messages": SPOKEN}, INSIDE),
+    ({"messages": json.dumps(SPOKEN)}, INSIDE),
+    ({"turns": SPOKEN}, {"messages": "turns", **INSIDE}),
+    ({"a": {"b": SPOKEN}}, {"messages": "a.b", **INSIDE}),
+    ({"conversations": SPOKEN}, {"conversations.content": "text.parts"}),
+    ({"prompt": SPOKEN[:1], "completion": SPOKEN[1:]},
+     {"prompt.content": "text.parts", "completion.content": "text.parts"}),
+])  # fmt: skip
+def test_map_reaches_inside_messages(tmp_path: Path, row: Any, map: dict[str, str]) -> None:
+    sample = samples_of(tmp_path, row, map=map)[0]
+    assert (told(sample), sample.unused) == (ANSWER, ())
+
+
+def test_map_reaches_inside_the_sides_of_a_pair(tmp_path: Path) -> None:
+    row = {"prompt": "Why?", "chosen": {"who": "bot", "says": "Because."}, "rejected": {"who": "bot", "says": "No."}}
+    map = {
+        f"{side}.{key}": name for side in ("chosen", "rejected") for key, name in (("role", "who"), ("content", "says"))
+    }
+    assert told(samples_of(tmp_path, row, map=map)[0]) == ANSWER
+
+
 def test_map_of_a_document(tmp_path: Path) -> None:
     assert told(samples_of(tmp_path, {"body": "x", "n": 1}, map={"text": "body"})[0]) == [("assistant", "x", True)]
 
@@ -167,6 +193,10 @@ def test_map_goes_before_what_would_be_detected(tmp_path: Path) -> None:
     ({"map": {"promt": "a"}}, "--map promt=a: no role promt\n  next: did you mean prompt? roles are "),
     ({"map": {"prompt": "nope"}}, "--map prompt=nope: none of the first 1 rows has the field nope\n  next: the "
                                   "first row has messages"),
+    ({"map": {"messages.role": "speaker"}}, "--map messages.role=speaker: no message in the first 1 rows has speaker\n"
+                                            "  next: the first message has role, content"),
+    ({"map": {"messages.rolle": "from"}}, "--map messages.rolle=from: no role messages.rolle\n  next: "),
+    ({"map": {"prompt.role": "from"}}, "--map prompt.role=from: none of the first 1 rows has messages in prompt\n"),
     ({"format": "kto"}, "no row fits --format kto: "),
     ({"map": {"segments": "messages", "text": "messages"}}, "--map names segments, text, which no one shape has "),
 ])  # fmt: skip
