@@ -122,6 +122,8 @@ def run(args: Sequence[str]) -> int:
             " scores fine-tuning data (GNU screen is usually /usr/bin/screen; this program is also `persona-screen`)"
         )
         return USAGE
+    if args and args[0] in VERBS and not _limits():
+        say("note: this system cannot limit the memory of the processes that read untrusted files; a clock ends them")
     try:
         code = _invoke(list(args))
         sys.stdout.flush()
@@ -129,6 +131,15 @@ def run(args: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains
         return CLOSED_PIPE
+
+
+def _limits() -> bool:
+    """Whether child processes can set limits of their own: not on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return False
+    return hasattr(resource, "setrlimit")
 
 
 def _invoke(args: list[str]) -> int:

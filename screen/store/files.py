@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import uuid
@@ -15,6 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from screen.errors import StoreError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 AGAIN = "run the same command again: it goes on where it stopped"
 
@@ -55,10 +59,12 @@ class Disk:
         return sorted(os.listdir(folder))
 
     def fsync_file(self, path: Path) -> None:
-        self._fsync(path, os.O_RDONLY)
+        self._fsync(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
 
     def fsync_dir(self, path: Path) -> None:
-        self._fsync(path, os.O_RDONLY | os.O_DIRECTORY)
+        """Nothing where a folder cannot be opened (Windows): there the file system keeps the names by itself."""
+        if hasattr(os, "O_DIRECTORY"):
+            self._fsync(path, os.O_RDONLY | os.O_DIRECTORY)
 
     def rename(self, source: Path, target: Path) -> None:
         os.replace(source, target)
@@ -67,9 +73,13 @@ class Disk:
         path.unlink()
 
     def lock(self, path: Path) -> int | None:
-        """An open descriptor that holds the file's exclusive lock, or None while another process has it."""
+        """An open descriptor that holds the file's exclusive lock, or None while another process has it.
+
+        Raises OSError(ENOSYS) where the platform has no such locks (Windows)."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
+            if fcntl is None:
+                raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)

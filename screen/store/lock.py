@@ -129,6 +129,8 @@ class Lock:
 
 
 def _exists(pid: int) -> bool:
+    if os.name == "nt":  # there, signal 0 is Ctrl-C
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

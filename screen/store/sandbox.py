@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from screen.errors import UsageError
 from screen.store import sql_errors
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from screen.store.sandbox_child import main; main()"
-_KEPT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # what the interpreter itself may need to start
+_KEPT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")  # what the interpreter itself may need to start
 _ONE = "give one SELECT (WITH, FROM, VALUES, DESCRIBE and SUMMARIZE count too): a run's data is never changed"
 
 
@@ -116,22 +117,35 @@ def _exchange(request: bytes, deadline: float, limits: Limits) -> bytes:
 
 
 def _read(pipe: int, deadline: float, limits: Limits) -> bytes:
+    """All that comes until the pipe closes. Read by a thread: Windows cannot wait for a pipe with a deadline."""
+    coming: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_hand_on, args=(pipe, coming), daemon=True).start()
     parts: list[bytes] = []
     size = 0
     while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+        try:
+            part = coming.get(timeout=max(deadline - time.monotonic(), 0.0))
+        except queue.Empty:
             raise UsageError(
                 f"the query ran longer than {limits.seconds:g} s and was stopped",
                 "ask for less, or allow it more time",
-            )
-        part = os.read(pipe, 1 << 20)
+            ) from None
         if not part:
             return b"".join(parts)
         parts.append(part)
         size += len(part)
         if size > limits.bytes * 2 + (1 << 20):
             raise RuntimeError("the SQL child sent more than it may")
+
+
+def _hand_on(pipe: int, coming: queue.SimpleQueue[bytes]) -> None:
+    part = b"..."
+    while part:
+        try:
+            part = os.read(pipe, 1 << 20)
+        except OSError:  # closed by the other thread, which has given up
+            part = b""
+        coming.put(part)
 
 
 def _kept() -> dict[str, str]:

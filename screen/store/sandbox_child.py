@@ -8,9 +8,9 @@ Order: limits, Landlock, connect, views, configuration locked, the statement che
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,7 +68,12 @@ def _readable(folders: list[str]) -> list[Path]:
 
 
 def _limit(memory: int, seconds: float) -> None:
+    """Set what limits the platform has; Windows has none, and the parent's clock is left."""
     landlock.die_with_parent()
+    try:
+        import resource
+    except ImportError:
+        return
     cpu = int(seconds * (os.cpu_count() or 1)) + 5
     for what, limit in (
         (resource.RLIMIT_CORE, 0),
@@ -78,7 +83,8 @@ def _limit(memory: int, seconds: float) -> None:
     ):
         hard = resource.getrlimit(what)[1]
         lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(what, (lower, lower))
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses some
+            resource.setrlimit(what, (lower, lower))
 
 
 def _open(request: dict[str, Any]) -> duckdb.DuckDBPyConnection:

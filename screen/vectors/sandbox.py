@@ -25,6 +25,8 @@ from screen.vectors.formats.found import GET_AGAIN, MAX_FILE, SIZES, Array, Foun
 from screen.vectors.sandbox_child import SECONDS
 
 _START = "import sys; sys.path.append(sys.argv[1]); from screen.vectors.sandbox_child import main; main()"
+_KEPT = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}  # Windows cannot do without it
+_STOPPED = tuple(-getattr(signal, name) for name in ("SIGXCPU", "SIGKILL") if hasattr(signal, name))
 _PATIENCE = 20.0  # seconds by the clock: a loaded machine must not make a good file look hostile
 
 
@@ -78,12 +80,12 @@ def _child(data: bytes) -> bytes:
             input=data,
             capture_output=True,
             cwd="/",
-            env={"LC_ALL": "C.UTF-8"},
+            env={"LC_ALL": "C.UTF-8", **_KEPT},
             timeout=_PATIENCE,
         )
     except subprocess.TimeoutExpired:
         raise Unreadable(f"reading it took longer than {_PATIENCE:g} s and was stopped") from None
-    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+    if done.returncode in _STOPPED:
         raise Unreadable(f"reading it takes more than {SECONDS} s of work and was stopped", GET_AGAIN)
     if done.returncode:
         raise RuntimeError(f"the vector reader failed:\n{done.stderr.decode(errors='replace')}")

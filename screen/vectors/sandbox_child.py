@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import json
-import resource
 import sys
 
 from screen.vectors.formats import container
@@ -44,6 +43,10 @@ def reply(data: bytes) -> bytes:
 def _confine() -> None:
     for codec in ("ascii", "latin-1", "utf-8", "cp437"):  # the last is for names in zips; loading one opens a file
         codecs.lookup(codec)
+    try:
+        import resource
+    except ImportError:  # Windows: the parent's clock is left
+        return
     limits = {
         resource.RLIMIT_AS: MEMORY,
         resource.RLIMIT_CPU: SECONDS,
