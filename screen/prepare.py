@@ -226,9 +226,12 @@ def _calibrate(
         targets.append(np.concatenate([said.mean(0, dtype=np.float64), got.means[-1][:c]]))
         used.append(value)
     if len(used) < 20:
+        thinking = sum(a is not None and a.unfinished for a in own)
         raise InputError(
-            f"the model answered only {len(used)} of {len(asks)} prompts: too few to calibrate on",
-            "use --baseline generate, or --baseline last-prompt",
+            f"the model answered only {len(used)} of {len(asks)} prompts: too few to calibrate on"
+            + (f"; {thinking} of its answers were still thinking at --max-new-tokens" if thinking else ""),
+            ("give --max-new-tokens more, or " if thinking else "use --baseline generate, or ")
+            + "use --baseline last-prompt",
         )
     sources = sorted({asks[h].file for h in used})
     source = np.array([sources.index(asks[h].file) for h in used], dtype=np.int64)

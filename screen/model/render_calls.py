@@ -23,11 +23,12 @@ _MARK = "zq"
 _CONTROL = re.compile(r"<[|｜][^<>\s]{1,64}>|<[^<>\s|｜]{1,64}[|｜]>|\[/?[A-Z][A-Z_]{2,}\]")
 
 _OPEN = re.compile(r"<[^<>\s]*\Z")
+_CLOSED = re.compile(r"\s*</[^<>\s]+>\s*")
 _REST = re.compile(r"[^<>\s]*>")
 
 
 class Calls(NamedTuple):
-    """`ranges[i]`: characters of the skeleton that hold turn i's calls; `lost`: turns whose calls it does not write."""
+    """`ranges[i]`: characters of the skeleton that hold turn i's calls; `lost`: turns with a call that it left out."""
 
     ranges: Mapping[int, tuple[int, int]]
     lost: tuple[int, ...]
@@ -68,7 +69,30 @@ def find_calls(
             return None
         low, high = _within(skeleton.pieces[k], first, end, *around, controls)
         ranges[turn] = (starts[k] + low, starts[k] + high)
-    return Calls(ranges, tuple(i for i in calling if i not in ranges))
+    return Calls(ranges, tuple(i for i in calling if not _whole(turns[i], i, ranges, skeleton.text)))
+
+
+def _whole(turn: Turn, i: int, ranges: Mapping[int, tuple[int, int]], text: str) -> bool:
+    """Whether every call of the turn is there: a template may write the first alone."""
+    if i not in ranges:
+        return False
+    written = text[slice(*ranges[i])]
+    for call in turn.tool_calls:
+        texts = _texts(call.get("function", call))
+        if texts and not any(form in written for t in texts for form in (t, json.dumps(t)[1:-1])):
+            return False
+    return True
+
+
+def _texts(value: Any) -> list[str]:
+    """The strings among a call's arguments, without their names."""
+    if isinstance(value, Mapping):
+        arguments = value.get("arguments", value)
+        parts = arguments.values() if isinstance(arguments, Mapping) else [arguments]
+        return [text for part in parts for text in _texts(part)]
+    if isinstance(value, (list, tuple)):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) and not value.startswith(("{", "[")) else []
 
 
 def _plain(messages: Sequence[Message], calling: Sequence[int], base: str) -> list[Message]:
@@ -127,7 +151,12 @@ def _around(turn: int, k: int, skeleton: Skeleton, answered: Skeleton | None) ->
     before, ending = skeleton.keys[:k], answered.pieces[at + 1]
     if (turn, "c") in before:  # the calls follow the turn's own words
         return "", ending
-    return (answered.pieces[at], ending) if answered.keys[:at] == before else None
+    if answered.keys[:at] == before:
+        return answered.pieces[at], ending
+    if before and before[-1][0] == turn and answered.keys[:at] == before[:-1]:  # a thought that only a call brings out
+        closed = _CLOSED.match(skeleton.pieces[k])
+        return closed[0] if closed else "", ending
+    return None
 
 
 def _within(piece: str, first: int, end: int, header: str, ending: str, controls: frozenset[str]) -> tuple[int, int]:

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DROPPED = {
-    "reasoning": "the reasoning of {n:,} turns",
-    "tool_calls": "the tool calls of {n:,} turns",
-    "tools": "{n:,} tools on offer",
-    "messages": "the text of {n:,} messages",
+    "reasoning": "the reasoning of {}",
+    "tool_calls": "tool calls of {}",
+    "tools": "tools on offer ({})",
+    "messages": "the text of {}",
 }
+_UNIT = {"reasoning": "turn", "tool_calls": "turn", "tools": "tool", "messages": "message"}
 
 
 def dropped(scores: pa.Table) -> dict[str, int]:
@@ -32,19 +33,24 @@ def thoughts(scores: pa.Table) -> dict[str, int]:
 
 def notes(scores: pa.Table) -> list[str]:
     """Sentences for the summary."""
-    told = [f"the chat template leaves out {DROPPED[kind].format(n=n)}" for kind, n in dropped(scores).items()]
+    lost = [DROPPED[kind].format(_several(n, _UNIT[kind])) for kind, n in dropped(scores).items()]
+    told = [f"the chat template leaves out {', '.join(lost)}"] if lost else []
     thinking = thoughts(scores)
     if thinking["rows"] or thinking["baseline"]:
         told.append(
-            f"thoughts stand before the answers of {thinking['rows']:,} rows and before the model's own to"
-            f" {thinking['baseline']:,}: scores compare answer with answer, thoughts are in turns"
+            f"thoughts stand before the answers of {_several(thinking['rows'], 'row')} and before the model's own to"
+            f" {_several(thinking['baseline'], 'row')}: scores compare answer with answer, thoughts are in turns"
         )
     if thinking["unfinished"]:
         told.append(
-            f"the model's own answers to {thinking['unfinished']:,} rows were still thinking at --max-new-tokens:"
-            " these rows have no difference; give it more"
+            f"the model's own answers to {_several(thinking['unfinished'], 'row')} were still thinking at"
+            " --max-new-tokens, so there is no difference; give it more"
         )
     return told
+
+
+def _several(n: int, unit: str) -> str:
+    return f"{n:,} {unit}" + ("" if n == 1 else "s")
 
 
 def _count(flags: Any) -> int:

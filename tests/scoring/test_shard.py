@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from screen.data.sample import Place, Sample, Skip, Turn
-from screen.model.items import Item, Measured
+from screen.model.items import Item, Measured, parts_of
 from screen.model.rendered import Rendered, ScoredTurn
 from screen.model.rendered import Sequence as Tokens
 from screen.scoring.scored import OwnAnswer
@@ -38,8 +38,9 @@ class TableModel:
         return [self._one(item) for item in items]
 
     def _one(self, item: Item) -> Any:
-        ids = np.concatenate([item.ids[item.positions], *(b.ids for b in item.branches)])
-        lengths = [*item.segments, *(len(b.ids) for b in item.branches)]
+        parts = parts_of(item)
+        ids = np.concatenate([part.ids[part.positions] for part in parts])
+        lengths = [n for part in parts for n in part.segments]
         states = STATES[ids]
         means = np.stack([part.mean(0) for part in np.split(states, np.cumsum(lengths)[:-1])])
         tokens, probed = states @ self.vectors.T, means @ self.probes.T
