@@ -226,7 +226,7 @@ def _calibrate(
         targets.append(np.concatenate([said.mean(0, dtype=np.float64), got.means[-1][:c]]))
         used.append(value)
     if len(used) < 20:
-        thinking = sum(a is not None and a.unfinished for a in own)
+        thinking = sum(isinstance(a, OwnAnswer) and a.unfinished for a in own)
         raise InputError(
             f"the model answered only {len(used)} of {len(asks)} prompts: too few to calibrate on"
             + (f"; {thinking} of its answers were still thinking at --max-new-tokens" if thinking else ""),
