@@ -99,9 +99,9 @@ def test_whether_an_answer_refuses_is_read_behind_its_thought() -> None:
     answers = {1: (1, 2), 2: (2, 1)}  # a thought, then an answer
 
     class Generates:
-        def answer(self, prompts: Any, done: Any = None) -> list[Any]:
+        def answer(self, prompts: Any, done: Any = None, failed: Any = None) -> list[Any]:
             done(range(len(prompts)), [Answer(answers[int(p[0])], False) for p in prompts])
-            return []
+            return [None] * len(prompts)
 
     class NoCache:
         def get(self, keys: Any) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def test_whether_an_answer_refuses_is_read_behind_its_thought() -> None:
     split = lambda _prompt, _answer: Thought(0, 1, 1)  # noqa: E731
     kept = CachedAnswers(Generates(), lambda ids: " ".join(words[i] for i in ids), NoCache(), "m", thinking=split)
     made = kept.own_answers([np.array([1], dtype=np.int32), np.array([2], dtype=np.int32)])
-    assert [(a.refused, a.said, a.thinks, a.unfinished) for a in made if a] == [
+    assert [(a.refused, a.said, a.thinks, a.unfinished) for a in made if isinstance(a, OwnAnswer)] == [
         (False, 1, True, False),
         (True, 1, True, False),
     ]
@@ -134,4 +134,4 @@ def test_what_the_template_leaves_out_and_thoughts_without_answers_are_told_wher
     ]
     told = unread.notes(scores(thought_tokens=[5, 0], baseline_thinks=[True, True], baseline_unfinished=[False, True]))
     assert told[0].startswith("thoughts stand before the answers of 1 row and before the model's own to 2 rows: ")
-    assert told[1].startswith("the model's own answers to 1 row were still thinking at --max-new-tokens: ")
+    assert told[1].startswith("the model's own answers to 1 row were still thinking at --max-new-tokens, ")
