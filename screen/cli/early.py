@@ -25,10 +25,8 @@ def check(chosen: Mapping[str, Any], out: Path | None, at: str | None, cache: Pa
     chosen  the fields of a ScanSpec, those that were given
     out     the run's folder; None where the command has no say in it
     """
-    from screen.model.place import local_folder
-
-    if (model := chosen.get("model", "pocket")) != "pocket":
-        local_folder(model)
+    model = chosen.get("model", "pocket")
+    check_model(model, chosen.get("template"))
     _check_files(chosen)
     for folder in (out, cache):
         if folder is not None:
@@ -44,6 +42,16 @@ def check(chosen: Mapping[str, Any], out: Path | None, at: str | None, cache: Pa
     return vectors
 
 
+def check_model(model: str, template: str | None) -> None:
+    """Raises ModelError for a path that is no model folder, UsageError for a template that is not there."""
+    from screen.model.place import local_folder
+
+    if model != "pocket":
+        local_folder(model)
+    if template not in (None, "plain") and not os.path.isfile(template):
+        raise UsageError(f"--template {template}: there is no such file", "check its path")
+
+
 def check_writable(folder: Path) -> None:
     """Raises UsageError for a folder that is a file, or can be neither made nor written to."""
     place = folder
@@ -56,9 +64,8 @@ def check_writable(folder: Path) -> None:
 
 
 def _check_files(chosen: Mapping[str, Any]) -> None:
-    for option, name in (("--template", chosen.get("template")), ("--config", chosen.get("config"))):
-        if name not in (None, "plain") and not os.path.isfile(name):
-            raise UsageError(f"{option} {name}: there is no such file", "check its path")
+    if (config := chosen.get("config")) is not None and not os.path.isfile(config):
+        raise UsageError(f"--config {config}: there is no such file", "check its path")
     if chosen.get("answers"):
         from screen.answers_file import GivenAnswers
 

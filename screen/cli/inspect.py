@@ -53,8 +53,11 @@ def command(dataset: tuple[str, ...], shape: str | None, fields: tuple[str, ...]
     Scored turns are what a trainer puts loss on. With --show-mask the whole text stands there as the model reads
     it, special tokens included, with the scored part marked. No model is run.
     """
+    from screen.cli import early
     from screen.data.dataset import open_dataset
 
+    if options["show_mask"]:
+        early.check_model(options["model"], options["template"])
     data = open_dataset(
         dataset,
         format=shape,

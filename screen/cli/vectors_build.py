@@ -76,11 +76,17 @@ def command(traits: tuple[str, ...], **options: Any) -> None:
 
     The same command, typed again, goes on where a build stopped. The exit code is 4 if a vector is refused.
     """
-    from screen.making.build import build_vectors
-    from screen.making.judges import judge_for
+    from screen.cli import early
     from screen.model.endpoint import Endpoint
 
+    early.check_model(options["model"], options["template"])
+    early.check_writable(options["out"])
+    if "endpoint" in (options["judge"], options["answers"]):
+        Endpoint.from_env()
     spec = _spec(traits, options)
+    from screen.making.build import build_vectors
+    from screen.making.judges import judge_for
+
     lines = Lines(options["quiet"])
     out: Path = options["out"]
     judge = judge_for(options["judge"], spec.model)
@@ -100,9 +106,11 @@ def _spec(traits: tuple[str, ...], options: Mapping[str, Any]) -> BuildSpec:
     from screen.making.spec import BuildSpec
     from screen.vectors.traits import load_trait
 
+    run_settings.check_device(options["device"])
+    chosen = tuple({t.name: t for t in map(load_trait, traits)}.values())
     device, dtype = run_settings.machine(options["device"], options["dtype"])
     return BuildSpec(
-        traits=tuple({t.name: t for t in map(load_trait, traits)}.values()),
+        traits=chosen,
         model=options["model"],
         rollouts=options["rollouts"],
         held_out=options["held_out"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from screen.cli.output import print_json
-from screen.errors import VectorError
+from screen.errors import UsageError, VectorError
 
 if TYPE_CHECKING:
     from screen.making.files import Report
@@ -51,17 +51,27 @@ def command(paths: tuple[str, ...], **options: Any) -> None:
     .build, and are not made again. What belongs to the embedded model goes to the folder vectors/ here. The exit
     code is 4 where a vector is no better than its controls.
     """
-    from screen.cli import run_settings
+    from screen.cli import early, run_settings
     from screen.cli.vectors_build import Lines, stopping
+    from screen.vectors.files import load_vectors
+    from screen.vectors.fit import choose
+    from screen.vectors.traits import load_trait
+
+    early.check_model(options["model"], options["template"])
+    run_settings.check_device(options["device"])
+    layers = run_settings.layers(options["layer"])
+    choose(load_vectors(paths), (), layers or {})
+    if options["labels"] is not None and not options["labels"].is_file():
+        raise UsageError(f"--labels {options['labels']}: there is no such file", "check its path")
+    traits = tuple(load_trait(name) for name in options["traits"])
     from screen.making.files import save_report, validate_files
     from screen.making.judges import judge_for
     from screen.making.spec import BuildSpec
     from screen.pocket import VECTORS_DIR
-    from screen.vectors.traits import load_trait
 
     device, dtype = run_settings.machine(options["device"], options["dtype"])
     spec = BuildSpec(
-        traits=tuple(load_trait(name) for name in options["traits"]),
+        traits=traits,
         model=options["model"],
         held_out=options["held_out"],
         seed=options["seed"],
@@ -78,7 +88,7 @@ def command(paths: tuple[str, ...], **options: Any) -> None:
             spec,
             work,
             judge=judge_for(options["judge"], options["model"]),
-            layers=run_settings.layers(options["layer"]),
+            layers=layers,
             labels=options["labels"],
             progress=Lines(options["quiet"]),
         )

@@ -107,3 +107,32 @@ def test_no_model_library_is_loaded_for_it(tmp_path: Path) -> None:
     )
     assert ended.stdout.splitlines()[-1].endswith("False")
     assert "0" not in ended.stdout
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (["vectors", "build", "evill"], "there is no trait 'evill'"),
+        (["vectors", "build", "evil", "--model", "./nowhere"], "no model folder at ./nowhere"),
+        (["vectors", "build", "evil", "-o", "a_file"], "a_file is a file, not a folder"),
+        (["vectors", "build", "evil", "--template", "nowhere"], "--template nowhere: there is no such file"),
+        (["vectors", "build", "evil", "--judge", "endpoint"], "no endpoint"),
+        (["vectors", "build", "evil", "--device", "banana"], "--device 'banana'"),
+        (["vectors", "validate", "nowhere.safetensors"], "no vector file at nowhere.safetensors"),
+        (["vectors", "validate", "v", "--layer", "kind=1"], "no vector for the trait 'kind'"),
+        (["vectors", "validate", "v", "--labels", "nowhere"], "--labels nowhere: there is no such file"),
+        (["vectors", "validate", "v", "--trait", "nowhere.yaml"], ""),
+        (["inspect", "chats.jsonl", "--show-mask", "--model", "./nowhere"], "no model folder at ./nowhere"),
+        (["reference", "build", "chats.jsonl", "-o", "empty"], "-o empty: is a folder"),
+        (["reference", "build", "chats.jsonl", "--vectors", "v", "--at", "p95", "-o", "r"], "No such option '--at'"),
+        (["selftest", "chats.jsonl", "--vectors", "v", "--traits", "evill"], "no vector for the trait 'evill'"),
+    ],
+)
+def test_other_verbs_tell_theirs_first_too(
+    args: list[str], why: str, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screen.cli.run_settings.machine", lambda *_: pytest.fail("went on to load torch"))
+    said = screen(*args)
+    assert (said.code in (2, 4), said.out) == (True, "")
+    assert said.err.startswith(f"error: {why}")
