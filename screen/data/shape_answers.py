@@ -63,7 +63,7 @@ def find_alpaca(value: Mapping[str, Any]) -> dict[str, str] | None:
 
 def build_kto(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     """The completion; one that is not wanted has the sign -1."""
-    label = next((found for n in _LABELS if (found := _truth(value.get(n))) is not None), None)
+    label = next((found for n in _LABELS if (found := _truth(value.get(n), numbers=True)) is not None), None)
     if label is None:
         raise BadRow("no_label", "the row has no label of true or false, so it trains neither toward nor away from it")
     how = replace(how, train_on="assistant") if how.train_on == "all" else how  # never any loss on the prompt
@@ -271,8 +271,8 @@ def _textual(value: Any) -> bool:
     return type(value) is str or (type(value) is dict and "role" in value) or holds_messages(value)
 
 
-def _truth(value: Any) -> bool | None:
-    """A label: true or false, also as the text that a table holds."""
-    if type(value) is bool:
-        return value
+def _truth(value: Any, *, numbers: bool = False) -> bool | None:
+    """A label: true or false, also as the text that a table holds; 1 or 0 only where the rows are known to be KTO's."""
+    if type(value) is bool or (numbers and type(value) is int and value in (0, 1)):
+        return bool(value)
     return {"true": True, "false": False}.get(value.strip().lower()) if type(value) is str else None

@@ -8,6 +8,7 @@ from itertools import compress
 from typing import Any
 
 from screen.data.marks import held_marks, style_of
+from screen.data.messages import ROLES
 from screen.data.reading import How, first, kind, listed, make_sample, shown
 from screen.data.rows import BadRow
 from screen.data.sample import Place, Sample, Turn, Variant
@@ -42,7 +43,13 @@ def find_segments(value: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def find_document(value: Mapping[str, Any]) -> dict[str, str] | None:
-    return {"text": "text"} if type(value.get("text")) is str else None
+    return {"text": "text"} if type(value.get("text")) is str and not is_message(value) else None
+
+
+def is_message(value: Mapping[str, Any]) -> bool:
+    """Whether a record is one message of a conversation that stands in several rows: no document, whoever speaks."""
+    role = next((value[key] for key in ("role", "from") if type(value.get(key)) is str), "")
+    return role.strip().lower() in ROLES
 
 
 def find_dialogue(value: Mapping[str, Any]) -> dict[str, str] | None:

@@ -13,6 +13,7 @@ from screen.data.forms import ANSWERED, BY_NAME, CHATS, FORMS, MIXED, Build, For
 from screen.data.mapping import check_map, names_in, renamed
 from screen.data.rows import BadRow
 from screen.data.sample import RawRow
+from screen.data.shape_other import is_message
 from screen.errors import InputError, UsageError
 
 
@@ -77,6 +78,8 @@ def detect(rows: Sequence[RawRow], forced: str | None, given: Mapping[str, str],
 def _recognise(
     record: Mapping[str, Any], candidates: Sequence[Form], trusted: bool
 ) -> tuple[Form, dict[str, str]] | tuple[None, None]:
+    if candidates[0].name == "kto" == candidates[-1].name and type(record.get("label")) is int:
+        record = {**record, "label": bool(record["label"])}  # --format kto says what the numbers mean
     if found := recognise(record, candidates):
         return found
     if trusted and (name := next((role for role in candidates[0].roles if role in record), None)):
@@ -140,6 +143,11 @@ def _candidates(forced: str | None, given: Mapping[str, str]) -> list[Form]:
 
 def _refuse_unknown(forced: str | None, records: list[tuple[RawRow, Any]]) -> None:
     row = records[0][0]
+    if not forced and is_message(row.value):
+        raise InputError(
+            f"each row is one message of a conversation, not a whole one: {row.place} has {names_in(row.value)}",
+            'join the messages of a conversation into one row, {"messages": [{"role": ..., "content": ...}, ...]}',
+        )
     what = f"no row fits --format {forced}" if forced else "the rows have no shape that is known"
     raise InputError(
         f"{what}: {row.place} has the fields {names_in(row.value)}",

@@ -216,6 +216,21 @@ def test_unknown_fields_are_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("row", [
+    {"message_id": "a", "parent_id": None, "text": "Why?", "role": "prompter"},
+    {"role": "user", "content": "Why?"},
+    {"from": "human", "value": "Why?"},
+])  # fmt: skip
+def test_rows_that_are_single_messages_are_no_documents(tmp_path: Path, row: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="each row is one message of a conversation, not a whole one") as error:
+        open_dataset([write(tmp_path, row)])
+    assert error.value.next_step.startswith("join the messages of a conversation into one row")
+
+
+def test_a_role_that_nobody_knows_leaves_a_document(tmp_path: Path) -> None:
+    assert samples_of(tmp_path, {"text": "Once.", "role": "chapter"})[0].shape == "document"
+
+
 def test_what_stands_beside_the_turns(tmp_path: Path) -> None:
     tool = {"type": "function", "function": {"name": "f"}}
     row = chat(uuid="u-1", weight=0.5, tools=json.dumps([tool]), chat_template_kwargs={"enable_thinking": False})

@@ -34,6 +34,12 @@ def test_the_sign_of_a_row(tmp_path: Path, row: dict[str, Any], sign: int) -> No
     assert sample.sign == sign
 
 
+def test_labels_in_numbers_count_where_the_user_says_that_rows_are_of_kto(tmp_path: Path) -> None:
+    row = KTO | {"label": 0}
+    assert (samples_of(tmp_path, row)[0].sign, samples_of(tmp_path, row)[0].unused) == (1, ("label",))
+    assert samples_of(tmp_path, row, format="kto")[0].sign == -1
+
+
 @pytest.mark.parametrize("row", [
     {"prompt": "Why?", "chosen": "Because.", "rejected": "No."},
     {"chosen_ids": [1, 2], "rejected_ids": [1, 3]},
