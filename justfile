@@ -77,6 +77,10 @@ bench-store:
 bench-quality:
     python bench/quality.py
 
+# How often exact scores lie within 1.96 standard errors of estimates; docs/calibration.md has its table.
+bench-coverage:
+    python -m bench.coverage
+
 # Which mean over tokens detects best, on labelled sets of the embedded model; docs/tokens.md has its tables.
 bench-tokens-of-score:
     python -m bench.tokens_of_score

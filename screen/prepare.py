@@ -243,18 +243,23 @@ def _calibrate(
     exact_baseline = np.asarray(targets, dtype=np.float32)
     model = calibrate.fit(made, exact_baseline, seed=spec.seed)
     exact = np.asarray(values, dtype=np.float32) - exact_baseline[:, :k]
-    quality = {}
+    guesses = np.asarray(values) - model.out_of_fold[:, :k]
+    quality: dict[str, Any] = {}
     limits = {}
     for j, trait in enumerate(engine.traits):
-        guess = np.asarray(values)[:, j] - model.out_of_fold[:, j]
         quality[trait] = {
             "r2": round(float(model.r2[j]), 4),
-            "rank_correlation": round(spearman(guess, exact[:, j]), 4),
+            "rank_correlation": round(spearman(guesses[:, j], exact[:, j]), 4),
             "last_prompt_rank_correlation": round(spearman(np.asarray(values)[:, j] - seen[:, j], exact[:, j]), 4),
         }
         limit = cuts.get(trait, threshold(exact[:, j], None).value)
         if limit is not None:
             limits[trait] = float(limit)
+    above = [(exact[:, j] > limits.get(trait, np.inf)).sum() for j, trait in enumerate(engine.traits)]
+    tails = calibrate.tail_factors(exact, guesses, model.predict(made)[1][:, :k], np.array(above))
+    for trait, factor in zip(engine.traits, tails.tolist(), strict=True):
+        quality[trait]["tail_factor"] = round(factor, 4)
+    model = model.widened(np.concatenate([tails, np.ones(c)]))
     calibration = {"answers": len(used), "prompts": distinct, "traits": quality}
     fitted = {f"fit.{name}": a for name, a in model.to_arrays().items()}
     more |= {**fitted, "answered": answered, "out_of_fold": model.out_of_fold.astype(np.float32)}

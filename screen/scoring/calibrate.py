@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 FOLDS = 5
 PENALTIES = np.logspace(-3, 5, 25)  # on standardised features
+TAIL_LEAST = 40  # prompts whose errors say how heavy the tail is where scores are high
+_LEVEL, _Z = 0.95, 1.96
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Calibration:
     mean, scale   (f,) of the features; weights  (f, m) on standardised features; intercept  (m,)
     penalty       (m,) the ridge penalty chosen
     r2            (m,) cross-validated share of variance explained
-    residual      (m,) standard deviation of the cross-validated residuals
+    residual      (m,) standard deviation of the cross-validated residuals, widened where their tails are heavy
     rotation      (f, r) and singular  (r,): of the standardised features, for leverages
     out_of_fold   (n, m) predictions by fits that did not see the prompt
     """
@@ -50,6 +52,10 @@ class Calibration:
         n = len(self.out_of_fold)
         leverage = along @ (1.0 / (self.singular[:, None] ** 2 + self.penalty[None, :])) + 1.0 / n
         return values, self.residual * np.sqrt(1.0 + leverage)
+
+    def widened(self, factors: Float64) -> Calibration:
+        """The same with standard errors so many times as wide; factors (m,)."""
+        return replace(self, residual=self.residual * factors)
 
     def to_arrays(self) -> dict[str, Float64]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -84,6 +90,28 @@ def fit(features: npt.NDArray[Any], targets: npt.NDArray[Any], seed: int = 0, fo
     weights = vt.T @ (shrunk * (u.T @ (y - centre)))
     residual = np.sqrt(errors[best, columns] / n)
     return Calibration(mean, scale, weights, centre, penalty, r2, residual, vt.T.copy(), s, out_of_fold)
+
+
+def tail_factors(
+    exact: npt.NDArray[Any], guess: npt.NDArray[Any], se: npt.NDArray[Any], above: npt.NDArray[np.int64]
+) -> Float64:
+    """(k,) how much wider standard errors must be for 1.96 of them to cover 95 % of exact scores where these are high.
+
+    On average over prompts they do anyway; errors are heavier-tailed where a score is high, by its estimate or in
+    truth, and there flags are decided. The factor is the 95 % quantile (conformal) of |error| / se among the prompts
+    highest by either, in units of 1.96; never below 1.
+
+    exact, guess, se  (n, k) scores of the answered prompts: exact, by the fits that did not see them, and the errors
+    above             (k,) how many of the exact ones lie above the cut: so many count, TAIL_LEAST at least
+    """
+    factors = np.ones(exact.shape[1])
+    ratios = np.abs(exact - guess) / np.where(se > 0, se, 1.0)
+    for j, many in enumerate(np.maximum(above, TAIL_LEAST).tolist()):
+        for scores in (exact[:, j], guess[:, j]):
+            tail = np.sort(ratios[np.argsort(-scores, kind="stable")[:many], j])
+            place = min(int(np.ceil((len(tail) + 1) * _LEVEL)), len(tail))
+            factors[j] = max(factors[j], tail[place - 1] / _Z)
+    return factors
 
 
 def _path(x: Float64, y: Float64, unseen: Float64) -> Float64:

@@ -76,6 +76,7 @@ def test_it_keeps_as_arrays() -> None:
 def test_too_few_prompts() -> None:
     with pytest.raises(ValueError, match="9 prompts are too few"):
         calibrate.fit(*data(n=9))
+    assert len(calibrate.fit(*data(n=10)).out_of_fold) == 10
 
 
 def test_a_sample_is_seeded_stratified_and_independent_of_order() -> None:
@@ -118,3 +119,80 @@ def test_a_score_without_its_length_no_longer_goes_with_it() -> None:
     left = corrected(scores, tokens)
     assert abs(pearson(left, np.log(tokens))) < 1e-9
     assert left.mean() == pytest.approx(scores.mean())
+
+
+def tailed(n: int, seed: int, heavy: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(exact, guess, se), (n, 1): standard errors right on average; where scores are high, errors twice as wide."""
+    rng = np.random.default_rng(seed)
+    guess = rng.normal(size=(n, 1))
+    wide = np.where(guess > 1.0, 2.0, 0.75) if heavy else 1.0
+    return guess + 0.3 * wide * rng.normal(size=(n, 1)), guess, np.full((n, 1), 0.3)
+
+
+def test_standard_errors_cover_high_scores_as_well_where_their_errors_are_larger() -> None:
+    covered = []
+    for seed in range(60):
+        exact, guess, se = tailed(500, seed, heavy=True)
+        [factor] = calibrate.tail_factors(exact, guess, se, (exact > 1.5).sum(axis=0))
+        exact, guess, se = tailed(4000, 1000 + seed, heavy=True)
+        inside = np.abs(exact - guess) < 1.96 * se * np.array([[1.0, factor]])
+        covered += [[inside[(s > 1.5)[:, 0]].mean(axis=0) for s in (exact, guess)]]
+    (before, after), (before_guess, after_guess) = np.mean(covered, axis=0)
+    assert before < 0.75 > before_guess
+    assert 0.93 < after < 0.995 > after_guess > 0.93
+
+
+def test_standard_errors_that_are_right_stay_nearly_as_they_are() -> None:
+    factors = [calibrate.tail_factors(*tailed(2000, s, heavy=False), np.array([300]))[0] for s in range(40)]
+    assert min(factors) >= 1.0
+    assert np.mean(factors) < 1.12
+
+
+def test_a_tail_factor_is_a_quantile_of_the_highest_by_either_score_and_never_below_one() -> None:
+    guess, se = np.arange(100.0)[:, None], np.full((100, 1), 2.0)
+    exact = guess + 0.5
+    assert calibrate.tail_factors(exact, guess, se, np.array([0])).tolist() == [1.0]
+    exact[61:63] += 50.0  # two large errors: over 40 prompts, the 39th of 40 is the 95 % quantile
+    assert calibrate.tail_factors(exact, guess, se, np.array([0]))[0] == pytest.approx(50.5 / 2 / 1.96)
+    exact[62] -= 50.0
+    assert calibrate.tail_factors(exact, guess, se, np.array([0])).tolist() == [1.0]
+    assert calibrate.tail_factors(exact, exact - 3, 0 * se, np.array([0]))[0] == pytest.approx(3 / 1.96)
+
+
+def test_the_prompts_above_the_cut_count_where_there_are_many() -> None:
+    guess, se = np.arange(100.0)[:, None], np.full((100, 1), 1.0)
+    exact = guess - np.where(np.arange(100) < 50, 9.0, 0.0)[:, None]
+    assert calibrate.tail_factors(exact, guess, se, np.array([50])).tolist() == [1.0]
+    assert calibrate.tail_factors(exact, guess, se, np.array([70]))[0] == pytest.approx(9 / 1.96)
+
+
+def test_widened_is_wider_by_the_factor_and_predicts_the_same() -> None:
+    x, y = data()
+    plain = calibrate.fit(x, y)
+    wide = plain.widened(np.array([2.0, 1.0]))
+    np.testing.assert_array_equal(wide.predict(x)[0], plain.predict(x)[0])
+    np.testing.assert_allclose(wide.predict(x)[1], plain.predict(x)[1] * [2.0, 1.0])
+
+
+def test_the_features_of_a_prompt() -> None:
+    made = calibrate.features(np.array([[1.5], [2.5], [3.5]]), np.array([1, 8, 0]), np.array([0, 1, -1]), 2)
+    log = np.log(8)
+    np.testing.assert_allclose(made, [[1.5, 0, 0, 1, 0], [2.5, log, log**2, 0, 1], [3.5, 0, 0, 0, 0]], rtol=1e-6)
+    assert calibrate.features(np.ones((1, 1)), np.array([8]), np.array([0]), 1).shape == (
+        1,
+        3,
+    )  # one source tells nothing
+
+
+def test_a_standard_error_is_the_residual_and_the_leverage_of_a_ridge_fit() -> None:
+    x, y = data()
+    made = calibrate.fit(x, y)
+    z, new = (x - x.mean(0)) / x.std(0), x[:5] * 1.3
+    for j in range(2):
+        inverse = np.linalg.inv(z.T @ z + made.penalty[j] * np.eye(z.shape[1]))
+        out = (new - x.mean(0)) / x.std(0)
+        leverage = np.einsum("nf,fg,ng->n", out, inverse, out) + 1 / len(x)
+        residual = np.sqrt(((made.out_of_fold[:, j] - y[:, j]) ** 2).mean())
+        np.testing.assert_allclose(made.predict(new)[1][:, j], residual * np.sqrt(1 + leverage), rtol=1e-6)
+        explained = 1 - residual**2 / y[:, j].var()
+        assert made.r2[j] == pytest.approx(explained)

@@ -1,0 +1,108 @@
+"""Own answers: each prompt answered once, kept under its ids, the model and the sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from screen.errors import InputError
+from screen.model.generate import Answer
+from screen.scoring.baseline import CachedAnswers
+
+
+class Kept(dict[str, tuple[Sequence[int], bool]]):
+    def get(self, keys: Iterable[str]) -> Mapping[str, Any]:  # type: ignore[override]
+        return {key: self[key] for key in keys if key in self}
+
+    def put(self, batch: Mapping[str, tuple[Sequence[int], bool]]) -> None:
+        self.update(batch)
+
+
+class Doubles:
+    """Answers a prompt with its ids twice over, in batches of two; none to one of over three tokens; fails on a 13."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def answer(
+        self,
+        prompts: Sequence[Any],
+        done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None,
+        *,
+        failed: Callable[[int, str], None] | None = None,
+    ) -> list[Answer | None]:
+        self.asked += [p.tolist() for p in prompts]
+        for i, p in enumerate(prompts):
+            if 13 in p and failed is not None:
+                failed(i, "unlucky")
+        can = [i for i, p in enumerate(prompts) if len(p) <= 3 and 13 not in p]
+        for at in range(0, len(can), 2):
+            made = [Answer((*prompts[i].tolist(),) * 2, len(prompts[i]) == 3) for i in can[at : at + 2]]
+            assert done is not None
+            done(can[at : at + 2], made)
+        return [None] * len(prompts)
+
+
+def ids(*prompts: Sequence[int]) -> list[Any]:
+    return [np.array(p, dtype=np.int32) for p in prompts]
+
+
+def answers(cache: Kept, generator: Any, identity: str = "m", **more: Any) -> CachedAnswers:
+    return CachedAnswers(
+        generator, lambda made: "I cannot help with that." if 7 in made else "yes", cache, identity, **more
+    )
+
+
+def test_a_prompt_is_answered_once_and_told_as_it_comes() -> None:
+    cache, generator, told = Kept(), Doubles(), []
+    a = answers(cache, generator, step=lambda *facts: told.append(facts))
+    made = a.own_answers(ids([1], [2, 7], [3], [4, 5, 6, 7]))
+    assert [m and (m.ids, m.cut, m.refused) for m in made] == [
+        ((1, 1), False, False), ((2, 7, 2, 7), False, True), ((3, 3), False, False), None,
+    ]  # fmt: skip
+    assert told == [(0, 4, 0), (2, 4, 6), (3, 4, 2)]
+    assert (a.generated, a.reused) == (3, 0)
+    again = a.own_answers(ids([3], [8, 8, 8], [1]))
+    assert [m.ids if m else None for m in again] == [(3, 3), (8, 8, 8) * 2, (1, 1)]
+    assert again[1] is not None
+    assert again[1].cut
+    assert (generator.asked[4:], a.generated, a.reused) == ([[8, 8, 8]], 4, 2)
+
+
+def test_whether_an_answer_was_cut_is_kept() -> None:
+    cache = Kept()
+    answers(cache, Doubles()).own_answers(ids([8, 8, 8], [1]))
+    cut, whole = answers(cache, Doubles()).own_answers(ids([8, 8, 8], [1]))
+    assert cut is not None
+    assert whole is not None
+    assert (cut.cut, whole.cut) == (True, False)
+
+
+def test_answers_of_another_model_are_not_taken() -> None:
+    cache, generator = Kept(), Doubles()
+    answers(cache, generator).own_answers(ids([1]))
+    other = answers(cache, generator, identity="n")
+    other.own_answers(ids([1]))
+    assert (other.generated, other.reused, len(cache)) == (1, 0, 2)
+
+
+def test_only_what_is_kept_from_then_on() -> None:
+    cache = Kept()
+    a = answers(cache, Doubles())
+    a.own_answers(ids([1]))
+    a.only_kept(context=4)
+    [known, no_room, empty] = a.own_answers(ids([1], [2, 3, 4, 5], []))
+    assert known is not None
+    assert (known.ids, no_room, empty) == ((1, 1), None, None)
+    with pytest.raises(InputError, match="2 own answers of the run are not in the cache"):
+        a.own_answers(ids([9], [9, 9, 9]))
+
+
+def test_a_prompt_that_the_model_fails_on_has_its_reason_and_is_not_kept() -> None:
+    cache = Kept()
+    made = answers(cache, Doubles()).own_answers(ids([1], [13], [2, 13]))
+    assert [m if isinstance(m, str) or m is None else m.ids for m in made] == [(1, 1), "unlucky", "unlucky"]
+    assert len(cache) == 1
