@@ -84,3 +84,7 @@ bench-coverage:
 # Which mean over tokens detects best, on labelled sets of the embedded model; docs/tokens.md has its tables.
 bench-tokens-of-score:
     python -m bench.tokens_of_score
+
+# A real server (transformers serve) against the model here; wants a PYTHON with transformers[serving] and accelerate.
+check-endpoint *arguments:
+    python -m bench.endpoints {{arguments}}

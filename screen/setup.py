@@ -25,6 +25,7 @@ from screen.model.load import BaseModel, layer_count, model_hashes, resolve
 from screen.model.proof import Proof
 from screen.model.remote import RemoteGenerator
 from screen.model.render import Renderer
+from screen.model.same_model import SameModel, proof_prompts
 from screen.model.template import Template, load_template
 from screen.model.template_sandbox import limits_absent
 from screen.model.thinking import Thinking
@@ -88,8 +89,8 @@ class Engine:
         key = {"model": self.identity["model"], "sampling": vars_of(self.sampling), "eos": sorted(eos)}
         remote = None
         if self.endpoint is not None:
-            remote = RemoteGenerator(self.endpoint, self.tokenizer, eos, self.model.context)
-            key["endpoint"] = remote.name
+            remote = RemoteGenerator(self.endpoint, self.tokenizer, eos, self.model.context, self._same(eos, progress))
+            key |= {"endpoint": remote.name, "held_against": 1}  # answers of servers that were not are others
         kept = AnswerCache([], write_to=cache)
         if kept.damaged:
             files = ", ".join(p.name for p in kept.damaged)
@@ -101,6 +102,17 @@ class Engine:
             json.dumps(key, sort_keys=True),
             step,
             Thinking(self.renderer.template, self.tokenizer).split,
+        )
+
+    def _same(self, eos: frozenset[int], progress: Progress) -> SameModel:
+        """What an endpoint is held against before it answers."""
+        return SameModel(
+            lambda sampling, prompts: self.host.generator(eos, sampling).answer(prompts),
+            self.host.logits,
+            self.tokenizer,
+            eos,
+            proof_prompts(self.tokenizer, self.renderer.template),
+            lambda message: progress.note("warning", {"message": message}),
         )
 
 
@@ -122,7 +134,7 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress, host: Host | N
             spec.model,
             folder,
             deepest=max(vectors.layers),
-            generate=known in (None, "generate", "calibrated") and endpoint is None,
+            generate=known in (None, "generate", "calibrated"),
             dtype=spec.dtype,
             device=spec.device,
             layers=tuple(sorted(set(vectors.layers))),

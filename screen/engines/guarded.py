@@ -65,6 +65,13 @@ class Guarded:
     def generator(self, eos: frozenset[int], sampling: Sampling) -> GuardedGenerator:
         return GuardedGenerator(self._guard, eos, sampling)
 
+    def logits(self, ids: Sequence[int]) -> Float32:
+        made = self._guard.call("logits", list(ids), cost=cost([len(ids)]))
+        if isinstance(made, Death):
+            raise ModelError(f"the process that runs the model died: {made.how}", "run the same command again")
+        found: Float32 = made
+        return found
+
     def close(self) -> None:
         self._guard.close()
 

@@ -21,7 +21,7 @@ import torch
 from screen.engines.child import settle
 from screen.errors import ScreenError
 from screen.model.batches import Batching
-from screen.model.generate import Generator, Ids, Sampling
+from screen.model.generate import Generator, Ids, Sampling, logits_after
 from screen.model.host import Loading, timed_proof, without_weights
 from screen.model.items import Float32, Item
 from screen.model.load import BaseModel
@@ -134,6 +134,9 @@ class _Work:
             failed=lambda place, why: self._tell(("unanswered", place, why)),
             begin=self._begin_alone,
         )
+
+    def logits(self, ids: Sequence[int]) -> Float32:
+        return logits_after(self._model, ids)
 
     def _begin(self, things: Sequence[int], cost: float) -> None:
         self._tell(("begin", list(things), cost))

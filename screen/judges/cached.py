@@ -1,12 +1,18 @@
-"""A judge that judges nothing twice: each judgement is kept as soon as it is there."""
+"""A judge that judges nothing twice: each judgement is kept as soon as it is there.
+
+A judge whose first judgements hold nothing to go by is given up: thousands more would be of no use.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from screen.errors import ModelError
 from screen.judges.cache import Cache, key_of
 from screen.judges.judgement import Judge, Judgement, Pair
+
+TRIAL: Final = 16  # judgements after which a judge must have given something to go by
 
 
 class CachedJudge(Judge):
@@ -15,6 +21,7 @@ class CachedJudge(Judge):
     def __init__(self, judge: Judge, cache: Cache) -> None:
         self._judge, self._cache = judge, cache
         self.asked = 0  # judgements that were not in the cache
+        self._empty: int | None = 0  # judgements so far that say nothing; None once one has said something
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -27,6 +34,7 @@ class CachedJudge(Judge):
             key = key_of({"judgement": 1, "by": identity, "question": question, "answer": answer})
             known = self._known(key)
             if known is not None:
+                self._look(known)
                 yield i, known
             else:
                 missing.setdefault(key, []).append(i)
@@ -34,8 +42,27 @@ class CachedJudge(Judge):
         for at, judgement in self._judge.stream([pairs[missing[key][0]] for key in keys]) if keys else ():
             self.asked += 1
             self._cache.put(keys[at], judgement.to_json())
+            self._look(judgement)
             for i in missing[keys[at]]:
                 yield i, judgement
+
+    def _look(self, judgement: Judgement) -> None:
+        """Raises ModelError once TRIAL judgements, all there are, say nothing. A refusal says something."""
+        if self._empty is None:
+            return
+        by = self.identity
+        lacks = judgement.score is None or (by.get("coherence") is not None and judgement.coherence is None)
+        if not lacks or judgement.refusal or judgement.how == "filtered":
+            self._empty = None
+            return
+        self._empty += 1
+        if self._empty >= TRIAL:
+            what = "score" if judgement.score is None else "coherence"
+            name = f" {model}" if isinstance(model := by.get("model"), str) else ""
+            raise ModelError(
+                f"the judge ({by.get('judge')}{name}) gave no {what} in any of its first {TRIAL} judgements",
+                "check that it follows the rubric (a whole number from 0 to 100), or use another --judge",
+            )
 
     def _known(self, key: str) -> Judgement | None:
         kept = self._cache.get(key)

@@ -15,10 +15,11 @@ from screen.making.means import BatchedMeans
 from screen.making.speaker import Speaker, Spoken
 from screen.making.spec import BuildSpec
 from screen.model.endpoint import Endpoint
-from screen.model.generate import Sampling, eos_ids
+from screen.model.generate import Generator, Sampling, eos_ids, logits_after
 from screen.model.load import BaseModel, load_model, resolve
 from screen.model.proof import Proof, prove
 from screen.model.remote import RemoteGenerator
+from screen.model.same_model import SameModel, proof_prompts
 from screen.model.template import load_template
 from screen.model.tokenizer import load_tokenizer
 from screen.pocket import MODEL_DIR
@@ -118,7 +119,18 @@ def open_workshop(
         names = ", ".join(p.name for p in kept.damaged)
         progress.note("warning", {"message": f"answers behind a torn end in {names} are generated again"})
     eos = eos_ids(model, tokenizer.hf.eos_token_id)
-    remote = RemoteGenerator(answers_from, tokenizer, eos, model.context) if answers_from else None
+    remote = None
+    if answers_from:
+        prompts = proof_prompts(tokenizer, template)
+        same = SameModel(
+            lambda sampling, prompts: Generator(model, eos, sampling).answer(prompts),
+            lambda ids: logits_after(model, ids),
+            tokenizer,
+            eos,
+            prompts,
+            lambda text: progress.note("warning", {"message": text}),
+        )
+        remote = RemoteGenerator(answers_from, tokenizer, eos, model.context, same)
     speaker = Speaker(model, tokenizer, template, eos, kept, identity, remote)
     known = JsonlCache(out / FOLDER / "judgements.jsonl")
     proof = prove(model, range(model.n_layers + 1))

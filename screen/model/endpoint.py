@@ -41,6 +41,9 @@ VLLM_SAMPLING: Final[Mapping[str, Any]] = {
     "return_token_ids": True,
 }
 
+_NO_LIST: Final = frozenset({400, 404, 405, 422, 500, 501, 503})
+_UNNAMED: Final = "default"
+
 Message = Mapping[str, str]
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -75,6 +78,7 @@ class Endpoint:
     retries: Retries = field(default_factory=Retries)
     clock: Clock = field(default_factory=Clock)
     key: str | None = field(default=None, repr=False)
+    _listed: bool = field(default=True, init=False, repr=False)  # False: the endpoint does not say what it serves
     _words: str = field(default="max_tokens", repr=False)  # newer OpenAI models want max_completion_tokens
 
     def __post_init__(self) -> None:
@@ -135,7 +139,7 @@ class Endpoint:
 
     def completion_request(
         self,
-        prompt: Sequence[int],
+        prompt: Sequence[int] | str,
         *,
         max_tokens: int,
         temperature: float,
@@ -143,13 +147,14 @@ class Endpoint:
         seed: int | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Request:
-        """A completion of token ids: no template and no special token is added by the server.
+        """A completion of token ids: no template and no special token is added by the server. Of a text, where a
+        server takes no ids: it is tokenised there.
 
         `extra` goes into the body as it is: `VLLM_SAMPLING` for a vLLM server.
         """
         body: dict[str, Any] = {
             "model": self.model,
-            "prompt": [int(i) for i in prompt],
+            "prompt": prompt if isinstance(prompt, str) else [int(i) for i in prompt],
             "temperature": temperature,
             "top_p": 1,
             "n": n,
@@ -159,14 +164,23 @@ class Endpoint:
             body["seed"] = seed
         return Request("POST", f"{self.base_url}/completions", body | dict(extra or {}))
 
-    def complete(self, prompt: Sequence[int], **settings: Any) -> list[Completion]:
+    def complete(self, prompt: Sequence[int] | str, **settings: Any) -> list[Completion]:
         """Send `completion_request`: `n` answers, in the order of their index."""
         return replies.read_completions(self._send(self.completion_request(prompt, **settings)), settings.get("n", 1))
 
     def find_model(self) -> str:
-        """The model's name: as given, or the only one that the endpoint serves."""
+        """The model's name: as given, or the only one that the endpoint serves.
+
+        "default" where it has no list: requests then name no model, which servers of one model allow.
+        """
         if self.model is None:
-            names = replies.read_models(self._send(Request("GET", f"{self.base_url}/models", None), named=False))
+            try:
+                names = replies.read_models(self._transport.send("GET", f"{self.base_url}/models", None, attempts=2))
+            except EndpointError as error:
+                if error.kind != "shape" and error.status not in _NO_LIST:
+                    raise
+                self.model, self._listed = _UNNAMED, False
+                return self.model
             if len(names) != 1:
                 some = ", ".join(names[:8]) or "none"
                 raise UsageError(
@@ -183,11 +197,11 @@ class Endpoint:
         """
         return as_completed(items, call, self.concurrency)
 
-    def _send(self, request: Request, named: bool = True) -> dict[str, Any]:
-        if named and self.model is None:
-            request = Request(request.method, request.url, {**(request.body or {}), "model": self.find_model()})
-        body = None if request.body is None else json.dumps(request.body, ensure_ascii=True).encode()
-        return self._transport.send(request.method, request.url, body)
+    def _send(self, request: Request) -> dict[str, Any]:
+        body = {**(request.body or {}), "model": self.find_model()}
+        if not self._listed:
+            del body["model"]
+        return self._transport.send(request.method, request.url, json.dumps(body, ensure_ascii=True).encode())
 
 
 def _checked_url(url: str) -> str:

@@ -88,14 +88,15 @@ class Transport:
     def __post_init__(self) -> None:
         self._opener = urllib.request.build_opener(_NoRedirect)
 
-    def send(self, method: str, url: str, body: bytes | None) -> dict[str, Any]:
+    def send(self, method: str, url: str, body: bytes | None, attempts: int | None = None) -> dict[str, Any]:
         """The JSON object that the endpoint answers with, after as many attempts as allowed."""
-        for attempt in range(self.retries.attempts):
+        most = min(self.retries.attempts, attempts or self.retries.attempts)
+        for attempt in range(most):
             try:
                 return self._attempt(method, url, body)
             except _Failure as failure:
-                if attempt + 1 == self.retries.attempts:
-                    raise self._gave_up(failure.error) from None
+                if attempt + 1 == most:
+                    raise self._gave_up(failure.error, most) from None
                 pause = failure.after
                 if pause is not None and pause > self.retries.patience:
                     raise _too_long(failure.error, pause) from None
@@ -196,8 +197,7 @@ class Transport:
         )
         return found if isinstance(reason, ssl.SSLCertVerificationError) else _Failure(found)
 
-    def _gave_up(self, error: EndpointError) -> EndpointError:
-        n = self.retries.attempts
+    def _gave_up(self, error: EndpointError, n: int) -> EndpointError:
         message = f"{error.message} ({n} attempts)" if n > 1 else error.message
         return EndpointError(message, error.next_step, kind=error.kind, status=error.status)
 

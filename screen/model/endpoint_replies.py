@@ -31,12 +31,13 @@ class Chat:
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A completion of token ids. `ids`: the answer's own tokens; `prompt_tokens`: how many of the prompt's the server
-    saw. Each is None where the endpoint does not give it."""
+    saw. Each number is None where the endpoint does not give it."""
 
     text: str
     cut: bool
     ids: tuple[int, ...] | None
     prompt_tokens: int | None = None
+    tokens: int | None = None  # how many the answer has, the one that ended it among them or not
 
 
 def read_chat(body: Mapping[str, Any]) -> Chat:
@@ -73,8 +74,8 @@ def read_completions(body: Mapping[str, Any], n: int) -> list[Completion]:
     if len(choices) != n:
         _wrong("choices", choices, f"{n} of them")
     usage = body.get("usage")
-    seen = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    seen = seen if type(seen) is int else None
+    usage = usage if isinstance(usage, dict) else {}
+    seen, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     made = []
     for at, choice in enumerate(sorted(choices, key=lambda c: c["index"] if isinstance(c.get("index"), int) else 0)):
         text, ids = choice.get("text"), choice.get("token_ids")
@@ -83,8 +84,13 @@ def read_completions(body: Mapping[str, Any], n: int) -> list[Completion]:
         if ids is not None and not (isinstance(ids, list) and all(type(i) is int and i >= 0 for i in ids)):
             _wrong(f"choices[{at}].token_ids", ids)
         own = None if ids is None else tuple(ids)
-        made.append(Completion(text, choice.get("finish_reason") == "length", own, seen))
+        cut = choice.get("finish_reason") == "length"
+        made.append(Completion(text, cut, own, seen, written if n == 1 else None))
     return made
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int else None
 
 
 def read_models(body: Mapping[str, Any]) -> list[str]:

@@ -229,6 +229,14 @@ def _most_keys(model: BaseModel) -> int | None:
     return min((int(m.shape[-1]) for m in masks if m.shape[-1] >= model.context), default=None)
 
 
+@torch.inference_mode()
+def logits_after(model: BaseModel, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+    """(vocab,) float32 logits after the last of `ids`, of a model loaded with its head."""
+    causal: Any = model.causal
+    logits: torch.Tensor = causal(torch.tensor([list(ids)], device=model.device)).logits[0, -1]
+    return logits.float().cpu().numpy()
+
+
 def _occurrences(prompts: Sequence[Ids]) -> list[int]:
     """How many equal prompts stand before each."""
     seen: Counter[bytes] = Counter()

@@ -11,7 +11,7 @@ from typing import Protocol
 from torch import nn
 
 from screen.model.batches import Batching
-from screen.model.generate import Answer, Failed, Generator, Ids, Sampling
+from screen.model.generate import Answer, Failed, Generator, Ids, Sampling, logits_after
 from screen.model.items import Float32, Item, Measured
 from screen.model.load import BaseModel, load_model
 from screen.model.projector import Projector, Step
@@ -83,6 +83,10 @@ class Host(Protocol):
     def load(self, loading: Loading) -> tuple[BaseModel, Proof]: ...
     def projector(self, vectors: Float32, layers: Sequence[int], budget: int) -> Measuring: ...
     def generator(self, eos: frozenset[int], sampling: Sampling) -> Answers: ...
+    def logits(self, ids: Sequence[int]) -> Float32:
+        """(vocab,) logits after the last token."""
+        ...
+
     def close(self) -> None:
         """Let go of the model."""
         ...
@@ -117,6 +121,10 @@ class Here:
     def generator(self, eos: frozenset[int], sampling: Sampling) -> Generator:
         assert self._loaded is not None
         return Generator(self._loaded[0], eos, sampling)
+
+    def logits(self, ids: Sequence[int]) -> Float32:
+        assert self._loaded is not None
+        return logits_after(self._loaded[0], ids)
 
     def close(self) -> None:
         from screen.model.fuse import give_up

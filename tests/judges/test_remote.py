@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from screen.judges import CachedJudge, EndpointJudge, JsonlCache, Judgement
+from screen.errors import ModelError
+from screen.judges import CachedJudge, EndpointJudge, JsonlCache, Judgement, MemoryCache
 from screen.model.endpoint import EndpointError
 from screen.vectors.traits import load_trait
 from tests.judges.endpoint_server import KEY, Reply, Server, chat
@@ -155,3 +156,27 @@ def test_a_dry_run(server: Server) -> None:
     assert coherence["body"]["top_logprobs"] == 20
     assert KEY not in str(rated)
     assert server.seen == []
+
+
+def test_a_judge_that_never_scores_is_given_up_after_16(server: Server) -> None:
+    server.answer = lambda body: chat("As a language model I cannot rate this.")
+    judge = CachedJudge(EndpointJudge(server.endpoint(concurrency=1), EVIL), MemoryCache())
+    with pytest.raises(ModelError, match=r"the judge \(endpoint m\) gave no score in any of its first 16 judgements"):
+        judge.judge([("q", f"a{i}") for i in range(400)])
+    assert judge.asked == 16
+
+
+@pytest.mark.parametrize("at", [0, 7, 15])
+def test_a_judge_that_scores_once_or_refuses_is_kept(server: Server, at: int) -> None:
+    for said in ("50", "REFUSAL"):
+        server.answer = lambda body, said=said: chat(said if f"<{at}>" in str(body) else "hm")  # type: ignore[misc]
+        judge = CachedJudge(EndpointJudge(server.endpoint(concurrency=1), EVIL), MemoryCache())
+        assert len(judge.judge([("q", f"a <{i}>") for i in range(40)])) == 40
+
+
+def test_a_judge_without_coherence_is_given_up(server: Server) -> None:
+    server.answer = lambda body: chat("hm" if "coherent" in str(body) else "50")
+    with pytest.raises(ModelError, match="gave no coherence in any of its first 16"):
+        CachedJudge(EndpointJudge(server.endpoint(concurrency=1), EVIL), MemoryCache()).judge(
+            [("q", f"a{i}") for i in range(40)]
+        )

@@ -16,7 +16,8 @@ from screen.making.spec import BuildSpec
 from screen.making.workshop import open_workshop
 from screen.model.endpoint import EndpointError
 from screen.model.endpoint_replies import Completion
-from screen.model.generate import Sampling
+from screen.model.generate import Generator, Sampling, eos_ids
+from screen.model.load import load_model
 from screen.model.remote import RemoteGenerator
 from screen.progress import Silent
 from screen.vectors.files import load_vector
@@ -106,9 +107,33 @@ def test_steering_stays_with_the_model_here(speaker: Speaker) -> None:
     assert served.seeds == []
 
 
+class Mirror(Served):
+    """An endpoint of the very model at `folder`."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.model = load_model("m", Path(folder), deepest=None, generate=True, dtype="float32", device="cpu")
+
+    def complete(
+        self, prompt: list[int], *, max_tokens: int, temperature: float, seed: int, **_more: Any
+    ) -> list[Completion]:
+        sampling = Sampling(max_tokens, temperature, seed, rows=1)
+        ids = np.array(prompt, dtype=np.int32)
+        (made,) = Generator(self.model, eos_ids(self.model, 257), sampling).answer([ids])
+        assert made is not None
+        return [Completion("", made.cut, made.ids, len(prompt))]
+
+
 def test_a_build_says_where_its_answers_came_from(spec: BuildSpec, tmp_path: Path) -> None:
-    built = build_vectors(spec, tmp_path, judge=even_judge, answers_from=Served())  # type: ignore[arg-type]
+    served: Any = Mirror(spec.model)
+    built = build_vectors(spec, tmp_path, judge=even_judge, answers_from=served)
     if built.made:
         assert load_vector(built.made[0].path).card["sampling"]["answers_from"] == "endpoint: served"
     else:
         assert "were kept" in built.refused[0].message
+
+
+def test_a_build_refuses_the_answers_of_another_model(spec: BuildSpec, tmp_path: Path) -> None:
+    served: Any = Served()
+    with pytest.raises(ModelError, match="the endpoint 'served' answers as another model"):
+        build_vectors(spec, tmp_path, judge=even_judge, answers_from=served)

@@ -196,6 +196,22 @@ def test_the_only_model_of_an_endpoint_needs_no_name(server: Server) -> None:
     assert server.seen[1][1]["model"] == "only"
 
 
+@pytest.mark.parametrize("reply", [Reply({}, 404), Reply("x", 500), Reply({"models": []}), Reply([1])])
+def test_an_endpoint_that_lists_no_models_is_asked_without_a_name(server: Server, reply: Reply) -> None:
+    server.script = [reply, reply]
+    endpoint = server.endpoint(model=None)
+    assert endpoint.find_model() == "default"
+    server.script = []
+    assert endpoint.chat(ASK, max_tokens=5).text == "50"
+    assert "model" not in server.seen[-1][1]
+
+
+def test_a_wrong_key_is_not_passed_over(server: Server) -> None:
+    server.script = [Reply({"error": "no"}, 401)]
+    with pytest.raises(EndpointError, match="401"):
+        server.endpoint(model=None).find_model()
+
+
 def test_one_of_several_models_must_be_named(server: Server) -> None:
     server.script = [Reply({"data": [{"id": "a"}, {"id": "b"}]})]
     with pytest.raises(UsageError) as caught:
