@@ -172,3 +172,13 @@ def test_a_server_that_takes_nothing_is_told_what_is_needed(model: BaseModel) ->
 
 def test_the_questions_are_not_the_same() -> None:
     assert len(set(QUESTIONS)) == len({p.tobytes() for p in PROMPTS}) == 2
+
+
+def test_the_process_that_keeps_the_model_gives_the_same_logits(model: BaseModel) -> None:
+    from screen.engines.guarded import Guarded
+    from screen.model.host import Loading
+
+    ids = PROMPTS[0].tolist()
+    with Guarded() as host:
+        host.load(Loading("pocket", Path(MODEL_DIR), 1, True, "float32", "cpu", (1,)))
+        assert np.allclose(host.logits(ids), logits_after(model, ids), atol=1e-4)
