@@ -2,6 +2,7 @@
 
     python bench/store.py                 # 10,000, 100,000 and 1,000,000 rows
     python bench/store.py 10000 100000    # sizes of your own
+    python bench/store.py --verbs 1000000 # seconds of the processor that each reading verb takes, start included
 
 Shards of 512 rows, three traits, one answer of 600 characters a row; random scores. One process a size. Times are wall
 seconds, microseconds a row beside them; memory is what the process grew by while it published.
@@ -37,6 +38,8 @@ def table(schema: pa.Schema, first: int, n: int, rng: np.random.Generator) -> pa
             values: Any = np.arange(first, first + n)
         elif pa.types.is_floating(field.type):
             values = rng.normal(size=n).astype(np.float32)
+        elif field.type == pa.int8():
+            values = np.ones(n, np.int8)
         elif pa.types.is_integer(field.type):
             values = rng.integers(0, 300, n)
         elif field.name == "text":
@@ -115,7 +118,64 @@ def one_size(n: int) -> dict[str, Any]:
     return {"rows": n, "stages": clock, "grown_mb": grown / 1024, "parquet_mb": size / 1e6, "manifest_mb": lines / 1e6}
 
 
+def write_run(folder: Path, n: int) -> Path:
+    """A finished run of n rows over a JSONL file of n short rows."""
+    from screen.data.dataset import open_dataset
+    from screen.spec import ScanSpec
+    from screen.store import tables
+    from screen.store.folder import RunFolder
+
+    data, out, rng = folder / "rows.jsonl", folder / "rows.screen", np.random.default_rng(0)
+    data.write_text("".join(f'{{"prompt":"{i}?","completion":"{i}"}}\n' for i in range(n)))
+    dataset = open_dataset((str(data),))
+    schemas = {name: tables.pinned(name, TRAITS) for name in ("scores", "turns")}
+    facts = {"baseline": "generate", "spec": ScanSpec(dataset=(str(data),), vectors=("v",)).to_json(),
+             "dataset": {"rows": n}}  # fmt: skip
+    with RunFolder.open(out, {"traits": list(TRAITS), "dataset": dataset.fingerprint()}, facts) as run:
+        for shard, first in enumerate(range(0, n, SHARD_ROWS)):
+            end = min(first + SHARD_ROWS, n)
+            run.publish(shard, first, end, {k: table(s, first, end - first, rng) for k, s in schemas.items()})
+        flags = {t: {"threshold": 2.5, "rule": "fixed", "column": t} for t in TRAITS}
+        run.finish({"rows": n, "at": "p99", "fdr": None, "traits": {t: {"reference": False} for t in TRAITS},
+                    "flags": flags})  # fmt: skip
+    return out
+
+
+VERBS: dict[str, tuple[str, ...]] = {
+    "status": ("status",),
+    "show": ("show", "77777"),
+    "rank": ("rank", "--by", "evil"),
+    "rank --flagged --csv": ("rank", "--by", "evil", "--flagged", "--csv"),
+    "sql count(*)": ("sql", "select count(*) from scores"),
+    "sql top 20": ("sql", QUERY),
+    "sql over text": ("sql", "select count(*) from samples where answer like '%summer%'"),
+    "filter --dry-run": ("filter", "--drop", "evil > run.p99 or flagged", "--dry-run"),
+    "status --verify": ("status", "--verify"),
+}
+
+
+def verbs(n: int) -> None:
+    """Best of three: processor and wall seconds of each verb's process."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = write_run(Path(folder), n)
+        size = sum(f.stat().st_size for f in out.rglob("*.parquet"))
+        print(f"{n:,} rows, {size / 1e6:,.0f} MB of Parquet")
+        for name, (verb, *more) in VERBS.items():
+            command, best = [sys.executable, "-m", "screen", verb, str(out), *more], (float("inf"), float("inf"))
+            for _ in range(3):
+                before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                best = min(best, (cpu, time.perf_counter() - began))
+            print(f"  {name:<22} {best[0]:6.2f} s of the processor, {best[1]:6.2f} s")
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--verbs"]:
+        for size in sys.argv[2:] or ["100000", "1000000"]:
+            verbs(int(size))
+        return
     if len(sys.argv) == 3 and sys.argv[1] == "--one":
         print(json.dumps(one_size(int(sys.argv[2]))))
         return
