@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 from screen.errors import UsageError
 from screen.scoring import schema
 from screen.scoring.flags import DEFAULT_AT, Threshold, threshold
-from screen.store.folder import read_published
+from screen.store.index import read
 from screen.store.scan import Scan
 from screen.store.views import quoted
 from screen_reports.text import near
+
+_LISTED = 1000  # rows that a query names one by one
 
 
 class Excerpt(NamedTuple):
@@ -79,11 +81,9 @@ def score_column(scan: Scan, name: str) -> str:
 
 def column(scan: Scan, name: str) -> Any:
     """(n,) float32 values of one score over the run, in row order; nan where there is none."""
-    parts = [read_published(path, columns=[name])[name] for path in scan.folder.tables("scores")]
-    if not parts:
-        return np.zeros(0, dtype=np.float32)
-    chunks = [chunk for part in parts for chunk in part.chunks]
-    return pc.cast(pa.chunked_array(chunks), pa.float32()).to_numpy(zero_copy_only=False)
+    if scan.index is not None and name in scan.index.scores:
+        return scan.index.scores[name]
+    return pc.cast(read(scan.folder, [name])[name], pa.float32()).to_numpy(zero_copy_only=False)
 
 
 def limit_of(scan: Scan, trait: str, at: str | None = None) -> Threshold:
@@ -144,13 +144,48 @@ def top_rows(
     text = statement(
         "top_rows", score=quoted(score), view=view, known=known, order=order, over=over, kept=kept, limit=str(count)
     )
-    rows = scan.sql(text, flags={} if view == "scores" else None).to_pylist()
+    near = _nearest(scan, score, count, ascending, (limit, away) if only_flagged else None)
+    rows = scan.sql(text, flags={} if view == "scores" else None, rows=near).to_pylist()
+    if near is not None:
+        places = _places(scan, score, [r["score"] for r in rows])
+        rows = [{**row, "place": place} for row, place in zip(rows, places, strict=True)]
     excerpts = windows(scan, trait or scan.traits[0], [r["row"] for r in rows])
     made = []
     for row in rows:
         excerpt = excerpts.get((row["row"], row["variant"]), Excerpt("", False))
         made.append(Ranked(**row, excerpt=excerpt))
     return made
+
+
+def _nearest(
+    scan: Scan, score: str, count: int, ascending: bool, flagged: tuple[float | None, float | None] | None
+) -> list[int] | None:
+    """Rows among which the `count` highest (lowest) samples by a score are, from the run's index; None without one.
+
+    flagged  only samples above the first limit, or trained away from and below the second
+    """
+    if scan.index is None or score not in scan.index.scores or count > _LISTED:
+        return None
+    values, rows, signs = scan.index.scores[score], scan.index.rows, scan.index.signs
+    wanted = ~np.isnan(values)
+    if flagged is not None:
+        above, below = (np.float64(np.nan if limit is None else limit) for limit in flagged)
+        wanted &= ((signs > 0) & (values > above)) | ((signs < 0) & (values < below))
+    there = np.flatnonzero(wanted)
+    if count >= len(there):
+        return sorted(set(rows[there].tolist()))
+    order = values[there] if ascending else -values[there]
+    edge = np.partition(order, count - 1)[count - 1]
+    best, tied = there[order < edge], there[order == edge]
+    tied = tied[np.argsort(rows[tied], kind="stable")][: count - len(best)]
+    return sorted(set(rows[np.concatenate([best, tied])].tolist()))
+
+
+def _places(scan: Scan, score: str, values: Sequence[float]) -> list[float]:
+    """The share of the run's samples with a lower score, for each value."""
+    known = column(scan, score)
+    known = np.sort(known[~np.isnan(known)])
+    return [float(np.searchsorted(known, np.float32(v))) / len(known) for v in values]
 
 
 def windows(scan: Scan, trait: str, rows: Sequence[int]) -> Mapping[tuple[int, str | None], Excerpt]:
@@ -163,7 +198,7 @@ def windows(scan: Scan, trait: str, rows: Sequence[int]) -> Mapping[tuple[int, s
         start=quoted(f"{trait}_window_start"),
         rows=", ".join(str(row) for row in sorted(set(rows))),
     )
-    found = scan.sql(text, flags={}).to_pylist()
+    found = scan.sql(text, flags={}, rows=rows).to_pylist()
     return {(r["row"], r["variant"]): _from_word(r["start"], r["excerpt"] or "") for r in found}
 
 

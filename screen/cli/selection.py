@@ -17,8 +17,7 @@ from screen.cli.expression import Both, Compare, Leaf, Limits, Node, Not, Percen
 from screen.cli.expression_parser import parse
 from screen.cli.sample_columns import FLAGGED, columns, corrected, length_corrected, text_answers
 from screen.errors import UsageError
-from screen.scoring.schema import scores_schema
-from screen.store.folder import read_published
+from screen.store.index import read
 from screen.store.scan import Scan
 
 Bools = npt.NDArray[np.bool_]
@@ -124,8 +123,7 @@ def _read(scan: Scan, names: list[str], flags: list[FlagTest]) -> pa.Table:
     wanted = ["row", "id", "variant", "sign", *plain, *stand_ins.values(), *(t.compare.column for t in flags)]
     wanted += [c for trait in made.values() for c in (queries.score_column(scan, trait), "answer_tokens")]
     wanted = list(dict.fromkeys(wanted))
-    parts = [read_published(path, columns=wanted) for path in scan.folder.tables("scores")]
-    table = pa.concat_tables(parts) if parts else scores_schema(scan.traits).empty_table().select(wanted)
+    table = read(scan.folder, wanted)
     for name, column in stand_ins.items():
         table = table.append_column(name, table[column])
     for name, trait in made.items():

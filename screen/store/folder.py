@@ -9,7 +9,9 @@ Reading a shard: a path is handed out once the file's bytes have been hashed and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from bisect import bisect_left
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,9 +21,11 @@ import pyarrow.parquet as pq
 
 from screen import seal
 from screen.errors import StoreError
+from screen.scoring.schema import FORMAT
 from screen.store import identity as identities
-from screen.store import scanfile, shards, tables
+from screen.store import index, scanfile, shards, tables
 from screen.store.files import DISK, Disk, is_temporary, storing, write_atomically
+from screen.store.index import Index
 from screen.store.lock import Lock
 from screen.store.manifest import MANIFEST, FileEntry, Manifest, ShardEntry
 
@@ -105,6 +109,12 @@ class RunFolder:
             scan = scanfile.load(path)
             if scan is None:
                 raise scanfile.damaged(path)
+            wrote = scan["identity"].get("format", FORMAT)
+            if wrote != FORMAT:
+                raise StoreError(
+                    f"{path} has the columns of format {wrote!a}; this version reads {FORMAT}",
+                    "use the version of screen that wrote it, or run again with another --out",
+                )
             return cls(path, scan, Manifest(path / MANIFEST, disk), None)
 
     @property
@@ -176,16 +186,23 @@ class RunFolder:
         if self._lock is None:
             raise ValueError("this folder is open for reading, or closed")
 
-    def tables(self, name: str) -> list[Path]:
-        """The published files of one table, in row order, each hashed. Raises StoreError for one not as published."""
-        return [self.whole(file) for file in self._files(name)]
+    def tables(self, name: str, rows: Collection[int] | None = None) -> list[Path]:
+        """The published files of one table, in row order, each hashed; of the shards that hold `rows`, where given.
 
-    def paths(self, name: str) -> list[Path]:
+        Raises StoreError for one not as published.
+        """
+        return [self.whole(file) for file in self.files(name, rows)]
+
+    def paths(self, name: str, rows: Collection[int] | None = None) -> list[Path]:
         """The same, not looked at: for what names the files and does not read them."""
-        return [self.path / file.name for file in self._files(name)]
+        return [self.path / file.name for file in self.files(name, rows)]
 
-    def _files(self, name: str) -> list[FileEntry]:
+    def files(self, name: str, rows: Collection[int] | None = None) -> list[FileEntry]:
+        """What the manifest says of them."""
         entries = sorted(self.published.values(), key=lambda e: e.first_row)
+        if rows is not None:
+            wanted = sorted(rows)
+            entries = [e for e in entries if bisect_left(wanted, e.first_row) < bisect_left(wanted, e.end_row)]
         return [e.files[name] for e in entries if name in e.files]
 
     def whole(self, file: FileEntry) -> Path:
@@ -194,6 +211,19 @@ class RunFolder:
         if wrong:
             raise StoreError(f"{self.path / file.name} {wrong}", _REPAIR)
         return self.path / file.name
+
+    def bytes_of(self, file: FileEntry) -> bytes:
+        """A published file's bytes, hashed. Raises StoreError where they are not as published."""
+        with storing(self.path / file.name, "run this again"):
+            data = self._disk.read(self.path / file.name) if (self.path / file.name).exists() else b""
+        if hashlib.sha256(data).hexdigest() != file.sha256:
+            self.whole(file)
+            raise StoreError(f"{self.path / file.name} changed while it was read", _REPAIR)
+        return data
+
+    def index(self) -> Index | None:
+        """The copy of the scores that the run is ranked by, where there is one that fits the shards."""
+        return index.load(self.path, self._manifest.sha256())
 
     def _wrong(self, file: FileEntry) -> str:
         """What is wrong with a published file, "" where nothing is. A file that has been hashed by this object is not
@@ -216,13 +246,14 @@ class RunFolder:
         return ""
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write summary.json, whole or not at all. Its "finished" field binds it to the shards it summarises."""
+        """Write the index, then summary.json, each whole or not at all. "finished" binds it to its shards."""
         self._check_writing()
         if "finished" in summary:
             raise ValueError('"finished" is the store\'s own field')
-        rows = sum(e.rows for e in self.published.values())
-        stamp = {"shards": len(self.published), "rows": rows, "manifest": self._manifest.sha256(), "run": self.run}
+        rows, manifest = sum(e.rows for e in self.published.values()), self._manifest.sha256()
+        stamp = {"shards": len(self.published), "rows": rows, "manifest": manifest, "run": self.run}
         with storing(self.path):
+            write_atomically(self.path / index.INDEX, index.encoded(self, manifest), self._disk)
             data = seal.sealed_json({**summary, "finished": stamp})
             write_atomically(self.path / SUMMARY, data, self._disk)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from screen.store import liftfile, sandbox, tables, views
 from screen.store.folder import RunFolder
+from screen.store.index import Index
 from screen.store.lock import NAME as LOCK
 from screen.store.lock import Holder
 
@@ -31,6 +33,11 @@ class Scan:
     def open(cls, path: Path) -> Scan:
         """Raises StoreError where there is no run, or its manifest is damaged."""
         return cls(RunFolder.read(path.resolve()))
+
+    @cached_property
+    def index(self) -> Index | None:
+        """A copy of the scores that the run is ranked by; None in a run that goes on."""
+        return self.folder.index()
 
     def scores(self) -> pl.LazyFrame:
         return self._frame("scores")
@@ -75,9 +82,10 @@ class Scan:
         *,
         limits: sandbox.Limits | None = None,
         flags: Mapping[str, Any] | None = None,
+        rows: Collection[int] | None = None,
     ) -> pa.Table:
         """The rows of one SELECT over scores, turns, skipped, samples and flagged; see `query`."""
-        return self.query(statement, limits=limits, flags=flags).table
+        return self.query(statement, limits=limits, flags=flags, rows=rows).table
 
     def query(
         self,
@@ -85,15 +93,17 @@ class Scan:
         *,
         limits: sandbox.Limits | None = None,
         flags: Mapping[str, Any] | None = None,
+        rows: Collection[int] | None = None,
     ) -> sandbox.Reply:
         """Like `sql`, and says whether rows were cut and whether Landlock confined the query.
 
-        `flags` gives thresholds in place of the summary's: {"evil": {"threshold": 4.3}}.
+        `flags` gives thresholds in place of the summary's: {"evil": {"threshold": 4.3}}. With `rows` the views hold
+        the shards of these rows alone.
         Raises UsageError for a statement that is not one SELECT, fails, or needs too much.
         """
         reached = _reached(statement)
         folder = self.folder
-        files = {n: folder.tables(n) if n in reached else folder.paths(n) for n in tables.NAMES}
+        files = {n: (folder.tables if n in reached else folder.paths)(n, rows) for n in tables.NAMES}
         texts = views.statements(files, self.traits, self.flags if flags is None else flags)
         every = [path for paths in files.values() for path in paths]
         if "lift" in reached and (lift := liftfile.find(folder)) is not None:

@@ -17,7 +17,15 @@ from screen.store.manifest import MANIFEST, Manifest
 
 FORMAT = 2
 SCAN = "scan.json"
-_BESIDE = {"summary.json", "standards.safetensors", "catalogue.duckdb", "lift.parquet", "lift.json", "baselines"}
+_BESIDE = {
+    "summary.json",
+    "standards.safetensors",
+    "index.safetensors",
+    "catalogue.duckdb",
+    "lift.parquet",
+    "lift.json",
+    "baselines",
+}
 _ELSEWHERE = "give --out a folder that is new or empty"
 
 

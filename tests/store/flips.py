@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from screen_reports import queries
 
 from screen.errors import ScreenError
 from screen.judges.cache import JsonlCache
@@ -73,6 +74,7 @@ def parts(folder: Path) -> dict[str, Part]:
         "manifest.jsonl": lambda: (looked(), resumed()),
         "standards.safetensors": lambda: _plain(standards.load(run, RunFolder.read(run).run)),
         "lift.parquet": lambda: liftfile.find(RunFolder.read(run)),
+        "index.safetensors": lambda: _ranked(run),
         "lift.json": lambda: liftfile.find(RunFolder.read(run)),
     }
     found = {name: Part(run / name, read) for name, read in readers.items()}
@@ -88,6 +90,12 @@ def parts(folder: Path) -> dict[str, Part]:
 def shards(run: Path) -> list[Part]:
     names = {file.name: table for e in RunFolder.read(run).published.values() for table, file in e.files.items()}
     return [Part(run / n, lambda t=table: RunFolder.read(run).tables(t)) for n, table in sorted(names.items())]  # type: ignore[misc]
+
+
+def _ranked(run: Path) -> Any:
+    """As a reader takes scores: from the index, or from the shards where it does not hold."""
+    scan = Scan.open(run)
+    return [queries.column(scan, trait).tobytes() for trait in scan.traits]
 
 
 def _plain(found: Any) -> Any:

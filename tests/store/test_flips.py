@@ -9,8 +9,8 @@ import pytest
 from tests.store import flips
 
 FILES = (
-    "scan.json", "summary.json", "manifest.jsonl", "standards.safetensors", "lift.parquet", "lift.json",
-    "clean.reference", "answers", "judgements.jsonl",
+    "scan.json", "summary.json", "manifest.jsonl", "standards.safetensors", "index.safetensors", "lift.parquet",
+    "lift.json", "clean.reference", "answers", "judgements.jsonl",
 )  # fmt: skip
 
 

@@ -155,6 +155,12 @@ def test_a_run_of_another_format(path, number, content):
         )
 
 
+def test_columns_of_another_format_are_not_read(path):
+    RunFolder.open(path, fake.identity(format=2)).close()
+    with pytest.raises(StoreError, match="has the columns of format 2; this version reads 3"):
+        RunFolder.read(path)
+
+
 @pytest.mark.parametrize("damage", [b"", b"[]", b"\x00" * 50, b'{"format": 2}', b'{"format": 1, "sha256": ""}'])
 def test_a_damaged_scan_json_is_made_again_for_the_same_inputs_only(path, damage):
     fake.scan(path)
