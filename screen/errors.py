@@ -11,11 +11,13 @@
     ├── GateFailed      1  a --fail-on condition holds
     └── Interrupted   130  stopped on request; the same command resumes
 
-Anything else that surfaces is a bug and shows its traceback.
+Memory that ends, in Python, in an import or in a library, is told in two lines and ends with 2. Anything else that
+surfaces is a bug and shows its traceback.
 """
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -75,3 +77,22 @@ class Interrupted(ScreenError):
     """Stopped on request; the same command resumes."""
 
     exit_code = 130
+
+
+_NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread", "bad_alloc", "MemoryError",
+              "malloc of size", "out of memory")  # fmt: skip
+
+
+def memory_ended(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, is that the machine has no memory left."""
+    while error is not None:
+        full = isinstance(error, OSError) and error.errno == errno.ENOMEM
+        if full or isinstance(error, MemoryError) or says_memory_ended(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def says_memory_ended(text: str) -> bool:
+    """Whether the words of a loader, an allocator or a child process say so."""
+    return any(words.lower() in text.lower() for words in _NO_MEMORY)

@@ -21,7 +21,7 @@ from screen.data import cells, columnar_check, rows
 from screen.data.files import InputFile
 from screen.data.rows import BadRow
 from screen.data.sample import Place, RawRow, Skip
-from screen.errors import InputError
+from screen.errors import InputError, says_memory_ended
 
 BATCH_ROWS = 256
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -65,6 +65,8 @@ def _check_in_child(file: InputFile, size: int) -> Checked:
         answer, done = {"error": "decoding it does not come to an end"}, None
     if "rows" in answer:
         return Checked(answer["rows"], answer["left_out"])
+    if done and not answer and says_memory_ended(done.stderr.decode(errors="replace")):
+        raise MemoryError(f"no memory for the process that checks {file.path}")
     code = done.returncode if done else 0
     what = answer.get("error") or f"the decoder died of it (exit {code})"
     raise InputError(

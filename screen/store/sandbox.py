@@ -22,7 +22,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.ipc
 
-from screen.errors import UsageError
+from screen.errors import UsageError, says_memory_ended
 from screen.store import sql_errors
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from screen.store.sandbox_child import main; main()"
@@ -110,7 +110,7 @@ def _exchange(request: bytes, deadline: float, limits: Limits) -> bytes:
                 child.stdin.close()
             ready, _, reply = _read(child.stdout.fileno(), deadline, limits).partition(b"\n")
             if ready != b"ready":
-                raise RuntimeError(f"the SQL child did not start:\n{child.stderr.read().decode(errors='replace')}")
+                raise _not_started(child.stderr.read().decode(errors="replace"), child.wait())
             return reply
         finally:
             child.kill()
@@ -150,6 +150,17 @@ def _hand_on(pipe: int, coming: queue.SimpleQueue[bytes]) -> None:
 
 def _kept() -> dict[str, str]:
     return {name: os.environ[name] for name in _KEPT if name in os.environ}
+
+
+def _not_started(said: str, code: int) -> Exception:
+    if says_memory_ended(said):
+        return MemoryError("no memory for the process that runs the query")
+    if code < 0 and not said.strip():
+        return UsageError(
+            f"the process that runs the query was ended by signal {-code} before it began",
+            "memory that ends does this: close other programs, or raise the limit (ulimit -v, the container's)",
+        )
+    return RuntimeError(f"the SQL child did not start:\n{said}")
 
 
 def _too_big(limits: Limits) -> UsageError:
