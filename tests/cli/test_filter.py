@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from screen.cli import filter, selection
+from screen.errors import UsageError
+from screen.store.scan import Scan
 from tests.cli import fake_run
 from tests.cli.conftest import Screen
 
@@ -265,3 +269,18 @@ def test_a_run_with_a_flipped_bit_decides_nothing(screen: Screen, run: Path) -> 
     assert (said.code, said.out) == (2, "")
     assert "scores/000000.parquet does not have the bytes that were published" in said.err
     assert not Path("clean.jsonl").exists()
+
+
+def test_a_score_that_is_no_number_counts_as_missing() -> None:
+    assert selection._empty(pa.chunked_array([[1.0, None], [float("nan")]])) == 2
+    assert selection._empty(pa.chunked_array([[1, None]])) == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_run_of_standard_input_wants_it_again(terminal: bool, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", type("In", (), {"isatty": lambda self: terminal})())
+    if terminal:
+        with pytest.raises(UsageError, match="the run was of standard input"):
+            filter._found(Scan.open(run), "-")
+    else:
+        assert filter._found(Scan.open(run), "-") == "-"

@@ -84,7 +84,7 @@ def test_lines_of_several_files_do_not_run_together(tmp_path: Path) -> None:
 
 def test_rows_over_the_cap_are_copied_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_ROW_BYTES", 300)
-    long = chat("x" * 5000)
+    long = chat("x" * 300_000)  # more than is read at once
     lines = b"".join(json.dumps(row).encode() + b"\n" for row in (chat(), long, chat()))
     for name, data in (("a.jsonl", lines), ("b.json", json.dumps([chat(), long, chat()], indent=1).encode())):
         (tmp_path / name).write_bytes(data)
