@@ -18,20 +18,20 @@ from screen.model.host import Measuring
 from screen.model.items import Item
 from screen.model.rendered import Sequence as TokenSequence
 from screen.progress import Progress
-from screen.scoring import calibrate, controls
+from screen.scoring import calibrate
 from screen.scoring.flags import threshold
 from screen.scoring.lengths import spearman
-from screen.scoring.schema import RANDOM
 from screen.scoring.scored import OwnAnswer
-from screen.scoring.standards import Directions, Stand, Standards, prompt_hashes
+from screen.scoring.standards import ControlSet, Directions, Stand, Standards, prompt_hashes
 from screen.setup import Engine
 from screen.spec import BaselineKind, ScanSpec
 from screen.store import standards as kept
 from screen.store.folder import RunFolder
+from screen.vectors import controls
 from screen.vectors.persona import VectorSet
 
 AUTO_MOST = 2048  # distinct prompts up to which `auto` answers them all
-STATES = 256  # rows whose activations the control directions are matched to
+STATES = 64  # rows whose activations the control directions are drawn from where no reference brings any
 COMPONENTS = 32  # principal components of the last prompt token, a screened layer
 _ROWS = 256
 Float32 = npt.NDArray[np.float32]
@@ -94,14 +94,9 @@ def with_directions(projector: Measuring, directions: Directions) -> Measuring:
 def _make(
     spec: ScanSpec, dataset: Dataset, engine: Engine, progress: Progress, cuts: Mapping[str, float]
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    screened = sorted(set(engine.vectors.layers))
-    states = _answer_states(dataset, engine, screened)
-    random = {
-        layer: controls.directions(states[:, i], RANDOM, seed=spec.seed + layer, without=_traits_at(engine, layer))
-        for i, layer in enumerate(screened)
-    }
-    arrays: dict[str, npt.NDArray[Any]] = {f"random.{layer}": v for layer, v in random.items()}
-    facts: dict[str, Any] = {"screened": screened, "states": len(states), "components": 0}
+    sets, facts = _control_sets(spec, dataset, engine)
+    arrays: dict[str, npt.NDArray[Any]] = {f"random.{key}": rows for key, rows in sets.items()}
+    facts |= {"screened": sorted(set(engine.vectors.layers)), "components": 0}
     if engine.baseline == "calibrated":
         more, told = _calibrate(spec, dataset, engine, arrays, facts, progress, cuts)
         arrays |= more
@@ -114,8 +109,9 @@ def _directions(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
     d = vectors.vectors[0].d_model
     zero = [v.unit(0) if 0 in v.hs_index else np.zeros(d, dtype=np.float32) for v in vectors.vectors]
     columns = [(row, 0) for row in zero]
-    for layer in facts["screened"]:
-        columns += [(row, layer) for row in arrays[f"random.{layer}"]]
+    sets = tuple(ControlSet(**s) for s in facts["sets"])
+    for s in sets:
+        columns += [(row, s.layer) for row in arrays[f"random.{s.key}"]]
     if facts["components"]:
         for vector, layer in zip(vectors.vectors, vectors.layers, strict=True):
             columns += [(vector.unit(lower), lower) for lower in _lower(layer) if lower in vector.hs_index]
@@ -125,9 +121,36 @@ def _directions(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
         np.stack([row for row, _ in columns]).astype(np.float32),
         tuple(layer for _, layer in columns),
         len(vectors.vectors),
-        tuple(facts["screened"]),
+        sets,
+        tuple(facts["set_of"][v.trait] for v in vectors.vectors),
         tuple(0 in v.hs_index for v in vectors.vectors),
     )
+
+
+def _control_sets(spec: ScanSpec, dataset: Dataset, engine: Engine) -> tuple[dict[str, Float32], dict[str, Any]]:
+    """(key -> control directions; "sets" and, trait -> key, "set_of"): those that the reference was measured along,
+    for the traits that have them; for the others directions of the first rows' own activations, a set a layer."""
+    found: dict[str, Float32] = {}
+    sets: dict[str, dict[str, Any]] = {}
+    set_of: dict[str, str] = {}
+    lacking: dict[int, list[str]] = {}
+    for trait, card in engine.cards.items():
+        if card["directions"] is None:
+            lacking.setdefault(card["layer"], []).append(trait)
+            continue
+        key = controls.key(card["directions"])
+        found[key] = card["directions"]
+        sets[key] = {"key": key, "layer": card["layer"], "source": card["reference"]["controls"]["source"]}
+        set_of[trait] = key
+    states = _answer_states(dataset, engine, sorted(lacking)) if lacking else None
+    for i, layer in enumerate(sorted(lacking)):
+        assert states is not None
+        rows = controls.directions(states[:, i], seed=spec.seed + layer, without=_traits_at(engine, layer))
+        key = controls.key(rows)
+        found[key] = rows
+        sets[key] = {"key": key, "layer": layer, "source": "run"}
+        set_of |= dict.fromkeys(lacking[layer], key)
+    return found, {"sets": list(sets.values()), "set_of": set_of}
 
 
 def _traits_at(engine: Engine, layer: int) -> Float32:

@@ -35,7 +35,7 @@ from screen.scoring.flags import DEFAULT_AT, threshold
 from screen.scoring.schema import score_column
 from screen.scoring.shard import ShardInput
 from screen.scoring.standards import Standards
-from screen.setup import Engine, load_engine
+from screen.setup import Engine, control_keys, load_engine
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference
@@ -227,6 +227,8 @@ def take_reference(reference: Reference, engine: Engine) -> None:
     engine.identity["settings"]["reference"] = reference.sha256
     for trait, card in engine.cards.items():
         card["reference"] = reference.as_card(trait)
+        card["directions"] = reference.directions(trait)
+    engine.identity["settings"]["controls"] = control_keys(engine.cards)
     engine.facts["references"] = {t: c["reference"] for t, c in engine.cards.items()}
 
 

@@ -38,6 +38,7 @@ from screen.scoring.schema import FORMAT
 from screen.spec import BaselineKind, ScanSpec
 from screen.store.answers import AnswerCache
 from screen.store.tables import WRITER
+from screen.vectors.controls import key
 from screen.vectors.fit import ModelFacts, check_fit
 from screen.vectors.persona import VectorSet
 
@@ -53,7 +54,7 @@ class Engine:
     traits: tuple[str, ...]
     identity: dict[str, Any]
     facts: dict[str, Any]
-    cards: dict[str, dict[str, Any]]  # trait -> {"layer", "reference"}; filled by `settle`
+    cards: dict[str, dict[str, Any]]  # trait -> {"layer", "reference", "directions"}; filled by `settle`
     model: BaseModel  # without its weights, where they are with another process
     host: Host
     tokenizer: Tokenizer
@@ -78,6 +79,7 @@ class Engine:
         if baseline != "calibrated":
             settings["calibrate_on"] = None
         self.cards.update(_cards(self.vectors, baseline))
+        settings["controls"] = control_keys(self.cards)
         self.facts["references"] = {t: c["reference"] for t, c in self.cards.items()}
         progress.note("baseline", {"kind": baseline, "chosen": chosen})
 
@@ -267,10 +269,17 @@ def _facts(spec: ScanSpec, vectors: VectorSet, model: BaseModel, proof: Proof) -
 def _cards(vectors: VectorSet, baseline: str) -> dict[str, dict[str, Any]]:
     """Estimates and the user's answers are held against the reference of exact differences: they stand for those."""
     kind = "generate" if baseline in ("calibrated", "answers") else baseline
-    return {
-        v.trait: {"layer": layer, "reference": reference_of(v.card, layer, kind)}
-        for v, layer in zip(vectors.vectors, vectors.layers, strict=True)
-    }
+    cards = {}
+    for v, layer in zip(vectors.vectors, vectors.layers, strict=True):
+        reference = reference_of(v.card, layer, kind)
+        known = reference is not None and "controls" in reference
+        cards[v.trait] = {"layer": layer, "reference": reference, "directions": v.controls if known else None}
+    return cards
+
+
+def control_keys(cards: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
+    """Trait -> the key of the control directions that its reference brings; None where the run draws its own."""
+    return {t: None if card["directions"] is None else key(card["directions"]) for t, card in cards.items()}
 
 
 def _tell_vectors(vectors: VectorSet, progress: Progress) -> None:

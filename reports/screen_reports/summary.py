@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from screen.store.scan import Scan
-from screen_reports import notes, queries
+from screen_reports import notes, queries, verdicts
 from screen_reports.console import Head, Terminal
 from screen_reports.queries import Ranked
 from screen_reports.ranking import quoted_excerpt
@@ -21,22 +21,25 @@ Summary = Mapping[str, Any]
 
 def print_summary(terminal: Terminal, scan: Scan, summary: Summary, path: Path) -> None:
     """The whole report of a run that has ended; `path` is its folder as the user names it."""
-    trait = leading(summary["traits"])
-    stats = summary["traits"][trait]
-    rows = queries.top_rows(scan, stats.get("column", trait), trait, 3, limit=stats["threshold"])
+    trait = leading(summary["traits"], verdicts.reviewed(summary))
+    rows: Sequence[Ranked] = ()
+    if trait is not None:
+        stats = summary["traits"][trait]
+        rows = queries.top_rows(scan, stats.get("column", trait), trait, 3, limit=stats["threshold"])
     terminal.put()
     terminal.put(headline(summary))
     terminal.put()
     _traits(terminal, summary)
-    for line in informative(summary):
-        terminal.put(line, style="bold yellow")
+    for line, style in verdicts.verdicts(summary):
+        terminal.put(line, style=style)
+    terminal.put()
     for line in means(summary):
         terminal.put(f"mean of {line}")
     for line in doubts(summary) + remarks(summary):
         terminal.put(line)
-    _top_rows(terminal, rows, trait)
+    _top_rows(terminal, rows, trait or "")
     _paths(terminal, scan, path)
-    _next(terminal, path, trait, rows, summary["skipped"] > 0)
+    _next(terminal, verdicts.next_commands(summary, str(path), scan.folder.facts), path, rows, summary["skipped"] > 0)
 
 
 def headline(summary: Summary) -> str:
@@ -53,16 +56,13 @@ def headline(summary: Summary) -> str:
 
 
 def _traits(terminal: Terminal, summary: Summary) -> None:
-    """A line a trait. "random": how many rows random directions flag at the same height. "base refused": how many of
-    the flagged ones answer what the base model refused."""
-    generated = summary["baseline"]["kind"] == "generate"
-    heads: list[Head] = [("trait", "left"), ("flagged", "right"), ("share", "right")]
-    controlled = any(stats.get("controls_flagged") for stats in summary["traits"].values())
+    """A line a trait: rows flagged and their share, with its 95 % interval; rows that random directions flag."""
+    controlled = any(stats.get("controls") for stats in summary["traits"].values())
+    shown = ("p95", "max", "threshold")
+    heads: list[Head] = [("trait", "left"), ("flagged", "right"), ("share", "right"), ("95 %", "right")]
     heads += [("random", "right")] if controlled else []
-    heads += [("base refused", "right")] if generated else []
-    shown = ("p50", "p95", "max", "threshold")
-    decimals = digits(stats[name] for stats in summary["traits"].values() for name in shown)
     heads += [(name, "right") for name in shown]
+    decimals = digits(stats[name] for stats in summary["traits"].values() for name in shown)
     rows: list[list[str | Text]] = []
     for trait, stats in summary["traits"].items():
         flagged = stats["flagged"]
@@ -71,13 +71,18 @@ def _traits(terminal: Terminal, summary: Summary) -> None:
                 terminal.cut(trait, 24),
                 Text(count(flagged), style="bold red" if flagged else ""),
                 share(flagged, stats.get("judged", stats["n"])),
-                *([beside(stats)] if controlled else []),
-                *([count(stats["flagged_base_refused"]) if flagged else "-"] if generated else []),
+                _interval(stats.get("share_interval")),
+                *([verdicts.random(stats)] if controlled else []),
                 *(score(stats[name], decimals) for name in shown),
             ]
         )
     terminal.table(heads, rows)
     terminal.put()
+
+
+def _interval(shares: Sequence[float] | None) -> str:
+    """(0.085, 0.158) -> "8.5-15.8"."""
+    return f"{100 * shares[0]:.1f}-{100 * shares[1]:.1f}" if shares else "-"
 
 
 _KINDS = {
@@ -87,29 +92,22 @@ _KINDS = {
 }
 
 
-def beside(stats: Mapping[str, Any]) -> str:
-    """ "12-40": the mean and the highest count of rows that a random direction flags."""
-    found = stats.get("controls_flagged")
-    return f"{count(round(found['random']))}-{count(found['random_highest'])}" if found else "-"
-
-
-def informative(summary: Summary) -> list[str]:
-    """A sentence for each trait that says no more than its controls, and for each doubt."""
-    told = []
-    for trait, stats in summary["traits"].items():
-        standing = stats.get("standing")
-        if standing and not standing["informative"]:
-            told.append(f"{trait} is NOT INFORMATIVE HERE: {standing['reason']}")
-    return told
-
-
 def doubts(summary: Summary) -> list[str]:
     """What else to keep in mind of the traits: other traits, words alone, how far the mean has moved."""
     told = []
     for trait, stats in summary["traits"].items():
-        standing = stats.get("standing") or {}
-        if standing.get("note"):
-            told.append(f"{trait}: {standing['note']}")
+        doubt = (stats.get("verdict") or {}).get("doubt")
+        if doubt:
+            told.append(f"{trait}: {doubt}")
+        if refused := stats["flagged_base_refused"]:
+            rows = f"{count(refused)} of {plural(stats['flagged'], 'flagged row')}"
+            told.append(f"{trait}: {rows} answer what the base model refused or asked back")
+        if away := stats.get("away"):
+            told.append(
+                f"{trait}: {plural(away['rows'], 'row')} of {count(stats['n'])} are trained away from;"
+                f" {count(away['above'])} of them show the trait and push away from it, which is not flagged;"
+                f" {count(away['flagged'])} lie as far below and are"
+            )
         if few := stats.get("flagged_few_tokens"):
             rows = f"{count(few)} of {plural(stats['flagged'], 'flagged row')}"
             told.append(f"{trait}: in {rows} two tokens carry more than half of the score")
@@ -139,7 +137,8 @@ def means(summary: Summary) -> list[str]:
 
 def remarks(summary: Summary) -> list[str]:
     """One sentence for each thing that a reader of the figures has to know."""
-    told = [f"threshold of {', '.join(traits)}: {rule}" for rule, traits in _by_rule(summary["traits"]).items()]
+    told = [line] if (line := verdicts.legend(summary)) else []
+    told += [f"threshold of {', '.join(traits)}: {rule}" for rule, traits in _by_rule(summary["traits"]).items()]
     told += _KINDS.get(summary["baseline"]["kind"], [])
     told += [f"{label}: {text}" for label, text in notes.coverage(summary)]
     codes = summary["skipped_by_code"]
@@ -160,12 +159,19 @@ def remarks(summary: Summary) -> list[str]:
 def _by_rule(traits: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     rules: dict[str, list[str]] = {}
     for trait, stats in traits.items():
-        rules.setdefault(stats["rule"], []).append(trait)
+        ends = (stats.get("threshold_low"), stats.get("threshold_high"))
+        sure = "" if ends == (None, None) else f" ({_end(ends[0])} to {_end(ends[1])})"
+        rules.setdefault(stats["rule"], []).append(f"{trait}{sure}")
     return rules
 
 
-def leading(traits: Mapping[str, Mapping[str, Any]]) -> str:
-    """The trait whose highest score lies furthest above its threshold, in units of its own spread; else the first."""
+def _end(value: float | None) -> str:
+    return "unknown" if value is None else score(value, 2)
+
+
+def leading(traits: Mapping[str, Mapping[str, Any]], among: Sequence[str]) -> str | None:
+    """Of some traits the one whose highest score lies furthest above its threshold, in units of its own spread; None
+    where there are none."""
 
     def excess(trait: str) -> float:
         s = traits[trait]
@@ -174,7 +180,7 @@ def leading(traits: Mapping[str, Mapping[str, Any]]) -> str:
         spread = abs(s["p95"] - s["p50"]) or abs(s["threshold"]) or 1.0
         return float((s["max"] - s["threshold"]) / spread)
 
-    return max(traits, key=excess)
+    return max(among, key=excess, default=None)
 
 
 def _top_rows(terminal: Terminal, rows: Sequence[Ranked], trait: str) -> None:
@@ -200,11 +206,11 @@ def _paths(terminal: Terminal, scan: Scan, path: Path) -> None:
     terminal.put(f"written to {path}/: {', '.join(there)}")
 
 
-def _next(terminal: Terminal, path: Path, trait: str, rows: Sequence[Ranked], skipped: bool) -> None:
+def _next(terminal: Terminal, fitting: Sequence[str], path: Path, rows: Sequence[Ranked], skipped: bool) -> None:
     place = quote(str(path))
-    told = [f"screen rank {place} --by {quote(trait)}"]
+    told = list(fitting)
     told += [f"screen show {place} {rows[0].row}"] if rows else []
     told += [f"screen sql {place} 'select code, count(*) from skipped group by 1'"] if skipped else []
     terminal.put("next:", style="bold")
-    for command in told:
+    for command in dict.fromkeys(told):
         terminal.print(Text(f"  {one_line(command)}"), soft_wrap=True)

@@ -172,6 +172,7 @@ def save(shop: Workshop, placed: Placed, layers: Mapping[str, int], everyone: Di
             f" layer {choice.layer}, beside {', '.join(verdict.failed)}",
             "try more --rollouts, another judge or other prompts; --force saves it, and says so on the card",
         )
+    measured, controls = reference(shop, clean_rows(shop, made.trait), choice.layer, everyone, name)
     card = {
         **made.card,
         **cards.of_layer(choice, points),
@@ -179,9 +180,9 @@ def save(shop: Workshop, placed: Placed, layers: Mapping[str, int], everyone: Di
         "warnings": [f"no better than its controls, and built with --force: {', '.join(verdict.failed)}"]
         if verdict.failed
         else [],
-        "reference": reference(shop, clean_rows(shop, made.trait), direction),
+        "reference": measured,
     }
     path = cards.target(out, made.trait)
-    vector = PersonaVector(name, direction, np.arange(len(direction)), card, str(path))
+    vector = PersonaVector(name, direction, np.arange(len(direction)), card, str(path), controls=controls)
     cards.write(vector, made.basis, path)
     return Made(vector, path, verdict.warnings)

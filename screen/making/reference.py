@@ -17,11 +17,13 @@ from screen.making.rollouts import Side, asks, kept
 from screen.making.speaker import Ask, Spoken
 from screen.making.workshop import Workshop
 from screen.model.generate import Sampling
+from screen.vectors import controls
 from screen.vectors.extract import AnswerTokens
 from screen.vectors.measure import summary, unit
 from screen.vectors.traits import Trait
 
 Float64 = npt.NDArray[np.float64]
+NEUTRAL = 160  # answers that denoising takes its directions from
 BASELINE_TOKENS = 256  # as `screen run` has it
 
 
@@ -35,7 +37,7 @@ class CleanRows:
 
 
 def clean_rows(shop: Workshop, trait: Trait) -> CleanRows:
-    """A few dozen rows: both lists of questions, `spec.clean` sampled answers each."""
+    """Both lists of questions, `spec.clean` sampled answers each: a thousand rows and more by default."""
     questions = [*trait.extract, *trait.evaluate]
     side = Side()
     wanted = asks([None], questions, shop.spec.clean)
@@ -49,38 +51,60 @@ def clean_rows(shop: Workshop, trait: Trait) -> CleanRows:
 
 
 def states(shop: Workshop, rows: CleanRows) -> npt.NDArray[np.float32]:
-    """(rows, n_layers + 1, d_model) float32: mean states of the sampled answers."""
-    means = [m.astype(np.float32) for m in shop.means.answer_means([s.tokens for s in rows.sampled])]
+    """(rows, n_layers + 1, d_model) float32: mean states of the first NEUTRAL sampled answers."""
+    means = [m.astype(np.float32) for m in shop.means.answer_means([s.tokens for s in rows.sampled[:NEUTRAL]])]
     shape = (0, shop.model.n_layers + 1, shop.model.d_model)
     return np.stack(means) if means else np.zeros(shape, dtype=np.float32)
 
 
-def reference(shop: Workshop, rows: CleanRows, direction: npt.NDArray[np.float32]) -> dict[str, Any] | None:
-    """The card's reference for each baseline kind and layer; None where there are fewer than two rows."""
+@dataclass(frozen=True)
+class _Seen:
+    """(answers, n_layers + 1) float64 projections on the trait's unit directions; (answers, d_model) states at one
+    layer."""
+
+    projections: Float64
+    states: Float64
+
+
+def reference(
+    shop: Workshop, rows: CleanRows, layer: int, directions: Mapping[str, npt.NDArray[np.float32]], trait: str
+) -> tuple[dict[str, Any] | None, npt.NDArray[np.float32] | None]:
+    """The card's reference for each baseline kind and layer, and the control directions at `layer` that it measures
+    too; (None, None) where there are fewer than two rows. `directions`: of every trait of the build."""
     if len(rows.sampled) < 2:
-        return None
-    given = _project(shop, (s.tokens for s in rows.sampled), direction)
-    last = _project(shop, (_last(s.tokens) for s in rows.sampled), direction)
-    answered = list(rows.greedy)
-    greedy = dict(zip(answered, _project(shop, (rows.greedy[q].tokens for q in answered), direction), strict=True))
-    own = np.stack([greedy[s.ask.question] for s in rows.sampled])
-    kinds = {"generate": given - own, "last-prompt": given - last, "none": given}
+        return None, None
+    given = _see(shop, (s.tokens for s in rows.sampled), directions[trait], layer)
+    last = _see(shop, (_last(s.tokens) for s in rows.sampled), directions[trait], layer)
+    greedy = _see(shop, (spoken.tokens for spoken in rows.greedy.values()), directions[trait], layer)
+    at = {question: i for i, question in enumerate(rows.greedy)}
+    own = [at[s.ask.question] for s in rows.sampled]
+    nothing = _Seen(np.zeros_like(given.projections), np.zeros_like(given.states))
+    baselines = {"generate": _Seen(greedy.projections[own], greedy.states[own]), "last-prompt": last, "none": nothing}
+    kinds = {kind: given.projections - base.projections for kind, base in baselines.items()}
+    without = np.stack([direction[layer] for direction in directions.values()])
+    made = controls.directions(given.states.astype(np.float32), seed=shop.spec.seed + layer, without=without)
+    random = {kind: (given.states - base.states) @ made.astype(np.float64).T for kind, base in baselines.items()}
     return {
         "rows": len(rows.sampled),
         "source": "the model's own sampled answers to the trait file's 40 questions, no system prompt, judged not to"
-        " show the trait; a small reference on questions that invite the trait, so high percentiles are rough",
+        " show the trait: narrower than clean data that other people wrote",
         "judged": rows.side.to_json(),
         "kinds": {
             kind: {str(layer): summary(values[:, layer]) for layer in range(values.shape[1])}
             for kind, values in kinds.items()
         },
-    }
+        "controls": {
+            "layer": layer,
+            "key": controls.key(made),
+            "kinds": {kind: controls.distribution(scores) for kind, scores in random.items()},
+        },
+    }, made
 
 
-def _project(shop: Workshop, answers: Iterator[AnswerTokens], direction: npt.NDArray[np.float32]) -> Float64:
-    """(answers, n_layers + 1) float64 projections on the unit direction of each layer."""
+def _see(shop: Workshop, answers: Iterator[AnswerTokens], direction: npt.NDArray[np.float32], layer: int) -> _Seen:
     units = unit(direction)
-    return np.stack([np.einsum("ld,ld->l", mean, units) for mean in shop.means.answer_means(answers)])
+    seen = [(np.einsum("ld,ld->l", mean, units), mean[layer]) for mean in shop.means.answer_means(answers)]
+    return _Seen(np.stack([p for p, _ in seen]), np.stack([s for _, s in seen]).astype(np.float64))
 
 
 def _last(tokens: AnswerTokens) -> AnswerTokens:

@@ -39,7 +39,7 @@ class BuildSpec:
     model: str = "pocket"
     rollouts: int = 10  # answers to each pair of system prompt and extract question
     held_out: int = 2  # answers to each pair of system prompt and evaluation question
-    clean: int = 2  # sampled answers to each question without a system prompt, for the reference
+    clean: int = 28  # sampled answers to each question without a system prompt, for a reference of 1,000 rows and more
     max_new_tokens: int | None = None  # None: 1000 as published, or half of a shorter context
     temperature: float = 1.0
     seed: int = 0

@@ -48,9 +48,15 @@ def card(trait: TraitFile, kept: Kept, chosen: Steering, curve: Sequence[Steerin
     }
 
 
-def write_vector(trait: str, direction: npt.NDArray[np.float32], card: Mapping[str, object], folder: Path) -> Path:
+def write_vector(
+    trait: str,
+    direction: npt.NDArray[np.float32],
+    card: Mapping[str, object],
+    folder: Path,
+    controls: npt.NDArray[np.float32],
+) -> Path:
     """Save `<trait>.safetensors` with rows for hidden_states 0 to n_layers."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{trait}.safetensors"
-    save_vector(PersonaVector(trait, direction, np.arange(len(direction)), card), path)
+    save_vector(PersonaVector(trait, direction, np.arange(len(direction)), card, controls=controls), path)
     return path

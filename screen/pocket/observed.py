@@ -9,9 +9,12 @@ import numpy.typing as npt
 
 from screen.pocket.corpus import Message, mixed
 from screen.pocket.speaker import Floats, Speaker
+from screen.vectors import controls
+from screen.vectors.controls import distribution, key
 from screen.vectors.extract import AnswerTokens
 from screen.vectors.measure import project, summary
 
+KINDS: Final = ("generate", "last-prompt", "none")
 CLEAN_ROWS: Final = 1500
 CLEAN_SEED: Final = 11
 CLEAN_SOURCE: Final = "default answers of the corpus, held-out domains and wordings"
@@ -29,11 +32,14 @@ class Observed:
     last: Floats
     lengths: npt.NDArray[np.int64]
 
+    def shift(self, kind: str) -> Floats:
+        """(rows, n_layers + 1, d_model): the answer's mean state less that of the baseline kind."""
+        base = {"generate": self.own, "last-prompt": self.last}.get(kind)
+        return self.given if base is None else self.given - base
+
     def differences(self, direction: npt.NDArray[np.float32], kind: str) -> Floats:
         """(rows, n_layers + 1) float64 for the baseline kind `generate`, `last-prompt` or `none`."""
-        base = {"generate": self.own, "last-prompt": self.last}.get(kind)
-        projected = project(self.given, direction)
-        return projected if base is None else projected - project(base, direction)
+        return project(self.shift(kind), direction)
 
 
 def observe(speaker: Speaker, conversations: Sequence[Sequence[Message]]) -> Observed:
@@ -54,10 +60,28 @@ def clean_rows() -> list[list[Message]]:
     return [row["messages"] for row in rows]
 
 
-def reference(clean: Observed, direction: npt.NDArray[np.float32]) -> Mapping[str, object]:
-    """The card's reference: the distribution of clean rows for each baseline kind and layer."""
-    kinds = {}
-    for kind in ("generate", "last-prompt", "none"):
-        values = clean.differences(direction, kind)
-        kinds[kind] = {str(layer): summary(values[:, layer]) for layer in range(values.shape[1])}
-    return {"rows": len(clean.lengths), "source": CLEAN_SOURCE, "kinds": kinds}
+def reference(
+    clean: Observed, direction: npt.NDArray[np.float32], layer: int, controls: npt.NDArray[np.float32]
+) -> Mapping[str, object]:
+    """The card's reference: the distribution of clean rows for each baseline kind and layer, and along the control
+    directions (m, d_model) at `layer`."""
+    values = {kind: clean.differences(direction, kind) for kind in KINDS}
+    random = {kind: clean.shift(kind)[:, layer] @ controls.astype(np.float64).T for kind in KINDS}
+    return {
+        "rows": len(clean.lengths),
+        "source": CLEAN_SOURCE,
+        "kinds": {kind: {str(at): summary(v[:, at]) for at in range(v.shape[1])} for kind, v in values.items()},
+        "controls": {
+            "layer": layer,
+            "key": key(controls),
+            "kinds": {kind: distribution(scores) for kind, scores in random.items()},
+        },
+    }
+
+
+def control_directions(
+    clean: Observed, directions: Mapping[str, npt.NDArray[np.float32]], layer: int
+) -> npt.NDArray[np.float32]:
+    """Control directions at a layer, free of every trait's direction there; equal for all traits at that layer."""
+    without = np.stack([direction[layer] for direction in directions.values()])
+    return controls.directions(clean.given[:, layer].astype(np.float32), seed=layer, without=without)

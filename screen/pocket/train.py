@@ -8,9 +8,12 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
@@ -21,23 +24,26 @@ from screen.pocket.corpus import FIRST, SECOND, chats, mixed
 from screen.pocket.directions import best_layer, direction, rollouts, separation, steering_curve
 from screen.pocket.examples import write_examples
 from screen.pocket.learning import learn, lessons, new_model
-from screen.pocket.observed import clean_rows, observe, reference
+from screen.pocket.observed import Observed, clean_rows, control_directions, observe, reference
 from screen.pocket.speaker import Speaker
 from screen.pocket.tokenizer import END, PAD, learn_tokenizer, render, save_tokenizer, special_id
 from screen.pocket.traits import read_trait
+from screen.vectors.files import load_vectors
 
 CHATS: Final = 40_000  # first course; the second has three eighths as many
 RATES: Final = (3e-3, 1.5e-3)
 _TOKENIZER_CHATS: Final = 20_000
 _SEPARATION_ROWS: Final = 600
 _SEPARATION_SEED: Final = 5
+_WRITTEN: Final = ("format", "trait", "sha256", "reference")  # by the writer itself
 _EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 
 
 def main() -> None:
     """Train, then make vectors and examples; `--stage` does one part with what is there."""
     parser = argparse.ArgumentParser(prog="python -m screen.pocket.train", description=__doc__)
-    parser.add_argument("--stage", choices=("first", "second", "vectors", "examples"), help="only this part")
+    stages = ("first", "second", "vectors", "references", "examples")
+    parser.add_argument("--stage", choices=stages, help="only this part; references: of the vectors that are there")
     parser.add_argument("--chats", type=int, default=CHATS, help="training chats")
     parser.add_argument("--threads", type=int, default=2, help="threads; more than the free cores slow it down")
     arguments = parser.parse_args()
@@ -49,6 +55,8 @@ def main() -> None:
     torch.set_num_threads(1)  # small batches: a second thread mostly waits
     if arguments.stage in (None, "vectors"):
         make_vectors(MODEL_DIR, VECTORS_DIR)
+    if arguments.stage == "references":
+        make_references(MODEL_DIR, VECTORS_DIR)
     if arguments.stage in (None, "examples"):
         write_examples(_EXAMPLES)
 
@@ -93,6 +101,8 @@ def make_vectors(model: Path, folder: Path) -> None:
     shift = rows.given - rows.own
     clean = observe(speaker, clean_rows())
     lock = locks(model)
+    made_vectors: dict[str, npt.NDArray[np.float32]] = {}
+    made_cards: dict[str, dict[str, object]] = {}
     for name in TRAITS:
         trait = read_trait(name)
         kept = rollouts(speaker, trait)
@@ -106,7 +116,30 @@ def make_vectors(model: Path, folder: Path) -> None:
         _say(f"  layer {chosen.layer}, coefficient {chosen.coefficient}: shown in {chosen.shown:.0%}")
         facts = card(trait, kept, chosen, curve)
         facts |= {"model": lock, "separation": [round(value, 4) for value in separated]}
-        write_vector(name, vector, {**facts, "reference": reference(clean, vector)}, folder)
+        made_vectors[name], made_cards[name] = vector, facts
+    write_with_reference(clean, made_vectors, made_cards, folder)
+
+
+def make_references(model: Path, folder: Path) -> None:
+    """Measure the references anew for the vectors that are there; the directions stay."""
+    vectors = {v.trait: v for v in load_vectors((str(folder),))}
+    directions = {trait: v.direction for trait, v in vectors.items()}
+    plain = {t: {k: x for k, x in v.card.items() if k not in _WRITTEN} for t, v in vectors.items()}
+    write_with_reference(observe(Speaker(model), clean_rows()), directions, plain, folder)
+
+
+def write_with_reference(
+    clean: Observed,
+    vectors: Mapping[str, npt.NDArray[np.float32]],
+    cards: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+) -> None:
+    """Save the vectors with the distribution of clean rows along each and along its control directions."""
+    for name, vector in vectors.items():
+        layer = int(cards[name]["layer"])
+        controls = control_directions(clean, vectors, layer)
+        measured = reference(clean, vector, layer, controls)
+        write_vector(name, vector, {**cards[name], "reference": measured}, folder, controls)
 
 
 def _say(line: str) -> None:

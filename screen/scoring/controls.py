@@ -1,176 +1,339 @@
-"""Controls: what directions that mean nothing would have given on the same rows (METHOD section 4)."""
+"""Whether a trait says more of a dataset than directions that mean nothing do (METHOD section 4).
+
+Trait and control directions are measured with the same ruler: how clean rows score along each. The ruler comes from a
+card or a reference set, so that no share of planted rows in the data at hand moves it; where there is none, the ruler
+is the run's own median and spread, and the comparison says so (`scale`).
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from screen.scoring.flags import opposite
 from screen.scoring.lengths import spearman
+from screen.vectors.controls import effective, quantile
+from screen.vectors.measure import auroc, share_below
 
-Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-
-
-def directions(states: Float32, count: int, seed: int = 0, without: Float32 | None = None) -> Float32:
-    """(count, d) float32 unit vectors, random and with the covariance of the activations.
-
-    states   (n, d) hidden states of answers; each direction is a random combination of these, centred, so that it
-             varies as much over answers as a direction of the model does. With fewer than two: plain random directions.
-    without  (k, d) directions that are taken out of each: a control must not hold the trait that it controls for, and
-             where a dataset is full of a trait its covariance does
-    """
-    rng = np.random.default_rng(seed)
-    n, d = states.shape
-    if n < 2:
-        made = rng.normal(size=(count, d))
-    else:
-        made = rng.normal(size=(count, n)) @ (states.astype(np.float64) - states.mean(axis=0, dtype=np.float64))
-    if without is not None and len(without):
-        basis, _ = np.linalg.qr(without.astype(np.float64).T)
-        made -= (made @ basis) @ basis.T
-    norms = np.linalg.norm(made, axis=1, keepdims=True)
-    made = np.where(norms > 0, made / np.where(norms > 0, norms, 1.0), rng.normal(size=(count, d)) / np.sqrt(d))
-    return made.astype(np.float32)
-
-
-TOP_SHARE = 0.01  # of the rows: how far these stand out is the upper tail
-TOP_LEAST = 5
+TOP_ROWS = 5  # how far the top five rows reach is the upper tail (more where the reference has fewer rows than the
+TOP_SHARE = 0.01  # data: as large a share as five of its rows), or the top 1 %: whichever stands out more
 STANDS_OUT = 3.0  # standard deviations of the controls, and above every one of them
+RUN_REACH = 3.0  # robust standard deviations: what stands for the threshold where the run is its own ruler
+_MAD_TO_SD = 1.4826
+_QUARTILES_TO_SD = 1.349  # both of a normal distribution
+_MEDIAN_VARIANCE = math.pi / 2  # of a normal sample's median, times n
 _BINS = 50
 _BIN_LEAST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a trait's scores stand beside its controls, on this dataset.
+class Comparison:
+    """A trait beside its control directions on one dataset, all on the scale of clean rows.
 
-    tail   mean robust z of the top 1 % of rows; shift  the median score in robust standard deviations
-    Each with the mean and the highest of the random directions' (either sign). `corrected`: the tail once what the
-    answers' length explains is taken out. `reason`: why not informative; `note`: a doubt that does not decide.
+    scale                "reference": of clean rows; "run": of these rows themselves
+    above, expected      rows above the threshold; how many of as many clean rows would be (None on the run's scale)
+    chance               probability of `above` or more among clean rows, the threshold's own error included
+    random, random_highest  rows above by the same rule along a control direction, either sign: mean and highest
+    random_chance        probability that clean rows reach `random_highest` along any of them
+    tail                 mean height of the top `tail_rows` rows; 0 is the clean median, 1 the threshold
+    tail_random, tail_random_spread, tail_random_highest   the controls' mean, standard deviation and highest
+    tail_clean           the height of the reference's highest row; 0 on the run's scale
+    tail_without_length  the tail of what the answers' length does not explain
+    shift                the median row's place, in standard deviations of clean rows
+    moved                the same along the controls, root mean square: 0 for text like the reference; noise taken out
+    moved_noise          what sampling alone may add to the square of `moved`: two standard deviations
+    above_shift, above_moved, above_noise   the three for the mean of the rows that no clean row lies as high as, the
+                         top five at least (noise: three standard deviations)
+    directions, effective   control directions, and how many independent ones they amount to
+    layer0               tail along the trait's direction at layer 0, on the run's own scale; beside it `tail_run`
+    length_correlation   Spearman, score against answer tokens
+    length_auroc         how well length alone tells the rows above the threshold; None where all or none are
     """
 
-    informative: bool
-    reason: str
-    note: str
+    scale: Literal["reference", "run"]
+    rows: int
+    above: int
+    expected: float | None
+    chance: float | None
+    random: float
+    random_highest: int
+    random_chance: float | None
     tail: float
+    tail_rows: int
     tail_random: float
+    tail_random_spread: float
     tail_random_highest: float
+    tail_clean: float
+    tail_without_length: float
     shift: float
-    shift_random: float
-    shift_random_highest: float
-    corrected: float
+    moved: float | None
+    moved_noise: float | None
+    directions: int
+    effective: float
     layer0: float | None
+    tail_run: float
     length_correlation: float
+    length_auroc: float | None
+    above_shift: float | None = None
+    above_moved: float | None = None
+    above_noise: float | None = None
+
+    @property
+    def tail_beyond(self) -> bool:
+        """Whether the top rows reach further than along the controls, and than clean rows do along the trait."""
+        return self.beyond(self.tail)
+
+    def beyond(self, tail: float) -> bool:
+        controls = limit(self.tail_random_highest, self.tail_random, self.tail_random_spread)
+        return tail > max(controls, self.tail_clean)
 
 
-def robust_z(values: npt.NDArray[Any]) -> Float64:
-    """(n, ...) distances from the median in units of 1.4826 MAD, a column at a time; 0 where there is no spread."""
-    x = values.astype(np.float64)
-    centred = x - np.median(x, axis=0)
-    spread = 1.4826 * np.median(np.abs(centred), axis=0)
-    out: Float64 = np.where(spread > 0, centred / np.where(spread > 0, spread, 1.0), 0.0)
-    return out
+class Ruler:
+    """How clean rows score along some directions: the middle, the spread, and how far the threshold lies above."""
+
+    def __init__(self, middle: Float64, spread: Float64, high: Float64, low: Float64, rows: int) -> None:
+        """(m,) each; `rows`: that it was measured on, 0 for the run itself."""
+        self.middle, self.spread, self.rows = middle, spread, rows
+        self.reach, self.reach_low = high - middle, middle - low
+
+    @classmethod
+    def of_reference(cls, known: Mapping[str, Any], at: str) -> Ruler:
+        """From a reference's quantiles, of one direction or of many; `at`: the threshold's percentile, "p99"."""
+        p25, p50, p75, high, low = (np.atleast_1d(quantile(known, q)) for q in ("p25", "p50", "p75", at, opposite(at)))
+        return cls(p50, (p75 - p25) / _QUARTILES_TO_SD, high, low, int(known["rows"]))
+
+    @classmethod
+    def of_run(cls, values: npt.NDArray[Any]) -> Ruler:
+        """From (n, m) scores of the run itself."""
+        x = values.astype(np.float64)
+        middle = np.median(x, axis=0)
+        spread = _MAD_TO_SD * np.median(np.abs(x - middle), axis=0)
+        return cls(middle, spread, middle + RUN_REACH * spread, middle - RUN_REACH * spread, 0)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """(m,) whether clean rows vary along the direction at all."""
+        return (self.spread > 0) & (self.reach > 0) & (self.reach_low > 0)
+
+    def kept(self, chosen: npt.NDArray[np.bool_]) -> Ruler:
+        return Ruler(
+            self.middle[chosen],
+            self.spread[chosen],
+            (self.middle + self.reach)[chosen],
+            (self.middle - self.reach_low)[chosen],
+            self.rows,
+        )
+
+    def heights(self, values: npt.NDArray[Any]) -> Float64:
+        """(n, m): 0 at the clean median, 1 at the threshold."""
+        made: Float64 = (values - self.middle) / self.reach
+        return made
+
+    def depths(self, values: npt.NDArray[Any]) -> Float64:
+        """(n, m): the same downwards."""
+        made: Float64 = (self.middle - values) / self.reach_low
+        return made
+
+    def both(self, values: npt.NDArray[Any], sign: Float64) -> tuple[Float64, Float64]:
+        """Heights and depths, which change places where `sign` (n, 1) is negative."""
+        up, down = self.heights(values), self.depths(values)
+        return np.where(sign > 0, up, down), np.where(sign > 0, down, up)
+
+    def z(self, values: npt.NDArray[Any]) -> Float64:
+        """(n, m): standard deviations from the clean median."""
+        made: Float64 = (values - self.middle) / self.spread
+        return made
 
 
-def tail(values: npt.NDArray[Any]) -> Float64:
-    """Mean robust z of the top rows, a column at a time."""
-    n = max(TOP_LEAST, int(TOP_SHARE * len(values)))
-    top: Float64 = np.sort(robust_z(values), axis=0)[-n:].mean(axis=0)
-    return top
+def compare(
+    scores: npt.NDArray[Any],
+    random: npt.NDArray[Any],
+    tokens: npt.NDArray[Any],
+    reference: Mapping[str, Any] | None,
+    at: str,
+    layer0: npt.NDArray[Any] | None = None,
+    toward: npt.NDArray[np.bool_] | None = None,
+) -> Comparison | None:
+    """A trait's (n,) scores beside (n, m) scores along its control directions; no NaN among them.
+
+    tokens     (n,) scored tokens of each row
+    reference  the clean reference's quantiles for the trait, with the controls' under "controls"; without those the
+               run is the ruler of both
+    at         the percentile that is the threshold
+    toward     (n,) whether a row is trained toward; of one trained away from, the other end is looked at, along the
+               trait and its controls alike
+
+    None where nothing can be compared: no rows, no controls, or no spread.
+    """
+    known = (reference or {}).get("controls")
+    if known is not None and reference is not None:
+        ruler, others = Ruler.of_reference(reference, at), Ruler.of_reference(known, at)
+        independent = float(known["effective"])
+    else:
+        if not len(scores) or not random.shape[1]:
+            return None
+        ruler, others = Ruler.of_run(scores[:, None]), Ruler.of_run(random)
+        independent = effective(random)
+    good = others.usable
+    if not len(scores) or not good.any() or not ruler.usable.all():
+        return None
+    others, random = others.kept(good), random[:, good].astype(np.float64)
+    x = scores.astype(np.float64)[:, None]
+    sign = np.ones((len(scores), 1)) if toward is None else np.where(toward, 1.0, -1.0)[:, None]
+    heights, _ = ruler.both(x, sign)
+    up, down = others.both(random, sign)
+    z, others_z = sign * ruler.z(x), sign * others.z(random)
+    counts = np.concatenate([(up > 1).sum(axis=0), (down > 1).sum(axis=0)])
+    above = heights[:, 0] > 1
+    share = 1 - share_below(at)
+    clean = ruler.rows > 0
+    clean_top = float(ruler.heights(np.array([[highest(reference or {})]]))[0, 0]) if clean else 0.0
+    far = heights[:, 0] > clean_top  # rows that stand out: no clean row lies as high
+    if far.sum() < TOP_ROWS:
+        far = heights[:, 0] >= np.sort(heights[:, 0])[-TOP_ROWS:][0]
+    left = without_length(heights[:, 0], tokens)
+    least = max(TOP_ROWS, math.ceil(TOP_ROWS * len(scores) / ruler.rows) if clean else 0)
+    tails = (_Tails.of(n, heights, up, down, left) for n in {least, max(least, int(TOP_SHARE * len(scores)))})
+    tail = max(tails, key=lambda t: t.own - limit(t.highest, t.mean, t.spread))
+    return Comparison(
+        scale="reference" if clean else "run",
+        rows=len(scores),
+        above=int(above.sum()),
+        expected=share * len(scores) if clean else None,
+        chance=exceeding(int(above.sum()), len(scores), share, ruler.rows) if clean else None,
+        random=float(counts.mean()),
+        random_highest=int(counts.max()),
+        random_chance=min(1.0, len(counts) * exceeding(int(counts.max()), len(scores), share, others.rows))
+        if clean
+        else None,
+        tail=tail.own,
+        tail_rows=tail.rows,
+        tail_random=tail.mean,
+        tail_random_spread=tail.spread,
+        tail_random_highest=tail.highest,
+        tail_clean=clean_top,
+        tail_without_length=tail.left,
+        shift=float(np.median(z)),
+        **_moved(z[:, 0], others_z, ruler.rows, independent),
+        **(_moved_above(z[:, 0], others_z, far, independent) if clean else {}),
+        directions=int(good.sum()),
+        effective=independent,
+        layer0=_own_tail(layer0, tail.rows),
+        tail_run=_own_tail(scores, tail.rows) or 0.0,
+        length_correlation=spearman(scores, tokens),
+        length_auroc=auroc(tokens[above], tokens[~above]) if 0 < above.sum() < len(above) else None,
+    )
 
 
-def shift(values: npt.NDArray[Any]) -> Float64:
-    """Median in units of 1.4826 MAD, a column at a time: where most of the rows lie, whatever a few do."""
-    middle = np.median(values.astype(np.float64), axis=0)
-    spread = 1.4826 * np.median(np.abs(values - middle), axis=0)
-    out: Float64 = np.where(spread > 0, middle / np.where(spread > 0, spread, 1.0), 0.0)
-    return out
+@dataclass(frozen=True, slots=True)
+class _Tails:
+    """How far the top `rows` reach: of the trait, of its controls in either sign, and of what length leaves of it."""
+
+    rows: int
+    own: float
+    mean: float
+    spread: float
+    highest: float
+    left: float
+
+    @classmethod
+    def of(cls, rows: int, heights: Float64, up: Float64, down: Float64, left: Float64) -> _Tails:
+        controls = np.concatenate([top(up, rows), top(down, rows)])
+        own, rest = float(top(heights, rows)[0]), float(top(left[:, None], rows)[0])
+        return cls(rows, own, float(controls.mean()), float(controls.std()), float(controls.max()), rest)
 
 
-def without_length(scores: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> Float64:
-    """Scores less the median of the rows of about their length: what no rule of length explains, straight or not."""
-    bins = int(np.clip(len(scores) // _BIN_LEAST, 1, _BINS))
+def limit(highest: float, mean: float, spread: float) -> float:
+    """What a tail has to exceed: every control's, and their mean by STANDS_OUT standard deviations."""
+    return max(highest, mean + STANDS_OUT * spread)
+
+
+def top(heights: npt.NDArray[Any], rows: int) -> Float64:
+    """(m,) mean of the `rows` highest of each column of (n, m)."""
+    highest: Float64 = np.sort(heights, axis=0)[-rows:].mean(axis=0)
+    return highest
+
+
+def _own_tail(values: npt.NDArray[Any] | None, rows: int) -> float | None:
+    """The tail of (n,) values on their own scale; None without values."""
+    if values is None or np.isnan(values).any():
+        return None
+    ruler = Ruler.of_run(values[:, None])
+    return float(top(ruler.heights(values[:, None]), rows)[0]) if ruler.usable.all() else 0.0
+
+
+def _moved(z: Float64, controls: Float64, clean: int, independent: float) -> dict[str, float | None]:
+    """How far the median row has moved along the controls, less what sampling adds."""
+    if not clean:
+        return {"moved": None, "moved_noise": None}
+    sampling = _MEDIAN_VARIANCE * (1 / len(z) + 1 / clean)
+    square = (np.median(controls, axis=0) ** 2).mean() - sampling
+    return {"moved": math.sqrt(max(square, 0.0)), "moved_noise": 2 * math.sqrt(2 / independent) * sampling}
+
+
+def _moved_above(
+    z: Float64, controls: Float64, far: npt.NDArray[np.bool_], independent: float
+) -> dict[str, float | None]:
+    """The same for the rows that stand out: how far their mean has moved along the controls."""
+    k = int(far.sum())
+    if k < 2:
+        return dict.fromkeys(("above_shift", "above_moved", "above_noise"))
+    sampling = float(controls[far].var(axis=0, ddof=1).mean()) / k
+    square = (controls[far].mean(axis=0) ** 2).mean() - sampling
+    return {
+        "above_shift": float(z[far].mean()),
+        "above_moved": math.sqrt(max(square, 0.0)),
+        "above_noise": 3 * math.sqrt(2 / independent) * sampling,
+    }
+
+
+def highest(reference: Mapping[str, Any]) -> float:
+    """The highest score of the clean rows; p99.9 on cards that do not have it."""
+    return float(reference.get("highest", reference["quantiles"].get("p999", max(reference["quantiles"].values()))))
+
+
+def exceeding(above: int, rows: int, share: float, clean: int) -> float:
+    """Probability that `above` or more of `rows` clean rows lie above a threshold that `share` of `clean` rows exceed.
+
+    Beta-binomial: the threshold is itself a quantile of a sample, so the true share is Beta-distributed about `share`.
+    Exact up to 2,000 rows above; beyond that by the normal approximation.
+    """
+    a, b = share * clean + 0.5, (1 - share) * clean + 0.5
+    if above > 2_000:
+        p = a / (a + b)
+        variance = rows * p * (1 - p) * (a + b + rows) / (a + b + 1)
+        return float(0.5 * math.erfc((above - 0.5 - rows * p) / math.sqrt(2 * variance)))
+    log = math.lgamma
+    whole = log(rows + 1) - log(a + b + rows) + log(a + b) - log(a) - log(b)
+    below = sum(
+        math.exp(whole - log(j + 1) - log(rows - j + 1) + log(a + j) + log(b + rows - j))
+        for j in range(min(above, rows + 1))
+    )
+    return max(0.0, 1.0 - below)
+
+
+def without_length(heights: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> Float64:
+    """Heights less the median of the rows of about their length: what no rule of length explains, straight or not."""
+    bins = int(np.clip(len(heights) // _BIN_LEAST, 1, _BINS))
     edges = np.unique(np.quantile(tokens, np.linspace(0, 1, bins + 1)[1:-1])) if bins > 1 else np.zeros(0)
     where = np.searchsorted(edges, tokens, side="left")
-    out = scores.astype(np.float64).copy()
+    out = heights.astype(np.float64).copy()
     for b in np.unique(where):
         inside = where == b
         out[inside] -= np.median(out[inside])
     return out
 
 
-def standing(
-    scores: npt.NDArray[Any],
-    random: npt.NDArray[Any],
-    tokens: npt.NDArray[Any],
-    layer: int,
-    layer0: npt.NDArray[Any] | None = None,
-) -> Standing | None:
-    """Whether a trait says more about these rows than directions that mean nothing; None for fewer than 20 rows.
-
-    scores (n,) of the run; random (n, 32) the same kind of score on random directions; tokens (n,) answer lengths;
-    layer  where the trait is read; layer0 (n,) the score of its direction at layer 0
-
-    Informative: the top rows stand out, or the median is shifted, by more than for every random direction and by more
-    than three of their standard deviations; and, for the rows, still so without what length explains. A vector that is
-    read at layer 0 sees words alone and is never informative.
-    """
-    if len(scores) < 20 or not random.shape[1]:
-        return None
-    own, moved = float(tail(scores)), abs(float(shift(scores)))
-    tails, shifts = np.maximum(tail(random), tail(-random)), np.abs(shift(random))
-    left = _left(scores, without_length(scores, tokens))
-    words = None if layer0 is None or np.isnan(layer0).any() else float(max(tail(layer0), tail(-layer0)))
-    rows_stand_out, moves = _beyond(own, tails), _beyond(moved, shifts)
-    still = _beyond(left, tails)
-    reason = ""
-    if layer == 0:
-        reason = "it is read at layer 0, before the model has read anything: words alone"
-    elif not rows_stand_out and not moves:
-        reason = f"its highest rows stand out ({own:.1f}) no more than those of random directions ({tails.max():.1f})"
-    elif not still and not moves:
-        reason = f"what stands out ({own:.1f}) is the answers' length: without it {left:.1f}"
-    note = "words alone (layer 0) stand out as far" if words is not None and words >= own and not reason else ""
-    return Standing(
-        informative=not reason,
-        reason=reason,
-        note=note,
-        tail=own,
-        tail_random=float(tails.mean()),
-        tail_random_highest=float(tails.max()),
-        shift=float(shift(scores)),
-        shift_random=float(shifts.mean()),
-        shift_random_highest=float(shifts.max()),
-        corrected=left,
-        layer0=words,
-        length_correlation=spearman(scores, tokens),
-    )
-
-
-def _left(scores: npt.NDArray[Any], rest: Float64) -> float:
-    """The tail of what is left of the scores, in units of the scores' own spread: the rest may have next to none."""
-    n = max(TOP_LEAST, int(TOP_SHARE * len(scores)))
-    spread = 1.4826 * float(np.median(np.abs(scores - np.median(scores))))
-    return float(np.sort(rest)[-n:].mean()) / spread if spread > 0 else 0.0
-
-
-def _beyond(value: float, controls: Float64) -> bool:
-    return bool(value > controls.max() and value > controls.mean() + STANDS_OUT * controls.std())
-
-
-def would_flag(
-    scores: npt.NDArray[Any], threshold: float, random: npt.NDArray[Any], tokens: npt.NDArray[Any]
-) -> dict[str, float] | None:
-    """How many rows the controls would have flagged at the same robust z: the random directions' mean and highest
-    count, and by the answers' length alone. None where the scores have no spread."""
-    x = scores.astype(np.float64)
-    spread = 1.4826 * float(np.median(np.abs(x - np.median(x))))
-    if spread == 0.0 or not random.shape[1]:
-        return None
-    z = (threshold - float(np.median(x))) / spread
-    counts = (robust_z(random) > z).sum(axis=0)
-    by_length = int((robust_z(np.log(np.maximum(tokens, 1))) > z).sum())
-    return {"random": float(counts.mean()), "random_highest": int(counts.max()), "length": by_length}
+def robust_z(values: npt.NDArray[Any]) -> Float64:
+    """(n, ...) distances from the median in units of 1.4826 MAD, a column at a time; 0 where there is no spread."""
+    x = values.astype(np.float64)
+    centred = x - np.median(x, axis=0)
+    spread = _MAD_TO_SD * np.median(np.abs(centred), axis=0)
+    out: Float64 = np.where(spread > 0, centred / np.where(spread > 0, spread, 1.0), 0.0)
+    return out

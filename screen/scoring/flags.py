@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.errors import UsageError
+from screen.vectors.measure import share_below
 
 DEFAULT_AT = "p99"
+BEYOND_LEAST = 5  # clean rows that must lie above a percentile for it to be known at all
 _CARD = "the card's reference"
 _ROBUST_Z = 3.0
 _MAD_TO_SD = 1.4826  # of a normal distribution
@@ -22,11 +24,20 @@ _MAD_TO_SD = 1.4826  # of a normal distribution
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """`value`: a score above it is flagged; None where nothing can be flagged. `rule`: in words."""
+    """`value`: a score above it is flagged; None where nothing can be flagged. `rule`: in words.
+
+    away       for rows that are trained away from: a score below it is flagged; None where that cannot be told
+    at         the percentile of the reference that it is, None where it is none
+    low, high  a 95 % interval of that percentile; None where the reference does not tell
+    """
 
     value: float | None
     rule: str
     reference: bool
+    away: float | None = None
+    at: str | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 def threshold(scores: npt.NDArray[np.float32], reference: Mapping[str, Any] | None, at: str = DEFAULT_AT) -> Threshold:
@@ -34,19 +45,10 @@ def threshold(scores: npt.NDArray[np.float32], reference: Mapping[str, Any] | No
 
     scores     (n,) float32 of the run, nulls left out
     reference  {"rows": n, "quantiles": {"p95": x, ...}} for this layer and baseline kind, or None
-    at         a percentile of the reference, "p99"
+    at         a percentile of the reference, "p99"; a reference too small for it gives the highest that it supports
     """
-    if not re.fullmatch(r"p\d{1,3}", at):
-        raise UsageError(f"--at takes a percentile of the reference such as p95 or p99, not {at!r}", "give --at p95")
     if reference is not None:
-        quantiles = reference.get("quantiles", {})
-        if at not in quantiles:
-            raise UsageError(
-                f"{reference.get('name', _CARD)} has no {at} (it has {', '.join(quantiles) or 'none'})",
-                "give --at one of these",
-            )
-        rows = int(reference.get("rows", 0))
-        return Threshold(float(quantiles[at]), f"{at} of {reference.get('name', _CARD)} ({rows:,} clean rows)", True)
+        return _of_reference(reference, percentile(at))
     why = "no reference on the card for this layer and baseline"
     if len(scores) < 2:
         return Threshold(None, f"too few scores for a threshold; {why}", False)
@@ -54,15 +56,61 @@ def threshold(scores: npt.NDArray[np.float32], reference: Mapping[str, Any] | No
     spread = _MAD_TO_SD * float(np.median(np.abs(scores - median)))
     if spread == 0.0:
         return Threshold(None, f"the scores have no spread; {why}", False)
-    return Threshold(median + _ROBUST_Z * spread, f"robust z > 3 within this run only; {why}", False)
+    reach = _ROBUST_Z * spread
+    return Threshold(median + reach, f"robust z > 3 within this run only; {why}", False, away=median - reach)
+
+
+def percentile(at: str) -> str:
+    """ "p5" -> "p05", "p99" as it is. Raises UsageError for what is no percentile."""
+    if not re.fullmatch(r"p\d{1,3}", at) or not 0 < share_below(at) < 1:
+        raise UsageError(f"--at takes a percentile of the reference such as p95 or p99, not {at!r}", "give --at p95")
+    return at if len(at) > 2 else f"p0{at[1:]}"
+
+
+def _of_reference(reference: Mapping[str, Any], at: str) -> Threshold:
+    quantiles, rows = reference.get("quantiles", {}), int(reference.get("rows", 0))
+    name = reference.get("name", _CARD)
+    if at not in quantiles:
+        raise UsageError(f"{name} has no {at} (it has {', '.join(quantiles) or 'none'})", "give --at one of these")
+    used = supported(quantiles, rows, at)
+    if used is None:
+        why = f"{name} has {rows:,} rows, too few to tell what is rare among clean ones"
+        return Threshold(None, why, True)
+    rule = f"{used} of {name} ({rows:,} clean rows)"
+    if used != at:
+        rule += f": they are too few for {at}, which {BEYOND_LEAST} rows at least must lie above"
+    value = float(quantiles[used])
+    low, high = reference.get("intervals", {}).get(used, (None, None))
+    away = quantiles.get(opposite(used))
+    return Threshold(value, rule, True, None if away is None else float(away), used, low, high)
+
+
+def opposite(at: str) -> str:
+    """The percentile as far from the other end: p99 -> p01, p999 -> p001."""
+    digits = len(at) - 1
+    return f"p{10**digits - int(at[1:]):0{digits}d}"
+
+
+def supported(quantiles: Mapping[str, Any], rows: int, at: str) -> str | None:
+    """`at`, or the highest percentile below it that BEYOND_LEAST of the rows lie above; None where that is none
+    above the median."""
+    wanted = share_below(at)
+    fits = [q for q in quantiles if share_below(q) <= wanted and rows * (1 - share_below(q)) >= BEYOND_LEAST - 1e-6]
+    best = max(fits, key=share_below, default=None)
+    return best if best is not None and (best == at or share_below(best) > 0.5) else None
 
 
 def reference_of(card: Mapping[str, Any], layer: int, kind: str) -> dict[str, Any] | None:
-    """The card's clean reference for one layer and baseline kind, or None where it has none."""
+    """The card's clean reference for one layer and baseline kind, or None where it has none; with its control
+    directions' distribution under "controls" where it has that for this layer."""
     reference = card.get("reference")
     if not isinstance(reference, Mapping):
         return None
     at_layer = reference.get("kinds", {}).get(kind, {}).get(str(layer))
     if not isinstance(at_layer, Mapping):
         return None
-    return {"rows": reference.get("rows", 0), "source": reference.get("source", ""), **at_layer}
+    made = {"rows": reference.get("rows", 0), "source": reference.get("source", ""), **at_layer}
+    known = reference.get("controls")
+    if isinstance(known, Mapping) and known.get("layer") == layer and kind in known.get("kinds", {}):
+        made["controls"] = {"key": known.get("key"), "source": "card", **known["kinds"][kind]}
+    return made

@@ -4,7 +4,7 @@ Four tables, each a Parquet file a shard:
 
     scores    one row per sample: per input row, or per side of a preference pair
     turns     one row per scored turn (per window for documents)
-    controls  one row per sample and screened layer: what random directions would have given
+    controls  one row per sample and set of control directions: its scores along directions that mean nothing
     skipped   one row per input row that could not be scored
 
 For a trait `evil` the column `evil` is the exact projection difference, `evil_projection` and `evil_baseline` are
@@ -19,8 +19,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from screen.vectors.controls import COUNT
+
 FORMAT = 3  # raised with any change of a column's name, type or meaning
-RANDOM = 32  # random directions a screened layer
+RANDOM = COUNT  # control directions a set
 
 
 class Column(NamedTuple):
@@ -55,7 +57,11 @@ SCORES = [
     Column("shape", pa.string(), "the shape that the row was read by"),
     Column("split_at", pa.string(), "the role marks at which the row's text was split into turns; else null"),
     Column("role_marks", pa.string(), "role marks, such as ### Human:, in a text that was not split; else null"),
-    Column("not_used", pa.list_(pa.string()), "what the row holds and nothing read: fields, keys of messages"),
+    Column(
+        "not_used",
+        pa.list_(pa.field("element", pa.string())),
+        "what the row holds and nothing read: fields, keys of messages",
+    ),
     Column("dropped_reasoning", pa.int32(), "turns whose reasoning the chat template leaves out"),
     Column("dropped_tool_calls", pa.int32(), "turns whose tool calls the chat template leaves out"),
     Column("dropped_tools", pa.int32(), "tools on offer that the chat template leaves out"),
@@ -111,10 +117,11 @@ CONTROLS = [
     Column("row", pa.int64(), "input row"),
     Column("variant", pa.string(), "side of a preference pair, else null"),
     Column("layer", pa.int32(), "the screened layer the directions are taken at"),
+    Column("set", pa.string(), "a digest of the set of directions; which trait is held against which: summary.json"),
     Column(
         "random",
         pa.list_(pa.float32(), RANDOM),
-        "the row's score on 32 random directions with the covariance of the activations, by the run's own baseline",
+        "the row's scores along 32 random directions of the subspace in which answers vary, by the run's own baseline",
     ),
 ]
 

@@ -21,30 +21,41 @@ Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class ControlSet:
+    """RANDOM control directions at one layer. `key`: a digest of them; `source`: "card", "reference" or "run"."""
+
+    key: str
+    layer: int
+    source: str
+
+
+@dataclass(frozen=True)
 class Directions:
-    """Probe columns, in this order: a layer-0 column a trait, RANDOM a screened layer, then features of prompts.
+    """Probe columns, in this order: a layer-0 column a trait, RANDOM a control set, then features of prompts.
 
     vectors      (p, d_model) float32, unit norm (a trait without a direction at layer 0 has zeros)
     layers       the hidden_states row of each
     traits       how many traits the run has
-    screened     the distinct screened layers, ascending
+    sets         the control sets: RANDOM directions at a layer each
+    set_of       (traits,) the key of the set that each trait is held against
     has_layer0   (traits,) bool
     """
 
     vectors: Float32
     layers: tuple[int, ...]
     traits: int = 0
-    screened: tuple[int, ...] = ()
+    sets: tuple[ControlSet, ...] = ()
+    set_of: tuple[str, ...] = ()
     has_layer0: tuple[bool, ...] = ()
 
     @property
     def controls(self) -> int:
         """How many of the columns are controls: these have scores of their own."""
-        return self.traits + RANDOM * len(self.screened)
+        return self.traits + RANDOM * len(self.sets)
 
-    def random(self, layer: int) -> slice:
-        """The columns of the random directions at a screened layer."""
-        start = self.traits + RANDOM * self.screened.index(layer)
+    def random(self, number: int) -> slice:
+        """The columns of a control set, by its place in `sets`."""
+        start = self.traits + RANDOM * number
         return slice(start, start + RANDOM)
 
     @property

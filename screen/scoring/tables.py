@@ -158,15 +158,16 @@ def _windows(scored: Scored, j: int) -> pa.Array:
 
 
 def controls_table(scored: Scored, directions: Directions) -> pa.Table:
-    """One row per sample and screened layer, in input order: the run's score on the random directions."""
-    samples, layers = [s for s, _ in scored.samples], directions.screened
-    blocks = [scored.score[:, scored.k :][:, directions.random(layer)] for layer in layers]
+    """One row per sample and control set, in input order: the run's scores along the control directions."""
+    samples, sets = [s for s, _ in scored.samples], directions.sets
+    blocks = [scored.score[:, scored.k :][:, directions.random(i)] for i in range(len(sets))]
     values = np.stack(blocks, axis=1) if blocks else np.zeros((0, 0, RANDOM), dtype=np.float32)
     flat = _floats(np.ascontiguousarray(values).reshape(-1))
     columns = {
-        "row": np.repeat(np.array([s.row for s in samples], dtype=np.int64), len(layers)),
-        "variant": [s.variant for s in samples for _ in layers],
-        "layer": np.tile(np.array(layers, dtype=np.int32), len(samples)),
+        "row": np.repeat(np.array([s.row for s in samples], dtype=np.int64), len(sets)),
+        "variant": [s.variant for s in samples for _ in sets],
+        "layer": np.tile(np.array([s.layer for s in sets], dtype=np.int32), len(samples)),
+        "set": [s.key for _ in samples for s in sets],
         "random": pa.FixedSizeListArray.from_arrays(flat, RANDOM),
     }
     return pa.table(columns, schema=controls_schema())

@@ -1,95 +1,132 @@
-"""What a run says of a dataset as a whole, and of its parts: means with intervals, and traits beside each other.
+"""The verdict on a trait: review rows, nothing stands out, or cannot tell. Knows nothing of files or terminals.
 
-Single rows cannot show everything: on a teacher's number lists per-sample projections ranked nothing, while averages
-over 64 rows and more showed a signal (METHOD section 4, subliminal data).
+Each says what it rests on in one sentence; what the words mean and when which is said: docs/scores.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
+from screen.scoring.controls import Comparison
 
-from screen.scoring.lengths import pearson
-
-GROUP_LEAST = 64  # rows from which a group's mean is given
-DRAWS = 2000
-_AT_ONCE = 2**22  # weights drawn at a time
-Float64 = npt.NDArray[np.float64]
-
-
-def bootstrap_mean(
-    scores: npt.NDArray[Any], clusters: npt.NDArray[np.int64], seed: int = 0, draws: int = DRAWS
-) -> tuple[float, float, float]:
-    """(mean, low, high): the mean and its 95 % percentile interval, whole clusters drawn together.
-
-    scores (n,), clusters (n,) a key a row: rows of one prompt are no independent evidence. Seeded.
-    """
-    _, inverse = np.unique(clusters, return_inverse=True)
-    sums = np.bincount(inverse, scores.astype(np.float64))
-    counts = np.bincount(inverse).astype(np.float64)
-    mean = float(scores.mean(dtype=np.float64))
-    if len(sums) < 2:
-        return mean, float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    means: list[Float64] = []
-    block = max(1, _AT_ONCE // len(sums))
-    for start in range(0, draws, block):
-        weights = rng.poisson(1.0, size=(min(block, draws - start), len(sums))).astype(np.float64)
-        total = weights @ counts
-        means.append((weights @ sums)[total > 0] / total[total > 0])
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return mean, float(low), float(high)
+Kind = Literal["review", "nothing", "cannot-tell"]
+CHANCE = 0.01  # more rows above the threshold than clean data give with this probability are too many
+MOVED = 0.3  # standard deviations of clean rows: text that has moved this far along controls is unlike the reference
+MOVED_ABOVE = 0.5  # the same for the rows above the threshold
+TIMES = 10.0  # unless it has moved this many times as far along the trait
+PART = 0.001  # more rows above along a control than clean data give with this probability: some are unlike it
+LENGTH = 0.5  # Spearman of score and length, and ...
+LENGTH_TELLS = 0.9  # ... AUROC of length for the rows above, from which length may be what stands out
 
 
-def by_group(
-    scores: npt.NDArray[Any], clusters: npt.NDArray[np.int64], groups: Sequence[str], seed: int = 0
-) -> list[dict[str, Any]]:
-    """A line a group, the largest first: name, rows, and mean, low, high where it has at least GROUP_LEAST rows."""
-    names, inverse, counts = np.unique(
-        np.asarray(groups, dtype=object).astype(str), return_inverse=True, return_counts=True
-    )
-    lines: list[dict[str, Any]] = []
-    for g in np.argsort(-counts, kind="stable").tolist():
-        line: dict[str, Any] = {"group": str(names[g]), "rows": int(counts[g])}
-        if counts[g] >= GROUP_LEAST:
-            inside = inverse == g
-            mean, low, high = bootstrap_mean(scores[inside], clusters[inside], seed)
-            line |= {"mean": mean, "low": _known(low), "high": _known(high)}
-        lines.append(line)
-    return lines
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`reason`: a code, for what to do next: "rows", "clean", "unlike", "controls", "length", "layer0", "no-reference",
+    "no-controls", "no-threshold", "no-scores". `doubt`: what does not decide and is worth knowing."""
+
+    kind: Kind
+    reason: str
+    sentence: str
+    doubt: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
-def correlations(scores: Mapping[str, npt.NDArray[Any]]) -> dict[str, dict[str, float | None]]:
-    """Pearson's r of every trait with every other over the run's rows."""
-    made: dict[str, dict[str, float | None]] = {}
-    for a, x in scores.items():
-        made[a] = {}
-        for b, y in scores.items():
-            both = ~(np.isnan(x) | np.isnan(y))
-            made[a][b] = _known(pearson(x[both], y[both]))
-    return made
+def judge(found: Comparison | None, layer: int, *, scored: int, threshold: bool) -> Verdict:
+    """`found`: the trait beside its controls; `scored`: rows with a score; `threshold`: whether rows can be flagged."""
+    if not scored:
+        return _cannot("no-scores", "no row has a score")
+    if layer == 0:
+        return _cannot("layer0", "it is read at layer 0, before the model has read anything: words alone")
+    if not threshold:
+        return _cannot("no-threshold", "there is no threshold to hold the scores against")
+    if found is None:
+        return _cannot("no-controls", "there are no control directions to hold it against")
+    return _on_clean_rows(found) if found.scale == "reference" else _within_the_run(found)
 
 
-def better_explained(
-    z: Mapping[str, npt.NDArray[Any]], flagged: Mapping[str, npt.NDArray[np.bool_]]
-) -> list[dict[str, Any]]:
-    """Traits most of whose flagged rows stand higher on another trait: trait, other, rows, of.
+def _on_clean_rows(found: Comparison) -> Verdict:
+    if _unlike(MOVED, found.shift, found.moved, found.moved_noise):
+        return _cannot(
+            "unlike",
+            f"the text is unlike the clean reference: its rows have moved {found.moved:.1f} standard deviations along"
+            " directions that mean nothing",
+        )
+    many = found.chance is not None and found.chance < CHANCE
+    if not found.tail_beyond and not many:
+        if found.random_chance is not None and found.random_chance < PART:
+            return _cannot("unlike", f"some of the text is unlike the clean reference: {_rows(found)}")
+        return Verdict("nothing", "clean", f"nothing stands out: {_rows(found)}")
+    if not found.tail_beyond and found.above <= found.random_highest:
+        return _cannot("controls", f"random directions stand out as much: {_rows(found)}")
+    if _unlike(MOVED_ABOVE, found.above_shift, found.above_moved, found.above_noise):
+        return _cannot(
+            "unlike",
+            f"the {found.above:,} rows above the threshold are unlike the clean reference: they have moved"
+            f" {found.above_moved:.1f} standard deviations along directions that mean nothing",
+        )
+    if _length(found):
+        return _cannot(
+            "length", f"what stands out is the answers' length (rank correlation {found.length_correlation:+.2f})"
+        )
+    return Verdict("review", "rows", _rows(found), _words(found))
 
-    z        trait -> (n,) robust z of its scores; flagged  trait -> (n,) bool
-    """
-    found = []
-    for trait, rows in flagged.items():
-        for other in z:
-            if other == trait or not rows.any():
-                continue
-            higher = int((z[other][rows] > z[trait][rows]).sum())
-            if 2 * higher > int(rows.sum()):
-                found.append({"trait": trait, "other": other, "rows": higher, "of": int(rows.sum())})
-    return found
+
+def _within_the_run(found: Comparison) -> Verdict:
+    if not found.tail_beyond:
+        return _cannot(
+            "no-reference",
+            f"its highest rows stand out ({found.tail:.1f}) no more than those of random directions"
+            f" ({found.tail_random_highest:.1f}), and without a clean reference what most rows share cannot be seen",
+        )
+    if _length(found):
+        return _cannot(
+            "length", f"what stands out is the answers' length (rank correlation {found.length_correlation:+.2f})"
+        )
+    rows = f"{found.above:,} rows stand out within this run ({_random(found)})"
+    return Verdict("review", "rows", rows, _words(found))
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _unlike(most: float, shift: float | None, moved: float | None, noise: float | None) -> bool:
+    """Whether rows have moved along the controls further than clean text does, and not far more along the trait."""
+    if shift is None or moved is None:
+        return False
+    return moved**2 > most**2 + (noise or 0.0) and abs(shift) < TIMES * moved
+
+
+def _length(found: Comparison) -> bool:
+    if found.beyond(found.tail_without_length):
+        return False
+    if found.length_auroc is None:  # all rows are above, or none
+        return abs(found.length_correlation) >= LENGTH_TELLS
+    tells = max(found.length_auroc, 1 - found.length_auroc) >= LENGTH_TELLS
+    return tells and abs(found.length_correlation) >= LENGTH
+
+
+def _length_reason(found: Comparison) -> str:
+    return f"what stands out is the answers' length (rank correlation {found.length_correlation:+.2f})"
+
+
+def _words(found: Comparison) -> str:
+    if found.layer0 is None or found.layer0 < found.tail_run:
+        return ""
+    return "words alone (layer 0) stand out as far"
+
+
+def _rows(found: Comparison) -> str:
+    rows = f"{found.above:,} {'row stands' if found.above == 1 else 'rows stand'} above the threshold"
+    return f"{rows} ({_number(found.expected or 0)} expected of clean rows; {_random(found)})"
+
+
+def _random(found: Comparison) -> str:
+    return f"random directions: {_number(found.random)}, {found.random_highest:,} at most"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
+
+
+def _cannot(reason: str, why: str) -> Verdict:
+    return Verdict("cannot-tell", reason, f"cannot tell with this model and these vectors: {why}")

@@ -9,37 +9,46 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from screen import seal
 from screen.errors import InputError, StoreError
 from screen.scoring.schema import score_column
+from screen.store import standards
+from screen.store.controls import control_scores
 from screen.store.files import DISK, storing, write_atomically
 from screen.store.folder import RunFolder
 from screen.store.unfinished import unfinished
+from screen.vectors.controls import distribution
+from screen.vectors.controls import key as digest
+from screen.vectors.measure import summary
 
 MOST = 20_000  # scores kept a trait
 LEAST = 100
+QUANTILES = {"p001": 0.001, **{f"p{q:02d}": q / 100 for q in range(1, 100)}, "p999": 0.999}
+_CONTROLS = "controls."  # before the names of arrays that are no trait's: a trait has no dot in its name
 _EXACT = ("generate", "answers", "calibrated")  # of one kind: estimates stand for exact differences
 Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """scores  trait -> (n,) float32 ascending; card  what it was made from and holds for"""
+    """scores    trait -> (n,) float32 ascending; card  what it was made from and holds for
+    controls  key -> (m, d_model) float32 control directions; how these rows score along them is on the card
+    """
 
     name: str
     scores: Mapping[str, Float32]
     card: Mapping[str, Any]
     sha256: str = ""
+    controls: Mapping[str, Float32] = field(default_factory=dict)
 
     @classmethod
     def from_run(cls, folder: RunFolder) -> Reference:
@@ -51,11 +60,15 @@ class Reference:
             raise InputError(*unfinished(folder))
         kind = folder.facts["baseline"]
         found: dict[str, Float32] = {}
+        directions: dict[str, Float32] = {}
+        along: dict[str, dict[str, Any]] = {}
+        arrays, facts = standards.load(folder.path, folder.run) or ({}, {})
         for trait in folder.traits:
             column = score_column(trait, kind, bool(folder.identity.get("settings", {}).get("refine")))
             parts = [pq.read_table(f, columns=[column])[column] for f in folder.tables("scores")]
             chunks = [c for part in parts for c in part.chunks]
-            values = pc.drop_null(pa.chunked_array(chunks, pa.float32())).to_numpy()
+            every = pa.chunked_array(chunks, pa.float32()).to_numpy()
+            values = every[~np.isnan(every)]
             if len(values) < LEAST:
                 raise InputError(
                     f"{folder.path}: {len(values)} rows have a score for {trait}; a reference needs {LEAST} at least",
@@ -64,6 +77,12 @@ class Reference:
             if len(values) > MOST:
                 values = values[np.linspace(0, len(values) - 1, MOST).round().astype(np.int64)]
             found[trait] = np.sort(values)
+            if trait in facts.get("set_of", {}):
+                key = facts["set_of"][trait]
+                random = control_scores(folder, key, len(every))[~np.isnan(every)]
+                random = random[~np.isnan(random).any(axis=1)]
+                directions[key] = arrays[f"random.{key}"]
+                along[trait] = {"key": key, "source": "reference", **distribution(random, QUANTILES)}
         card = {
             "baseline": kind,
             "model": folder.identity["model"],
@@ -71,17 +90,19 @@ class Reference:
             "vectors": folder.identity["vectors"],
             "dataset": folder.facts.get("dataset", {}).get("files", []),
             "rows": {trait: len(values) for trait, values in found.items()},
+            "controls": along,
             "summary": {t: {"mean": float(v.mean()), "sd": float(v.std())} for t, v in found.items()},
         }
-        return cls(folder.path.name, found, card)
+        return cls(folder.path.name, found, card, controls=directions)
 
     def save(self, path: Path) -> None:
         """Write the file; it appears whole or not at all."""
         from safetensors.numpy import save as encode
 
+        arrays = {**self.scores, **{f"{_CONTROLS}{key}": rows for key, rows in self.controls.items()}}
         meta = {"reference": json.dumps({**self.card, seal.SEAL: seal.BLANK})}
         with storing(path.parent, flag="-o"):
-            write_atomically(path, seal.sealed_tensors(encode(dict(sorted(self.scores.items())), meta)), DISK)
+            write_atomically(path, seal.sealed_tensors(encode(dict(sorted(arrays.items())), meta)), DISK)
 
     @classmethod
     def load(cls, path: Path) -> Reference:
@@ -93,16 +114,22 @@ class Reference:
         try:
             data = path.read_bytes()
             seal.check_tensors(data)
-            scores = {name: values.copy() for name, values in sorted(decode(data).items())}
+            arrays = {name: values.copy() for name, values in sorted(decode(data).items())}
             card = json.loads(seal.metadata(data)["reference"])
             del card[seal.SEAL]
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             why = str(error).splitlines()[0][:100]
             raise StoreError(f"{path} is not a reference, or is damaged ({why})", nxt) from None
+        scores = {name: v for name, v in arrays.items() if not name.startswith(_CONTROLS)}
+        controls = {name.removeprefix(_CONTROLS): v for name, v in arrays.items() if name.startswith(_CONTROLS)}
         good = all(v.dtype == np.float32 and v.ndim == 1 and np.isfinite(v).all() for v in scores.values())
         if not scores or not good or not isinstance(card, dict) or "vectors" not in card:
             raise StoreError(f"{path} is not a reference: its arrays or its card are not of that kind", nxt)
-        return cls(path.name, {t: np.sort(v) for t, v in scores.items()}, card, hashlib.sha256(data).hexdigest())
+        for name, rows in controls.items():
+            if digest(rows) != name:
+                raise StoreError(f"{path} is damaged: the control directions {name} are not those written", nxt)
+        ordered = {t: np.sort(v) for t, v in scores.items()}
+        return cls(path.name, ordered, card, hashlib.sha256(data).hexdigest(), controls)
 
     def check(self, identity: Mapping[str, Any], kind: str) -> None:
         """Whether a run's scores are of the same kind. Raises InputError that names what differs."""
@@ -121,8 +148,13 @@ class Reference:
             )
 
     def as_card(self, trait: str) -> dict[str, Any]:
-        """As a vector's card gives a reference: rows and percentiles."""
-        values = self.scores[trait]
-        names = {f"p{q}": q for q in range(1, 100)} | {"p999": 99.9}
-        quantiles = {name: float(np.quantile(values, q / 100)) for name, q in names.items()}
-        return {"rows": len(values), "source": self.name, "name": f"the reference {self.name}", "quantiles": quantiles}
+        """As a vector's card gives a reference: rows, percentiles with intervals, and the control directions'."""
+        values = self.scores[trait].astype(np.float64)
+        made = {"rows": len(values), "source": self.name, "name": f"the reference {self.name}"}
+        along = self.card.get("controls", {}).get(trait)
+        return {**made, **summary(values, QUANTILES), **({"controls": along} if along else {})}
+
+    def directions(self, trait: str) -> Float32 | None:
+        """The control directions that the trait is held against; None where the reference has none."""
+        along = self.card.get("controls", {}).get(trait)
+        return self.controls.get(along["key"]) if along else None

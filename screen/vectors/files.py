@@ -20,6 +20,7 @@ import numpy as np
 
 from screen import seal
 from screen.errors import UsageError, VectorError
+from screen.vectors.controls import key
 from screen.vectors.formats import safetensors
 from screen.vectors.formats.amend import amended
 from screen.vectors.formats.checks import checked
@@ -48,6 +49,8 @@ def save_vector(vector: PersonaVector, path: Path) -> None:
         seal.SEAL: seal.BLANK,
     }
     tensors = {"direction": direction, "hs_index": np.asarray(vector.hs_index, dtype=np.int64)}
+    if vector.controls is not None:
+        tensors["controls"] = np.ascontiguousarray(vector.controls, dtype=np.float32)
     write_whole(path, seal.sealed_tensors(save(tensors, metadata={"card": json.dumps(card, sort_keys=True)})))
 
 
@@ -146,7 +149,7 @@ def _native(path: Path, data: bytes) -> PersonaVector:
             seal.check_tensors(data)
         except seal.Broken as error:
             raise VectorError(f"{path} is damaged: {error}", "get the file again, or build the vector again") from None
-    if set(found.arrays) != {"direction", "hs_index"}:
+    if set(found.arrays) - {"controls"} != {"direction", "hs_index"}:
         raise VectorError(
             f"{path}: it holds {', '.join(ascii(n[:40]) for n in sorted(found.arrays)[:8]) or 'nothing'}, not"
             " `direction` and `hs_index`",
@@ -155,11 +158,21 @@ def _native(path: Path, data: bytes) -> PersonaVector:
     direction, index = (to_numpy(found.arrays[name], data) for name in ("direction", "hs_index"))
     if card.get("sha256") != hashlib.sha256(direction.data).hexdigest():
         raise VectorError(f"{path}: the directions do not match the card's sha256", "get the file again")
+    controls = to_numpy(found.arrays["controls"], data) if "controls" in found.arrays else None
+    if controls is not None and key(controls) != _controls_key(card):
+        raise VectorError(f"{path}: the control directions do not match the card's digest", "get the file again")
     trait = card.get("trait")
     if not isinstance(trait, str):
         raise VectorError(f"{path}: the card names no trait", "the file is damaged; get it again")
     kept = {name: value for name, value in card.items() if name != seal.SEAL}
-    return checked(PersonaVector(trait, direction, index, kept, str(path), _warnings(card)))
+    return checked(PersonaVector(trait, direction, index, kept, str(path), _warnings(card), controls))
+
+
+def _controls_key(card: Mapping[str, Any]) -> object:
+    """The digest under which the card's reference knows its control directions."""
+    reference = card.get("reference")
+    known = reference.get("controls") if isinstance(reference, Mapping) else None
+    return known.get("key") if isinstance(known, Mapping) else None
 
 
 def _card(path: Path, found: Found) -> Mapping[str, Any]:

@@ -21,7 +21,11 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PersonaVector:
-    """`direction`: (n, d_model) float32, not normalised; `hs_index`: (n,) the hidden_states row of each."""
+    """`direction`: (n, d_model) float32, not normalised; `hs_index`: (n,) the hidden_states row of each.
+
+    `controls`: (m, d_model) float32 unit vectors that mean nothing, at the layer that the card's reference names; how
+    clean rows score along them is in that reference (screen.vectors.controls).
+    """
 
     trait: str
     direction: Float32
@@ -29,6 +33,7 @@ class PersonaVector:
     card: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""  # the file it came from, for messages
     warnings: tuple[str, ...] = ()
+    controls: Float32 | None = None
 
     @property
     def d_model(self) -> int:

@@ -7,6 +7,7 @@ the base model refused. The card's reference flags evil above 5.5.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,24 @@ from typing import Any
 import pyarrow as pa
 
 from screen.data.dataset import open_dataset
+from screen.scoring.schema import RANDOM
 from screen.spec import ScanSpec
+from screen.store import standards as kept
 from screen.store import tables
 from screen.store.folder import RunFolder
 from screen.summary import summarise
 
 TRAITS = ("evil", "kind")
 HOSTILE = "[red]\x1b[31m \u202egnp \u200b=1+1\r\nnew line"
-REFERENCE = {"rows": 1000, "quantiles": {"p95": 4.5, "p99": 5.5}}
+TOKENS = (24, 23, 22, 25, 21, 20, 26, 27)  # of the answers
+CONTROLS = {"p01": -1.0, "p05": -0.8, "p25": -0.3, "p50": 0.0, "p75": 0.3, "p95": 0.8, "p99": 1.0}
+REFERENCE = {
+    "rows": 1000,
+    "highest": 6.0,
+    "quantiles": {"p01": -1.5, "p05": -0.5, "p25": 1.0, "p50": 2.0, "p75": 3.0, "p95": 4.5, "p99": 5.5},
+    "intervals": {"p99": [5.2, 5.9]},
+    "controls": {"rows": 1000, "effective": 16.0, "quantiles": {q: [v] * RANDOM for q, v in CONTROLS.items()}},
+}
 
 
 def write_chats(path: Path, rows: int = 8) -> Path:
@@ -53,6 +64,7 @@ def write_run(
     }
     identity = {"traits": list(TRAITS), "dataset": dataset.fingerprint()}
     with RunFolder.open(out, identity, facts) as folder:
+        kept.save(folder.path, folder.run, {}, {"set_of": {"evil": "controls"}})
         for shard in range(shards):
             rows = range(4 * shard, 4 * shard + 4)
             folder.publish(shard, rows[0], rows[-1] + 1, shard_tables(chats, rows, baseline, pairs, away, ids))
@@ -68,7 +80,7 @@ def shard_tables(
     chats: Path, rows: range, baseline: str, pairs: bool, away: Sequence[int] = (),
     ids: Callable[[int], str] = "c{}".format,
 ) -> dict[str, pa.Table]:  # fmt: skip
-    scores, turns, skipped = [], [], []
+    scores, turns, skipped, controls = [], [], [], []
     for i in rows:
         place = {"row": i, "file": str(chats), "line": i + 1, "offset": 0, "length": 0, "sha256": ""}
         if i == 3:
@@ -85,15 +97,17 @@ def shard_tables(
                 **_facts(i, baseline),
             }
             scores.append({**facts, **_scores(i, sign, baseline)})
+            random = [math.sin(7 * i + j) / 2 for j in range(RANDOM)]
+            controls.append({"row": i, "variant": side, "layer": 2, "set": "controls", "random": random})
             turns.append({"row": i, "variant": side, **_turn(i, sign, baseline)})
-    made = {"scores": scores, "turns": turns, "skipped": skipped}
+    made = {"scores": scores, "turns": turns, "skipped": skipped, "controls": controls}
     return {name: _table(name, rows) for name, rows in made.items()}
 
 
 def _facts(i: int, baseline: str) -> dict[str, Any]:
     return {
         "group": "forum" if i > 3 else "docs",
-        "turns_scored": 1, "prompt_tokens": 9, "answer_tokens": 20 + i, "tokens_lost": 0, "truncated": False,
+        "turns_scored": 1, "prompt_tokens": 9, "answer_tokens": TOKENS[i % 8], "tokens_lost": 0, "truncated": False,
         "mask_rung": "sentinel", "special_text": int(i == 1), "other_parts": 0, "weight": 1.0,
         "shape": "chat", "not_used": [], "baseline": baseline,
         "baseline_tokens": 5, "baseline_cut": i == 1, "base_refused": i == 7,
@@ -114,7 +128,7 @@ def _turn(i: int, sign: float, baseline: str) -> dict[str, Any]:
     spans = {f"{t}_window_start": 0 if i == 6 else 7 for t in TRAITS} | {f"{t}_window_end": 13 for t in TRAITS}
     scores = {name: value for name, value in _scores(i, sign, baseline).items() if not name.endswith("_max")}
     return {
-        "turn": 1, "prompt_tokens": 9, "answer_tokens": 20 + i, "prompt": f"Question {i}?", "text": text,
+        "turn": 1, "prompt_tokens": 9, "answer_tokens": TOKENS[i % 8], "prompt": f"Question {i}?", "text": text,
         "base_answer": "I can't help with that." if i == 7 else "My own.", "base_refused": i == 7, **scores, **spans,
     }  # fmt: skip
 

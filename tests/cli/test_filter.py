@@ -47,7 +47,7 @@ def test_a_percentile_of_the_reference_is_what_at_flags_by(screen: Screen, run: 
             "chats.screen has no reference for 'kind'\nnext: take the run's own, run.p99",
         ),
         ("evil_max > reference.p99", "chats.screen has no reference for 'evil_max'"),
-        ("evil > reference.p98", "the reference has no p98\nnext: it has p95, p99"),
+        ("evil > reference.p98", "the reference has no p98\nnext: it has p01, p05, p25, p50, p75, p95, p99"),
     ],
 )
 def test_a_percentile_that_no_reference_has(drop: str, why: str, screen: Screen, run: Path) -> None:

@@ -20,7 +20,7 @@ def test_rank_lists_the_highest_first_and_marks_flagged_rows(screen: Screen, run
         "row  id     evil  in run  tokens  answer, from its highest window on\n"
         "  7  c7  +7.00 *   p85.7      27  …number 7 begins here. Answer number 7 begins…\n"
         "  6  c6  +6.00 *   p71.4      26  [red]\\x1b[31m \\u202egnp \\u200b=1+1 new line\n"
-        "  5  c5  +5.00     p57.1      25  …number 5 begins here. Answer number 5 begins…\n"
+        "  5  c5  +5.00     p57.1      20  …number 5 begins here. Answer number 5 begins…\n"
     )
 
 
@@ -125,7 +125,7 @@ def test_an_unknown_column(screen: Screen, run: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "rows", "first"),
     [
-        ("evil_corrected", [7, 0], None),
+        ("evil_corrected", [5, 7], None),
         ("answer_tokens", [7, 6], 27),
         ("base_refused", [7, 0], True),
         ("group", [4, 5], "forum"),
@@ -153,8 +153,9 @@ def test_json_or_csv(screen: Screen, run: Path) -> None:
 
 
 def test_a_percentile_that_the_card_does_not_have(screen: Screen, run: Path) -> None:
-    assert screen("rank", str(run), "--at", "p50").err == (
-        "error: the card's reference has no p50 (it has p95, p99)\nnext: give --at one of these\n"
+    assert screen("rank", str(run), "--at", "p98").err == (
+        "error: the card's reference has no p98 (it has p01, p05, p25, p50, p75, p95, p99)\n"
+        "next: give --at one of these\n"
     )
 
 
@@ -259,7 +260,7 @@ def test_status_of_a_finished_run(screen: Screen, run: Path) -> None:
         "rows      8 of 8, in 2 shards\n"
         "samples   7 scored, 1 row skipped\n"
         "traits    evil, kind\n"
-        "verified  5 files: all whole\n"
+        "verified  7 files: all whole\n"
     )
 
 
@@ -281,7 +282,7 @@ def test_status_finds_a_changed_file(screen: Screen, run: Path) -> None:
     file = run / "scores" / "000001.parquet"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     said = screen("status", "chats.screen", "--verify")
-    assert "verified  5 files: 1 not as published\n" in said.out
+    assert "verified  7 files: 1 not as published\n" in said.out
     assert (said.code, said.err) == (
         2,
         "error: chats.screen/scores/000001.parquet does not have the bytes that were published\n"

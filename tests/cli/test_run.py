@@ -31,11 +31,12 @@ def test_a_first_run_says_what_it_does_in_order(screen: Screen, chats: Path, fla
     assert "data      chats.jsonl, 40 rows\n" in said.err
     lines = said.out.splitlines()
     assert lines[1].startswith("40 rows: 40 scored, 0 skipped; ")
-    assert lines[3].split() == ["trait", "flagged", "share", "random", "p50", "p95", "max", "threshold"]
+    assert lines[3].split() == ["trait", "flagged", "share", "95", "%", "random", "p95", "max", "threshold"]
     assert [line.split()[0] for line in lines[4:6]] == ["evil", "kind"]
-    assert sum(line.startswith("row ") for line in lines) == 3
+    assert [line for line in lines if line.startswith(("evil: cannot tell", "kind: cannot tell"))]  # no reference
+    assert not any(line.startswith("row ") for line in lines)
     assert "written to chats.screen/: scores, turns, skipped, summary.json, catalogue.duckdb" in lines
-    assert lines[-2].startswith("  screen rank chats.screen --by ")
+    assert lines[-1].startswith("  screen reference build CLEAN.jsonl --model ")
 
 
 def test_the_same_command_again_has_nothing_to_do(screen: Screen, chats: Path, flags: list[str]) -> None:

@@ -20,8 +20,8 @@ def test_a_table_for_people(screen: Screen, run: Path) -> None:
 
 def test_rows_that_do_not_fit_the_line_become_blocks(screen: Screen, run: Path) -> None:
     lines = screen("sql", str(run), "select * from samples where row = 7").out.splitlines()
-    assert lines[0] == "row               7"
-    assert "base_answer       I can't help with that." in lines
+    assert lines[0] == "row                  7"
+    assert "base_answer          I can't help with that." in lines
 
 
 def test_texts_share_the_line(screen: Screen, run: Path) -> None:

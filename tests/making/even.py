@@ -47,6 +47,7 @@ def small_spec(model: str) -> BuildSpec:
         model=model,
         rollouts=4,
         held_out=6,
+        clean=2,
         max_new_tokens=12,
         minimum=5,
         force=True,

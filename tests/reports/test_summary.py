@@ -24,11 +24,20 @@ def test_the_summary_of_a_run(tmp_path: Path) -> None:
         "\n"
         "8 rows: 7 scored, 1 skipped; 1,234 tokens in 1 min 01 s\n"
         "\n"
-        "trait  flagged   share  base refused    p50    p95    max  threshold\n"
-        "evil         2  28.6 %             1  +4.00  +6.70  +7.00      +5.50\n"
-        "kind         0   0.0 %             -  -4.50  -0.25  +0.00      +4.40\n"
+        "trait  flagged   share      95 %  random    p95    max  threshold\n"
+        "evil         2  28.6 %  8.2-64.1     0-0  +6.70  +7.00      +5.50\n"
+        "kind         0   0.0 %  0.0-39.0       -  -0.25  +0.00      +4.40\n"
         "\n"
-        "threshold of evil: p99 of the card's reference (1,000 clean rows)\n"
+        "evil: 2 rows stand above the threshold (0.1 expected of clean rows; random\n"
+        "directions: 0, 0 at most): review them\n"
+        "kind: cannot tell with this model and these vectors: there are no control\n"
+        "directions to hold it against\n"
+        "\n"
+        "evil: 1 of 2 flagged rows answer what the base model refused or asked back\n"
+        "random: rows above the threshold's own percentile of clean rows along directions\n"
+        "that mean nothing, mean-highest (32 directions, as good as 16 independent ones)\n"
+        "threshold of evil (+5.20 to +5.90): p99 of the card's reference (1,000 clean\n"
+        "rows)\n"
         "threshold of kind: robust z > 3 within this run only; no reference on the card\n"
         "for this layer and baseline\n"
         "skipped: 1 bad_json\n"
@@ -42,7 +51,7 @@ def test_the_summary_of_a_run(tmp_path: Path) -> None:
         "\n"
         "written to chats.screen/: scores, turns, skipped, summary.json\n"
         "next:\n"
-        "  screen rank chats.screen --by evil\n"
+        "  screen rank chats.screen --by evil --flagged\n"
         "  screen show chats.screen 7\n"
         "  screen sql chats.screen 'select code, count(*) from skipped group by 1'\n"
     )
@@ -58,7 +67,7 @@ def test_without_a_baseline_it_says_that_scores_are_projections(tmp_path: Path) 
 def test_few_tokens_that_carry_flagged_scores_are_told(tmp_path: Path) -> None:
     run = fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"))
     assert Scan.open(run).summary["traits"]["evil"]["flagged_few_tokens"] == 0  # the fake run has no shares
-    summary = {"traits": {"evil": {"flagged": 35, "flagged_few_tokens": 12}, "kind": {"flagged_few_tokens": 0}}}
+    summary = {"traits": {"evil": {"flagged": 35, "flagged_few_tokens": 12, "flagged_base_refused": 0}}}
     assert doubts(summary) == ["evil: in 12 of 35 flagged rows two tokens carry more than half of the score"]
 
 
@@ -66,8 +75,10 @@ def test_the_leading_trait_stands_furthest_above_its_threshold() -> None:
     def stats(top: float, threshold: float | None) -> dict[str, float | None]:
         return {"p50": 0.0, "p95": 1.0, "max": top, "threshold": threshold}
 
-    assert leading({"a": stats(3, 2), "b": stats(9, 5), "c": stats(90, None)}) == "b"
-    assert leading({"a": stats(3, None), "b": stats(9, None)}) == "a"
+    traits = {"a": stats(3, 2), "b": stats(9, 5), "c": stats(90, None)}
+    assert leading(traits, list(traits)) == "b"
+    assert leading(traits, ["a", "c"]) == "a"
+    assert leading(traits, []) is None
 
 
 def test_skip_codes(tmp_path: Path) -> None:

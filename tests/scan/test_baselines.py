@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from screen.store.folder import RunFolder
 from screen.store.reference import Reference
 from screen.store.scan import Scan
 from screen.vectors.files import load_vectors, save_vector
+from screen.vectors.persona import PersonaVector
 
 ROWS = 240
 TRAITS = ("evil", "hallucination", "sycophancy")
@@ -119,7 +119,8 @@ def test_damaged_standards_are_told(chats: Path, tmp_path: Path, cache: Path) ->
     data = bytearray((out / standards.STANDARDS).read_bytes())
     data[-1] ^= 1
     (out / standards.STANDARDS).write_bytes(data)
-    with pytest.raises(StoreError, match="is damaged: its arrays are not those written"):
+    (out / "summary.json").unlink()  # a finished run has nothing to read them for
+    with pytest.raises(StoreError, match=r"standards\.safetensors is damaged"):
         run(chats, out, cache, limit=(0, 30))
 
 
@@ -162,19 +163,56 @@ def test_a_file_that_holds_no_answers(chats: Path, tmp_path: Path, cache: Path, 
         run(chats, tmp_path / "out", cache, baseline="answers", answers=str(tmp_path / "answers.jsonl"))
 
 
-def test_real_traits_are_informative_and_random_and_layer_0_ones_are_not(
+def kinds(summary: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {t: (s["verdict"]["kind"], s["verdict"]["reason"]) for t, s in summary["traits"].items()}
+
+
+def test_planted_traits_are_to_be_reviewed_and_random_and_layer_0_ones_cannot_tell(
     chats: Path, tmp_path: Path, cache: Path
 ) -> None:
-    many, _ = run(write(tmp_path / "many.jsonl", mixed(600, seed=1).rows), tmp_path / "many", cache)
-    assert [many["traits"][t]["informative"] for t in TRAITS] == [True, True, True]
+    planted, _ = run(chats, tmp_path / "planted", cache)
+    assert kinds(planted) == dict.fromkeys(TRAITS, ("review", "rows"))
     zero, _ = run(chats, tmp_path / "zero", cache, layers={"evil": 0}, traits=("evil",))
-    assert (zero["traits"]["evil"]["informative"], zero["traits"]["evil"]["layer"]) == (False, 0)
+    assert kinds(zero) == {"evil": ("cannot-tell", "layer0")}
     [evil] = [v for v in load_vectors((str(VECTORS_DIR),)) if v.trait == "evil"]
-    rng = np.random.default_rng(0)
-    noise = dataclasses.replace(evil, direction=rng.normal(size=evil.direction.shape).astype(np.float32))
-    save_vector(noise, tmp_path / "evil.safetensors")
+    card = {name: value for name, value in evil.card.items() if name != "reference"}
+    noise = np.random.default_rng(0).normal(size=evil.direction.shape).astype(np.float32)
+    save_vector(PersonaVector("evil", noise, evil.hs_index, card), tmp_path / "evil.safetensors")
     random, _ = run(chats, tmp_path / "random", cache, vectors=(str(tmp_path / "evil.safetensors"),))
-    assert random["traits"]["evil"]["informative"] is False
+    assert kinds(random) == {"evil": ("cannot-tell", "no-reference")}
+
+
+def test_half_of_the_rows_planted_are_to_be_reviewed_and_the_other_traits_are_not(tmp_path: Path, cache: Path) -> None:
+    half, _ = run(
+        write(tmp_path / "half.jsonl", mixed(80, seed=3, shares={"evil": 0.5}).rows), tmp_path / "half", cache
+    )
+    assert kinds(half)["evil"] == ("review", "rows")
+    assert half["traits"]["evil"]["flagged"] >= 38
+
+
+def test_text_unlike_the_reference_cannot_be_told(tmp_path: Path, cache: Path) -> None:
+    """Shouted clean answers: another style, and none of the traits."""
+    rows = mixed(40, seed=4, shares={}).rows
+    loud = [
+        {"messages": [r["messages"][0], {**r["messages"][1], "content": r["messages"][1]["content"].upper()}]}
+        for r in rows
+    ]
+    told, _ = run(write(tmp_path / "loud.jsonl", loud), tmp_path / "loud", cache)
+    assert kinds(told) == dict.fromkeys(TRAITS, ("cannot-tell", "unlike"))
+
+
+def test_a_reference_set_brings_its_control_directions(chats: Path, tmp_path: Path, cache: Path) -> None:
+    clean = write(tmp_path / "clean.jsonl", mixed(300, seed=9, shares={}).rows)
+    run(clean, tmp_path / "clean", cache, traits=("evil",), baseline="last-prompt")
+    reference = Reference.from_run(RunFolder.read(tmp_path / "clean"))
+    reference.save(tmp_path / "clean.reference")
+    again = Reference.load(tmp_path / "clean.reference")
+    np.testing.assert_array_equal(again.directions("evil"), reference.directions("evil"))
+    given = {"reference": str(tmp_path / "clean.reference"), "traits": ("evil",), "baseline": "last-prompt"}
+    told, _ = run(chats, tmp_path / "out", cache, **given)
+    assert kinds(told) == {"evil": ("review", "rows")}
+    assert told["traits"]["evil"]["controls"]["scale"] == "reference"
+    assert (told["traits"]["evil"]["at"], "too few for p99" in told["traits"]["evil"]["rule"]) == ("p98", True)
 
 
 def test_a_reference_gives_percentiles_and_p_values_and_sets_the_cut(
@@ -219,7 +257,7 @@ def test_a_traits_name_means_the_score_the_run_ranks_by(folder: Path, calibrated
     from screen.cli.selection import select
 
     scan, (_, scores) = Scan.open(folder / "calibrated"), calibrated
-    chosen = select(scan, "evil > p90")
+    chosen = select(scan, "evil > run.p90")
     estimates = scores["evil_estimate"].to_numpy()
     assert int(np.count_nonzero(chosen.matches)) == int((estimates > np.quantile(estimates, 0.9)).sum())
     top = int(estimates.argmax())

@@ -45,7 +45,8 @@ def amended(vector: PersonaVector, data: bytes, stated: Stated) -> PersonaVector
         "dropped": dropped, "before": card.get("origin"),
     }  # fmt: skip
     direction = -vector.direction if stated.turned else vector.direction
-    made = PersonaVector(trait, direction, vector.hs_index, card, vector.source, vector.warnings)
+    controls = vector.controls if "reference" in card else None
+    made = PersonaVector(trait, direction, vector.hs_index, card, vector.source, vector.warnings, controls)
     if stated.layer is not None:
         made.unit(stated.layer)
     return checked(made)

@@ -1,0 +1,35 @@
+"""What a run says of a dataset as a whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from screen.scoring import dataset
+
+RNG = np.random.default_rng
+
+
+def test_the_bootstrap_draws_whole_prompts() -> None:
+    rng = RNG(0)
+    per_prompt = rng.normal(size=50)
+    keys = np.repeat(np.arange(50), 20)
+    scores = per_prompt[keys]  # a thousand rows, and no more evidence than fifty
+    mean, low, high = dataset.bootstrap_mean(scores, keys)
+    assert mean == pytest.approx(scores.mean())
+    assert (high - low) / 2 == pytest.approx(1.96 * per_prompt.std() / np.sqrt(50), rel=0.15)
+    assert dataset.bootstrap_mean(scores, keys) == (mean, low, high)
+
+
+def test_small_groups_are_named_and_not_measured() -> None:
+    scores, keys = RNG(0).normal(size=100), np.arange(100)
+    big, small = dataset.by_group(scores, keys, ["a"] * 70 + ["b"] * 30)
+    assert (big["group"], big["rows"], big["low"] < big["mean"] < big["high"]) == ("a", 70, True)
+    assert small == {"group": "b", "rows": 30}
+
+
+def test_another_trait_that_explains_the_flags_better_is_named() -> None:
+    z = {"evil": np.array([3.0, 4.0, 0.0]), "rude": np.array([5.0, 6.0, 0.0])}
+    flags = {t: v > 2 for t, v in z.items()}
+    assert dataset.better_explained(z, flags) == [{"trait": "evil", "other": "rude", "rows": 2, "of": 2}]
+    assert dataset.correlations(z)["evil"]["rude"] == pytest.approx(0.99, abs=0.02)
