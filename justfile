@@ -88,3 +88,12 @@ bench-tokens-of-score:
 # A real server (transformers serve) against the model here; wants a PYTHON with transformers[serving] and accelerate.
 check-endpoint *arguments:
     python -m bench.endpoints {{arguments}}
+
+# The versions of constraints.txt with the hashes of their files; wants '.[audit]'.
+lock:
+    uv pip compile constraints.txt --generate-hashes --no-deps --no-emit-index-url --no-header --no-annotate --python-version 3.11 --quiet -o requirements.lock
+
+# Known vulnerabilities in the locked versions, and a bill of materials (CycloneDX) in sbom.cdx.json; wants '.[audit]'.
+audit:
+    cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-format JSON -o sbom.cdx.json
+    pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip

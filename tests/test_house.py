@@ -44,3 +44,13 @@ def test_the_columns_are_documented_as_they_are() -> None:
     from screen.scoring.columns import markdown
 
     assert (ROOT / "docs" / "columns.md").read_text() == markdown(), "run: just docs"
+
+
+def test_the_lock_has_the_versions_of_the_constraints_with_hashes() -> None:
+    def pins(name: str) -> set[str]:
+        lines = (ROOT / name).read_text().splitlines()
+        return {line.split()[0].lower().replace("_", "-") for line in lines if re.match(r"[A-Za-z]", line)}
+
+    assert pins("requirements.lock") == pins("constraints.txt"), "run: just lock"
+    entries = re.split(r"\n(?=[A-Za-z])", (ROOT / "requirements.lock").read_text())
+    assert all("--hash=sha256:" in entry for entry in entries)
