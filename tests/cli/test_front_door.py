@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import click
+import pyarrow.parquet as pq
 import pytest
 
 from screen.__main__ import main
@@ -136,6 +137,21 @@ def test_a_run_that_is_not_finished_is_told_in_one_way(args: list[str], screen: 
     assert "chats.screen is not finished: it holds 4 of 8 rows\n" in said
     assert "\nnext: finish it: screen run --spec chats.screen/scan.json --out chats.screen" in said
     assert not Path("x.reference").exists()
+
+
+OLD = [["rank"], ["show", "1"], ["sql", "from scores"], ["filter", "--drop", "evil>1", "--dry-run"]]
+
+
+@pytest.mark.parametrize("args", OLD)
+def test_a_run_of_another_version_is_told(args: list[str], screen: Screen, run: Path) -> None:
+    for file in sorted((run / "scores").iterdir()):
+        pq.write_table(pq.read_table(file).drop(["sign"]), file)
+    verb, *more = args
+    wanted = "error: chats.screen was written by another version of screen: it has no column 'sign'\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("screen.store.folder.RunFolder.whole", lambda self, file: self.path / file.name)
+        said = screen(verb, "chats.screen", *more)
+    assert (said.code, said.err.startswith(wanted)) == (2, True)
 
 
 def test_a_bug_shows_its_traceback(screen: Screen, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
