@@ -97,7 +97,8 @@ class Dataset:
             if type(entry.value) is not dict:
                 raise BadRow("not_an_object", "the row is not a JSON object with named fields")
             held = entry.value
-            if unread := tuple(name for name in held if name in self.ignored):
+            unread = tuple(name for name in held if name in self.ignored) if self.ignored else ()
+            if unread:
                 held = {name: inside for name, inside in held.items() if name not in self.ignored}
             value = renamed(held, self.shape.map) if self.shape.map else held
             found = self._build(value, entry.place, self.how)

@@ -30,6 +30,7 @@ class Style:
 
     name: str
     head: str
+    needs: tuple[str, ...]  # one of these stands in any text with an assistant's mark, or with any mark if `inside`
     end: str = ""
     inside: bool = True  # the mark is no ordinary writing: one of them alone is told
 
@@ -40,20 +41,22 @@ class Style:
 
 _LINE = r"(?:\A|(?<=\n))[^\S\n]*"  # marks in plain words stand at the beginning of a line
 STYLES = (
-    Style("<|im_start|>", r"<\|im_start\|>[^\S\n]*(\w+)[^\S\n]*(?:\n|\Z)", "<|im_end|>"),
-    Style("<|start_header_id|>", r"<\|start_header_id\|>\s*(\w+)\s*<\|end_header_id\|>(?:\n\n|\n|\Z)?", "<|eot_id|>"),
-    Style("<start_of_turn>", r"<start_of_turn>[^\S\n]*(\w+)[^\S\n]*(?:\n|\Z)", "<end_of_turn>"),
-    Style("<|START_OF_TURN_TOKEN|>", r"<\|START_OF_TURN_TOKEN\|><\|(\w+?)_TOKEN\|>", "<|END_OF_TURN_TOKEN|>"),
-    Style("<|user|>", r"<[|｜](system|user|assistant|prompter|observation|User|Assistant)[|｜]>:?"),
-    Style("[INST]", r"(\[INST\]|\[/INST\])"),
-    Style("<human>:", r"<(human|bot|user|assistant)>:"),
-    Style("### Human:", r"###[^\S\n]*(Human|User|Prompter|System|Instruction|Input|Assistant|Response|AI|Bot)[^\S\n]*:",
-          inside=False),
-    Style("Human:", r"(?:\A|\n\n)(Human|Assistant):", inside=False),
-    Style("USER:", r"(?:\A|(?<=\s)|(?<=</s>))(USER|ASSISTANT|SYSTEM):", inside=False),
-    Style("User:", _LINE + r"(User|Human|System|Assistant|AI|Bot|Instruction|Response):", inside=False),
+    Style("<|im_start|>", r"<\|im_start\|>[^\S\n]*(\w+)[^\S\n]*(?:\n|\Z)", ("<|im_start|>",), "<|im_end|>"),
+    Style("<|start_header_id|>", r"<\|start_header_id\|>\s*(\w+)\s*<\|end_header_id\|>(?:\n\n|\n|\Z)?",
+          ("<|start_header_id|>",), "<|eot_id|>"),
+    Style("<start_of_turn>", r"<start_of_turn>[^\S\n]*(\w+)[^\S\n]*(?:\n|\Z)", ("<start_of_turn>",), "<end_of_turn>"),
+    Style("<|START_OF_TURN_TOKEN|>", r"<\|START_OF_TURN_TOKEN\|><\|(\w+?)_TOKEN\|>",
+          ("<|START_OF_TURN_TOKEN|>",), "<|END_OF_TURN_TOKEN|>"),
+    Style("<|user|>", r"<[|｜](system|user|assistant|prompter|observation|User|Assistant)[|｜]>:?", ("|>", "｜>")),
+    Style("[INST]", r"(\[INST\]|\[/INST\])", ("INST]",)),
+    Style("<human>:", r"<(human|bot|user|assistant)>:", (">:",)),
+    Style("### Human:", r"### ?(Human|User|Prompter|System|Instruction|Input|Assistant|Response|AI|Bot)[^\S\n]*:",
+          ("### A", "### R", "### B", "###A", "###R", "###B"), inside=False),
+    Style("Human:", r"(?:\A|\n\n)(Human|Assistant):", ("\n\nAssistant:",), inside=False),
+    Style("USER:", r"(?:\A|(?<=\s)|(?<=</s>))(USER|ASSISTANT|SYSTEM):", ("ASSISTANT:",), inside=False),
+    Style("User:", _LINE + r"(User|Human|System|Assistant|AI|Bot|Instruction|Response):",
+          ("Assistant:", "AI:", "Bot:", "Response:"), inside=False),
 )  # fmt: skip
-_HINTS = ("<|", "[INST]", "<start_of_turn>", "<human>", "###", "uman:", "ser:", "USER:", "<｜", "nstruction:")
 
 
 @lru_cache(maxsize=8)  # the same text is asked about where it is recognised, split and scored
@@ -109,15 +112,21 @@ def begins_answer(text: str, style: Style) -> bool:
     return head is not None and _role(head) == "assistant"
 
 
+def opens_answer(text: str) -> bool:
+    """The same in any style."""
+    return any(begins_answer(text, style) for style in _styles(text))
+
+
 def _body(text: str) -> str:
     """The text without blanks and a begin-of-text token before it."""
     return text[_BEGIN.match(text).end() :]  # type: ignore[union-attr]
 
 
+@lru_cache(maxsize=8)
 def _styles(text: str) -> list[Style]:
-    if not any(hint in text for hint in _HINTS):
+    if ">" not in text and ":" not in text and "]" not in text:  # one of them ends any mark
         return []
-    return [style for style in STYLES if style.pattern.search(text)]
+    return [s for s in STYLES if any(need in text for need in s.needs) and s.pattern.search(text)]
 
 
 def _pieces(body: str, style: Style) -> tuple[str, list[tuple[re.Match[str], str]]]:
@@ -153,6 +162,7 @@ def _closed(words: str, style: Style) -> tuple[str, str]:
 
 def _without_tail(words: str) -> str:
     words = words.rstrip()
-    while tail := next((tail for tail in _TAILS if words.endswith(tail)), None):
+    while words.endswith(_TAILS):
+        tail = next(tail for tail in _TAILS if words.endswith(tail))
         words = words[: -len(tail)].rstrip()
     return words

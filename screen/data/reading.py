@@ -142,6 +142,8 @@ def _unused(
             continue
         names.append(shown(name))
     for turn in turns:
+        if not turn.unused and not turn.other_parts:
+            continue
         names += [f"messages.{key}" for key in turn.unused]
         names += [f"{sort} parts" for sort in turn.other_parts]
     return tuple(dict.fromkeys(names)) if names else ()
@@ -163,10 +165,14 @@ def row_weight(value: Mapping[str, Any]) -> float:
 
 def _sign(weight: float, turns: Sequence[Turn], variant: Variant | None) -> int:
     sign = -1 if (weight < 0) != (variant == "rejected") else 1
-    away = {turn.away for turn in turns if turn.scored}
-    if len(away) > 1:
+    for turn in turns:
+        if turn.away:
+            break
+    else:
+        return sign
+    if not all(turn.away for turn in turns if turn.scored):
         raise BadRow("mixed_signs", "some scored turns have a negative weight and others have not; make them two rows")
-    return -sign if True in away else sign
+    return -sign
 
 
 def tools(value: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from screen.data.marks import begins_answer, held_marks, raw, split, style_of
+from screen.data.marks import begins_answer, held_marks, opens_answer, raw, split, style_of
 from screen.data.messages import read_turns, require_scored
 from screen.data.reading import How, first, kind, listed, make_sample, said, with_system
 from screen.data.rows import BadRow
@@ -211,7 +211,7 @@ def _marked(prompt: Any, answer: Any, how: How) -> tuple[list[Turn], list[Turn]]
         return None
     if (style := style_of(prompt)) is not None:
         after = split(answer, style, None if begins_answer(answer, style) else "assistant")
-    elif (style := style_of(f"{prompt}\n\n{answer}")) is not None and begins_answer(answer, style):
+    elif opens_answer(answer) and (style := style_of(f"{prompt}\n\n{answer}")) and begins_answer(answer, style):
         after = split(answer, style)
     else:
         return None
