@@ -45,6 +45,10 @@ bench:
     python -m bench.pairs
     python -m bench.pairs --dtype bfloat16
 
+# Small runs, whole processes: processor time of `screen run` against a careful thirty-line script.
+bench-small *arguments:
+    python -m bench.small {{arguments}}
+
 # Extraction of vectors against the plain way, one run.
 bench-extraction:
     python bench/extraction.py
