@@ -28,6 +28,7 @@ from screen.errors import InputError, UsageError
 from screen.intake import read_window
 from screen.meter import MaxErrors, Meter
 from screen.model.host import Here, Host
+from screen.model.render import Renderer
 from screen.prepare import decide, prepare
 from screen.progress import Progress, Silent
 from screen.reflag import on_record
@@ -101,8 +102,7 @@ def _run(
     )
     progress.note("dataset", describe(dataset))
     reference = Reference.load(Path(spec.reference)) if spec.reference else None  # a wrong file is told before loading
-    engine = load_engine(spec, dataset.shape, progress, host)
-    check_first_rows(dataset, engine)
+    engine = load_engine(spec, dataset.shape, progress, host, lambda renderer: check_first_rows(dataset, renderer))
     if engine.baseline is None:
         engine.settle(decide(spec, dataset, engine), progress, chosen=False)
     if reference is not None:
@@ -259,16 +259,18 @@ def by_content(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     return {**fingerprint, "files": files}
 
 
-def check_first_rows(dataset: Dataset, engine: Engine) -> None:
-    """Raises InputError, before a run folder exists, where the first rows all fail for one and the same reason."""
+def check_first_rows(dataset: Dataset, renderer: Renderer) -> int:
+    """Tokens of the longest of the first rows. Raises InputError, before a model is loaded or a run folder exists,
+    where they all fail for one and the same reason."""
     first = next(dataset.windows(_FIRST_ROWS), None)
     if first is None:  # a dataset without rows is refused when it is opened
         raise InputError(f"--limit leaves no row of {names(dataset)}", "give rows that are there, such as --limit 100")
-    shard = read_window(first, dataset, engine.renderer)
+    shard = read_window(first, dataset, renderer)
     codes = Counter(skip.code for skip in shard.skips)
     whole = dataset.count() == len(shard.skips)
     if not shard.samples and (whole or len(codes) == 1):
         raise nothing_scored(dataset, len(shard.skips), codes)
+    return max((len(s.ids) for _, rendered in shard.samples for s in rendered.sequences), default=0)
 
 
 def names(dataset: Dataset) -> str:

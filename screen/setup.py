@@ -21,7 +21,7 @@ from screen.model.batches import default_budget
 from screen.model.endpoint import Endpoint
 from screen.model.generate import Sampling, eos_ids, rows_at_once
 from screen.model.host import Here, Host, Loading, Measuring
-from screen.model.load import BaseModel, layer_count, model_hashes, resolve
+from screen.model.load import BaseModel, context_length, layer_count, model_hashes, resolve
 from screen.model.proof import Proof
 from screen.model.remote import RemoteGenerator
 from screen.model.render import Renderer
@@ -118,9 +118,16 @@ class Engine:
         )
 
 
-def load_engine(spec: ScanSpec, shape: Shape, progress: Progress, host: Host | None = None) -> Engine:
+def load_engine(
+    spec: ScanSpec,
+    shape: Shape,
+    progress: Progress,
+    host: Host | None = None,
+    longest: Callable[[Renderer], int] = lambda _renderer: 0,
+) -> Engine:
     """Load vectors, tokenizer, template and model, in the order in which they can fail cheaply. `host`: what runs the
-    model; None: this process."""
+    model; None: this process. `longest`: of the rows at hand, in tokens, asked before the model is loaded: its batching
+    is proved on sequences as long."""
     host = host or Here()
     known = _known_baseline(spec, shape)
     endpoint = Endpoint.from_env() if spec.answer_by == "endpoint" else None
@@ -131,6 +138,8 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress, host: Host | N
     facts = model_facts(spec.model, folder, tokenizer, template)
     check_fit(vectors, facts)
     _tell_vectors(vectors, progress)
+    renderer = Renderer(tokenizer, template, context=context_length(folder), end_of_turn=spec.end_of_turn)
+    tokens = longest(renderer)
     model, proof = host.load(
         Loading(
             spec.model,
@@ -140,9 +149,9 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress, host: Host | N
             dtype=spec.dtype,
             device=spec.device,
             layers=tuple(sorted(set(vectors.layers))),
+            longest=tokens,
         )
     )
-    renderer = Renderer(tokenizer, template, context=model.context, end_of_turn=spec.end_of_turn)
     engine = Engine(
         renderer=renderer,
         projector=host.projector(vectors.matrix(), vectors.layers, budget_of(spec)),
@@ -150,7 +159,7 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress, host: Host | N
         baseline=None,
         traits=vectors.traits,
         identity=_identity(spec, vectors, facts, renderer, proof),
-        facts={**_facts(spec, vectors, model, proof), "worker": host.facts},
+        facts={**_facts(spec, vectors, model, proof, tokens), "worker": host.facts},
         cards={},
         model=model,
         host=host,
@@ -164,6 +173,9 @@ def load_engine(spec: ScanSpec, shape: Shape, progress: Progress, host: Host | N
         )
     progress.note("mask", {**renderer.facts(), "shape": shape.name, "render": shape.render})
     progress.note("model", engine.facts["model"])
+    if proof.fell_back:
+        message = f"the model is run {proof.batching}, which is not the fastest way: {proof.reason}"
+        progress.note("warning", {"message": message})
     if known is not None:
         engine.settle(known, progress, chosen=spec.baseline is not None)
     return engine
@@ -233,7 +245,7 @@ def _identity(
     }
 
 
-def _facts(spec: ScanSpec, vectors: VectorSet, model: BaseModel, proof: Proof) -> dict[str, Any]:
+def _facts(spec: ScanSpec, vectors: VectorSet, model: BaseModel, proof: Proof, longest: int) -> dict[str, Any]:
     """What is recorded and not compared: how it came to be, and on what."""
     notes = list(model.notes)
     if model.n_layers in vectors.layers:
@@ -251,6 +263,7 @@ def _facts(spec: ScanSpec, vectors: VectorSet, model: BaseModel, proof: Proof) -
             "batching": str(proof.batching),
             "batching_difference": proof.difference,
             "batching_reason": proof.reason,
+            "longest_row": longest,
             "notes": notes,
         },
         "vectors": {

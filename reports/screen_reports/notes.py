@@ -105,10 +105,8 @@ def _model(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     told = [("model", ", ".join(str(p) for p in (name, *parts) if p))]
     if facts.get("embedded"):
         told.append(("", EMBEDDED))
-    slower = facts.get("batching_reason") not in (None, "agrees with batch 1")  # than the first one tried
-    if facts.get("batching") and (verbose or slower):
-        reason = str(facts.get("batching_reason") or "proved on this model")
-        told.append(("batching", f"{facts['batching']} ({reason if verbose else reason.split('; ')[0]})"))
+    if facts.get("batching") and verbose:  # another than the first choice is a warning of its own
+        told.append(("batching", f"{facts['batching']} ({facts.get('batching_reason') or 'proved on this model'})"))
     return told + [("note", str(note)) for note in facts.get("notes", ())]
 
 

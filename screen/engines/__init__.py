@@ -43,6 +43,7 @@ def shared(
     engine.host.close()
     dataset = replace(dataset)  # without what it remembers: the workers are sent it
     threads = sharing(devices, engine.host.threads)["threads"]
-    orders = [Order(spec, d, dataset, engine.kind, standards, given, cache, threads, os.getpid()) for d in devices]
+    parent, longest = os.getpid(), engine.facts["model"]["longest_row"]
+    orders = [Order(spec, d, dataset, engine.kind, standards, given, cache, threads, parent, longest) for d in devices]
     with Crew(orders, batching, budget, told) as crew:
         yield from crew.score(windows)

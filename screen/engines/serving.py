@@ -80,7 +80,7 @@ def _serve(connection: Connection, order: Order) -> None:
     torch.ones(1 << 18).sum()  # by all threads: after an unsound fork it never comes back
     connection.send(("alive",))
     model = order.loading.load()
-    proof, seconds = (None, 0.0) if order.batching else timed_proof(model, order.loading.layers)
+    proof, seconds = (None, 0.0) if order.batching else timed_proof(model, order.loading)
     batching = order.batching or (proof.batching if proof else Batching("alone"))
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -41,7 +41,8 @@ from screen.spec import BaselineKind, ScanSpec
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker is to do, fixed before it starts. `threads`: of torch, in each worker."""
+    """What a worker is to do, fixed before it starts. `threads`: of torch, in each worker; `longest`: the row that the
+    batching is proved on."""
 
     spec: ScanSpec
     device: str
@@ -52,6 +53,7 @@ class Order:
     cache: Path
     threads: int
     parent: int
+    longest: int
 
 
 def work(
@@ -83,7 +85,8 @@ def _work(connection: Connection, order: Order, look: Callable[[Window], None]) 
 
 
 def _score(connection: Connection, order: Order, look: Callable[[Window], None], host: Host) -> None:
-    engine = load_engine(replace(order.spec, device=order.device), order.dataset.shape, Silent(), host)
+    spec = replace(order.spec, device=order.device)
+    engine = load_engine(spec, order.dataset.shape, Silent(), host, lambda _renderer: order.longest)
     engine.settle(order.kind, Silent(), chosen=True)
     engine.attach(order.cache, lambda _done, _of, tokens: connection.send(("answered", tokens)), Silent())
     projector = with_directions(engine.projector, order.standards.directions)

@@ -7,7 +7,7 @@ For looking at tokens (`screen explain`), for judging the numerics (`screen chec
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def reopen(
     changes: dict[str, Any] = {"dtype": dtype} if dtype else {}
     spec = dataclasses.replace(spec, baseline=asked, **changes)
     dataset = _dataset(spec)
-    engine = load_engine(spec, dataset.shape, progress)
+    engine = load_engine(spec, dataset.shape, progress, longest=_as_proved(scan))
     _check_same(scan.folder.identity, engine.identity, dtype is not None)
     engine.settle(asked, progress, chosen=True)
     # own answers are looked up as the run made them, whatever they are scored in now
@@ -112,9 +112,14 @@ def open_whole(scan: Scan, progress: Progress | None = None) -> Again:
     """The same with the whole model and its head, for passes that need logits. Its engine answers no prompts."""
     spec = dataclasses.replace(ScanSpec.from_json(scan.folder.facts["spec"]), baseline="generate", answer_by="model")
     dataset = _dataset(spec)
-    engine = load_engine(spec, dataset.shape, progress or Silent())
+    engine = load_engine(spec, dataset.shape, progress or Silent(), longest=_as_proved(scan))
     _check_same(scan.folder.identity, engine.identity, other_dtype=False)
     return Again(scan.folder, dataclasses.replace(spec, answers=None), dataset, engine, Standards())
+
+
+def _as_proved(scan: Scan) -> Callable[[object], int]:
+    """The longest row that the run's batching was proved on."""
+    return lambda _renderer: int(scan.folder.facts["model"].get("longest_row", 0))
 
 
 def _dataset(spec: ScanSpec) -> Dataset:

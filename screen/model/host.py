@@ -20,7 +20,7 @@ from screen.model.proof import Proof, prove
 
 @dataclass(frozen=True)
 class Loading:
-    """What is to be loaded, as for `load_model`. layers: those at which batching is proved."""
+    """What is to be loaded, as for `load_model`. layers, longest: for the proof of batching."""
 
     name: str
     folder: Path
@@ -29,6 +29,7 @@ class Loading:
     dtype: str
     device: str
     layers: tuple[int, ...]
+    longest: int = 0
 
     def load(self) -> BaseModel:
         return load_model(
@@ -110,7 +111,7 @@ class Here:
 
     def load(self, loading: Loading) -> tuple[BaseModel, Proof]:
         model = loading.load()
-        self._loaded = model, prove(model, loading.layers)
+        self._loaded = model, prove(model, loading.layers, loading.longest)
         return self._loaded
 
     def projector(self, vectors: Float32, layers: Sequence[int], budget: int) -> Projector:
@@ -133,10 +134,10 @@ class Here:
             give_up(self._loaded[0])
 
 
-def timed_proof(model: BaseModel, layers: Sequence[int]) -> tuple[Proof, float]:
+def timed_proof(model: BaseModel, loading: Loading) -> tuple[Proof, float]:
     """(the proof, seconds that it took)"""
     began = time.monotonic()
-    proof = prove(model, layers)
+    proof = prove(model, loading.layers, loading.longest)
     return proof, time.monotonic() - began
 
 

@@ -28,6 +28,8 @@ from screen.model.transfer import send
 # One bound a dtype: the largest |difference| of a hidden state, as a share of its norm.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 _LENGTHS = (5, 33, 2, 64, 17, 48)
+_LONGEST = {"cuda": 16384}  # tokens of the data's longest row that are tried, by kind of device; 512 elsewhere
+_AGREES = "agrees with batch 1"
 
 States = dict[int, list[torch.Tensor]]  # layer -> a sequence each, (seq, d_model) float32
 
@@ -40,10 +42,19 @@ class Proof:
     difference: float
     reason: str
 
+    @property
+    def fell_back(self) -> bool:
+        """Whether a faster way was tried first."""
+        return self.reason != _AGREES
 
-def prove(model: BaseModel, layers: Sequence[int]) -> Proof:
-    """Choose the fastest way of batching whose hidden states agree with batch 1 at every one of `layers`."""
-    sequences = _odd_sequences(model)
+
+def prove(model: BaseModel, layers: Sequence[int], longest: int = 0) -> Proof:
+    """Choose the fastest way of batching whose hidden states agree with batch 1 at every one of `layers`.
+
+    longest  tokens of the longest row that is known: one as long is tried, up to a limit by device, and past the
+             model's sliding window in any case where that row is
+    """
+    sequences = _odd_sequences(model, longest)
     alone: States = {n: [] for n in layers}
     for s in sequences:
         for layer, states in _states(model, layers, [s], Batching("alone")).items():
@@ -61,7 +72,7 @@ def prove(model: BaseModel, layers: Sequence[int]) -> Proof:
             reasons.append(f"{batching} failed ({type(error).__name__}: {str(error)[:120]})")
             continue
         if gap <= TOLERANCE[model.dtype]:
-            return Proof(batching, gap, "; ".join(reasons) or "agrees with batch 1")
+            return Proof(batching, gap, "; ".join(reasons) or _AGREES)
         reasons.append(f"{batching} differs from batch 1 by {gap:.1e} of the norm")
     return Proof(Batching("alone"), 0.0, "; ".join(reasons))
 
@@ -88,7 +99,7 @@ def _kernels(model: BaseModel) -> tuple[bool, str | None]:
     return reason is None, reason
 
 
-def _odd_sequences(model: BaseModel) -> list[Ids]:
+def _odd_sequences(model: BaseModel, longest: int) -> list[Ids]:
     rng = np.random.default_rng(0)
     window = getattr(model.config.get_text_config(), "sliding_window", None)
     window = window or getattr(model.config, "window_size", None)
@@ -97,6 +108,11 @@ def _odd_sequences(model: BaseModel) -> list[Ids]:
         lengths.append(2 * window + 3)  # long enough that a wrong window shows
     if model.apart is not None and model.apart <= 512:
         lengths.append(model.apart + 9)
+    most = _LONGEST.get(model.device.type, 512)
+    if isinstance(window, int):
+        most = max(most, window + _LENGTHS[3])
+    if min(longest, most) > max(lengths):
+        lengths.append(min(longest, most))
     lengths = [min(n, model.context) for n in lengths]
     plain = [rng.integers(0, model.vocab_size, n).astype(np.int32) for n in lengths]
     shared = [np.concatenate([s[: len(s) // 2], s[: n % 7 + 1]]) for n, s in enumerate(plain) if len(s) > 40]

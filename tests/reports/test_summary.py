@@ -104,8 +104,6 @@ def test_notes_of_the_embedded_model() -> None:
     proved = {**facts, "batching_reason": "agrees with batch 1"}
     told = ("batching", "packed (agrees with batch 1)")
     assert (told in notes.lines("model", proved), told in notes.lines("model", proved, verbose=True)) == (False, True)
-    fallback = notes.lines("model", {**facts, "batching": "padded", "batching_reason": "packed differs; sdpa differs"})
-    assert ("batching", "padded (packed differs)") in fallback
 
 
 def test_notes_that_nobody_knows_are_kept_for_the_curious() -> None:
