@@ -200,9 +200,9 @@ def _changed(value: Any) -> Any:
     if isinstance(value, str):
         try:
             read = json.loads(value)
-        except ValueError:
+            return json.dumps(_changed(read)) if isinstance(read, (dict, list)) else value + _MARK
+        except (ValueError, RecursionError):  # arguments that nest without end are a text like any other
             return value + _MARK
-        return json.dumps(_changed(read)) if isinstance(read, (dict, list)) else value + _MARK
     if isinstance(value, Mapping):
         return {key + _MARK: _changed(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from screen.data.sample import Skip
-from screen.model import render_drafts, template_sandbox
+from screen.model import render_calls, render_drafts, template_sandbox
 from tests.model.render import templates as T
 from tests.model.render.toys import KINDS, chat, refusal, rendered, renderer, texts
 
@@ -113,3 +113,8 @@ def test_a_template_that_floods_is_stopped() -> None:
 )
 def test_the_sandbox_holds(attack: str) -> None:
     assert refusal(renderer(attack), chat(("user", "Hi"), ("assistant", "Hello"))) == "template_failed"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[" * 900 + "]" * 900])
+def test_arguments_that_nest_without_end_are_a_text(text: str) -> None:
+    assert render_calls._changed(text) != text
