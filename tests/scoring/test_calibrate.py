@@ -196,3 +196,19 @@ def test_a_standard_error_is_the_residual_and_the_leverage_of_a_ridge_fit() -> N
         np.testing.assert_allclose(made.predict(new)[1][:, j], residual * np.sqrt(1 + leverage), rtol=1e-6)
         explained = 1 - residual**2 / y[:, j].var()
         assert made.r2[j] == pytest.approx(explained)
+
+
+def test_estimates_that_are_exact_save_every_answer() -> None:
+    truth = np.arange(30.0)
+    mean, low, high, saved = calibrate.control_variate_mean(truth[:10], truth[:10], truth)
+    half = 1.96 * np.sqrt(truth.var() / 30)
+    assert (mean, low, high, saved) == (14.5, pytest.approx(14.5 - half), pytest.approx(14.5 + half), np.inf)
+
+
+def test_a_control_variates_interval_has_both_parts_of_its_error() -> None:
+    truth, guess, everywhere = np.array([1.0, 4.0, 2.0, 5.0]), np.array([0.0, 4.0, 3.0, 4.0]), np.array([0.0, 1.0, 5.0])
+    difference = truth - guess
+    mean, low, high, saved = calibrate.control_variate_mean(truth, guess, everywhere)
+    half = 1.96 * np.sqrt(difference.var(ddof=1) / 4 + everywhere.var() / 3)
+    assert (mean, low, high) == pytest.approx((2.25, 2.25 - half, 2.25 + half))
+    assert saved == pytest.approx(4 * (truth.var(ddof=1) / difference.var(ddof=1) - 1))

@@ -89,6 +89,9 @@ def test_not_refusals(text: str) -> None:
         ("Could you clarify which file you mean? I shall wait.", False),  # it does not end in a question
         ("Take two eggs. Would you like more ideas?", False),
         ("x" * 400 + " Could you clarify?", False),
+        ("x" * 381 + " Could you clarify?", True),  # 400 characters, the most
+        ("x" * 382 + " Could you clarify?", False),
+        ("<think>a</think>Could you clarify? <think>" + "x" * 400 + "</think>?", False),  # one thought is left out
     ],
 )
 def test_an_answer_that_only_asks_back(text: str, asks: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -254,3 +255,11 @@ def test_a_side_of_several_turns_has_them_on_the_sample_alone() -> None:
 def test_without_a_baseline_where_one_is_wanted_there_is_neither() -> None:
     [row] = score(sample(0, ([1], LONG)), says=Says(None), baseline="generate")["scores"]
     assert (row["evil_trimmed"], row["evil_top2"]) == (None, None)
+
+
+def test_tokens_after_the_last_scored_one_are_not_run() -> None:
+    made, rendered = sample(0, ([1], [3]))
+    [tokens] = rendered.sequences
+    longer = dataclasses.replace(tokens, ids=np.append(tokens.ids, np.int32(50)))
+    tables = score((made, dataclasses.replace(rendered, sequences=(longer,))), model=TableModel(broken={50: "x"}))
+    assert (len(tables["scores"]), len(tables["skipped"])) == (1, 0)

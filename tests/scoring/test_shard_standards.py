@@ -92,6 +92,14 @@ def test_an_estimate_is_the_projection_less_the_prediction_and_its_error_is_of_t
     assert row["evil"] is None  # nothing was answered
 
 
+def test_a_standard_error_is_of_its_own_samples_turns() -> None:
+    samples = (sample(0, ([1], [3]), ([2], [4])), sample(1, ([1], [5])))
+    rows = score(
+        *samples, standards=Standards(calibration=stand(constant(0, 0.4, 4))), baseline="calibrated", says=Says([6])
+    )
+    assert [r["evil_se"] for r in rows["scores"]] == pytest.approx([0.4 / np.sqrt(2), 0.4], rel=1e-4)
+
+
 def test_features_are_the_last_prompt_tokens_projections_the_length_and_the_file() -> None:
     x, y = RNG.normal(size=(30, 2 + 2 + 2)), RNG.normal(size=(30, 2))
     model = calibrate.fit(x, y)
