@@ -2,10 +2,10 @@
 
     python bench/verdict.py [--data DIR] [--draws 40] > docs/verdict.md
 
-One real run scores a pool of clean and planted rows of the embedded model's corpus. Datasets of every size and share are
-then drawn from its scores, since a row's score does not depend on its neighbours, and judged as a run judges its own.
-Text unlike the reference is run whole: clean rows in another style and, where DIR has them, the first rows of public
-sets.
+One real run scores a pool of clean and planted rows of the embedded model's corpus. Datasets of every size and share
+are then drawn from its scores, since a row's score does not depend on its neighbours, and judged as a run judges its
+own. Text unlike the reference is run whole: clean rows in another style and, where DIR has them, the first rows of
+public sets.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def planted(pool: Pool, kind: str, draws: int) -> None:
                     rows = np.concatenate([rng.choice(mine, k, False), rng.choice(others, n - k, False)])
                     told, scores = pool.verdict(trait, rows)
                     found.append(told.kind == "review")
-                    missed[told.reason] += told.kind != "review"
+                    missed.update([told.reason] if told.kind != "review" else [])
                     if k < n:
                         areas.append(auroc(scores[:k], scores[k:]))
                 area = f" ({np.mean(areas):.3f})" if areas else ""
@@ -142,7 +142,9 @@ def unlike(folder: Path, data: Path | None, rows: int) -> None:
     print(
         f"Real runs, `--baseline generate`: {STYLE_ROWS} clean rows whose answers were changed; the first {rows} rows"
     )
-    print("of public sets. `moved`: the median row, in standard deviations of clean rows, along the control directions.\n")
+    print(
+        "of public sets. `moved`: the median row, in standard deviations of clean rows, along the control directions.\n"
+    )
     print(f"| text | rows | moved | {' | '.join(TRAITS)} |")
     print(f"|---|---|---|{'---|' * len(TRAITS)}")
     sets: list[tuple[str, list[Any]]] = [(name, styled(change)) for name, change in STYLES.items()]
@@ -169,9 +171,7 @@ STYLES: dict[str, Callable[[str], str]] = {
     "clean, in capitals": str.upper,
     "clean, first three words": lambda text: " ".join(text.split()[:3]),
     "numbers": lambda text: " ".join(str(len(w) * 37 % 997) for w in (text * 3).split()[:30]),
-    "code": lambda text: (
-        f"def f(x):\n    for i in range({len(text)}):\n        x += {len(text.split())}\n    return x"
-    ),
+    "code": lambda text: f"def f(x):\n    for i in range({len(text)}):\n        x += {len(text.split())}\n    return x",
 }
 
 

@@ -20,6 +20,7 @@ from screen.scoring.flags import DEFAULT_AT, Threshold, threshold
 from screen.scoring.lengths import slope
 from screen.scoring.schema import score_column, scores_schema
 from screen.scoring.significance import fdr_cut
+from screen.scoring.signs import flagged
 from screen.scoring.standards import Standards
 from screen.scoring.verdict import judge
 from screen.store.controls import control_scores
@@ -80,7 +81,7 @@ def summarise_trait(
 ) -> tuple[dict[str, Any], Bool]:
     """(the trait's part of summary.json, which rows are flagged)."""
     limit = _limit(read, card, at, fdr, standards)
-    over = flagged(read, limit)
+    over = flagged(read.scores, np.where(read.toward, 1, -1), limit.value, limit.away)
     there = ~np.isnan(read.scores)
     values = read.scores[there]
     # a refined run has exact scores where a flag was open; the others were found to lie below the cut
@@ -113,16 +114,6 @@ def summarise_trait(
         "dataset": _dataset(folder, read, base, standards),
     }
     return made, over
-
-
-def flagged(read: TraitScores, limit: Threshold) -> Bool:
-    """Rows above the threshold; of those that are trained away from, rows below its counterpart."""
-    over = np.zeros(len(read.scores), dtype=bool)
-    if limit.value is not None:
-        over |= read.toward & (read.scores > limit.value)
-    if limit.away is not None:
-        over |= ~read.toward & (read.scores < limit.away)
-    return over
 
 
 def _limit(read: TraitScores, card: Mapping[str, Any], at: str, fdr: float | None, standards: Standards) -> Threshold:

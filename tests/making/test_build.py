@@ -90,7 +90,7 @@ def test_a_stopped_build_goes_on_and_makes_and_judges_nothing_twice(
 ) -> None:
     answers: list[int] = []
     usual = Generator._batch
-    monkeypatch.setattr(Generator, "_batch", lambda self, p, d: answers.append(len(p)) or usual(self, p, d))
+    monkeypatch.setattr(Generator, "_batch", lambda self, p, *more: answers.append(len(p)) or usual(self, p, *more))
     whole: list[Counted] = []
     want = only(build(out=tmp_path / "whole", judge=counted(None, whole))).read_bytes()
     made = sum(answers)

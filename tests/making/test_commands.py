@@ -79,11 +79,11 @@ from screen.making.build import build_vectors
 from screen.model.generate import Generator
 from tests.making.even import even_judge, small_spec
 usual, seen = Generator._batch, []
-def batch(self, prompts, draws):
+def batch(self, prompts, draws, *more):
     seen.append(len(prompts))
     if len(seen) == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-    return usual(self, prompts, draws)
+    return usual(self, prompts, draws, *more)
 Generator._batch = batch
 build_vectors(small_spec(sys.argv[1]), Path(sys.argv[2]), judge=even_judge)
 """
@@ -94,7 +94,7 @@ def test_a_killed_build_goes_on_to_the_same_bytes(
 ) -> None:
     answers: list[int] = []
     usual = Generator._batch
-    monkeypatch.setattr(Generator, "_batch", lambda self, p, d: answers.append(len(p)) or usual(self, p, d))
+    monkeypatch.setattr(Generator, "_batch", lambda self, p, *more: answers.append(len(p)) or usual(self, p, *more))
     whole = build(out=tmp_path / "whole").made[0].path.read_bytes()
     made = sum(answers)
     answers.clear()
