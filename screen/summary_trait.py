@@ -129,10 +129,14 @@ def _limit(read: TraitScores, card: Mapping[str, Any], at: str, fdr: float | Non
 
 
 def _compare(read: TraitScores, card: Mapping[str, Any], limit: Threshold) -> Comparison | None:
-    """The trait beside its controls, by the percentile that the threshold is; at a false-discovery rate by p99."""
-    usable = ~np.isnan(read.every) & ~np.isnan(read.random).any(axis=1)
+    """The trait beside its controls, by the percentile that the threshold is; at a false-discovery rate by p99.
+
+    In a refined run the rows that are flagged have exact scores, and those stand in place of their estimates.
+    """
+    scores = np.where(np.isnan(read.scores), read.every, read.scores)
+    usable = ~np.isnan(scores) & ~np.isnan(read.random).any(axis=1)
     return compare(
-        read.every[usable],
+        scores[usable],
         read.random[usable],
         read.tokens[usable],
         card["reference"],

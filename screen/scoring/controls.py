@@ -37,7 +37,8 @@ class Comparison:
     """A trait beside its control directions on one dataset, all on the scale of clean rows.
 
     scale                "reference": of clean rows; "run": of these rows themselves
-    above, expected      rows above the threshold; how many of as many clean rows would be (None on the run's scale)
+    at                   the percentile of clean rows that the threshold is, "p99"
+    above, expected      rows above it; how many of as many clean rows would be (None on the run's scale)
     chance               probability of `above` or more among clean rows, the threshold's own error included
     random, random_highest  rows above by the same rule along a control direction, either sign: mean and highest
     random_chance        probability that clean rows reach `random_highest` along any of them
@@ -57,6 +58,7 @@ class Comparison:
     """
 
     scale: Literal["reference", "run"]
+    at: str
     rows: int
     above: int
     expected: float | None
@@ -203,6 +205,7 @@ def compare(
     tail = max(tails, key=lambda t: t.own - limit(t.highest, t.mean, t.spread))
     return Comparison(
         scale="reference" if clean else "run",
+        at=at,
         rows=len(scores),
         above=int(above.sum()),
         expected=share * len(scores) if clean else None,

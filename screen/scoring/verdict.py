@@ -116,8 +116,8 @@ def _words(found: Comparison) -> str:
 
 
 def _rows(found: Comparison) -> str:
-    rows = f"{found.above:,} {'row stands' if found.above == 1 else 'rows stand'} above the threshold"
-    return f"{rows} ({_number(found.expected or 0)} expected of clean rows; {_random(found)})"
+    rows = f"{found.above:,} {'row stands' if found.above == 1 else 'rows stand'} above {found.at} of clean rows"
+    return f"{rows} ({_number(found.expected or 0)} expected; {_random(found)})"
 
 
 def _random(found: Comparison) -> str:

@@ -39,7 +39,7 @@ def test_the_sentence_counts_rows_and_what_was_expected() -> None:
     scores, random = clean(300, 1)
     scores = np.minimum(scores, 2)
     scores[:35] = 9
-    assert verdict(scores, random).sentence.startswith("35 rows stand above the threshold (3 expected of clean rows; ")
+    assert verdict(scores, random).sentence.startswith("35 rows stand above p99 of clean rows (3 expected; ")
 
 
 @pytest.mark.parametrize("n", [5, 20, 60, 240, 1000, 6000])
