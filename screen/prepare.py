@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.data.dataset import Dataset
-from screen.errors import InputError
+from screen.errors import InputError, StoreError
 from screen.intake import read_window
 from screen.model.host import Measuring
 from screen.model.items import Item
@@ -72,7 +72,7 @@ def prepare(
 
     cuts  trait -> the score above which a row is flagged, as far as a reference tells it
     """
-    found = kept.load(folder.path, folder.run)
+    found = _kept(folder, progress)
     if found is None:
         arrays, facts = _make(spec, dataset, engine, progress, cuts)
         kept.save(folder.path, folder.run, arrays, facts)
@@ -84,6 +84,17 @@ def prepare(
     directions = _directions(arrays, facts, engine.vectors)
     engine.projector = with_directions(engine.projector, directions)
     return Standards(directions, Stand.from_kept(arrays, facts), references, spec.refine)
+
+
+def _kept(folder: RunFolder, progress: Progress) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]] | None:
+    """Those on the disk. Damaged ones are made anew as long as no shard is on record that was scored by them."""
+    try:
+        return kept.load(folder.path, folder.run)
+    except StoreError as error:
+        if folder.published or folder.damaged:
+            raise
+        progress.note("warning", {"message": f"{error.message}: no shard was scored by it yet, so it is made anew"})
+        return None
 
 
 def with_directions(projector: Measuring, directions: Directions) -> Measuring:

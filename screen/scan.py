@@ -97,6 +97,7 @@ def _run(
         limit=spec.limit,
         train_on=spec.train_on,
         render=spec.render,
+        max_row_mib=spec.max_row_mib,
         spool=spool,
         config=Path(spec.config) if spec.config else None,
     )

@@ -40,6 +40,7 @@ class ScanSpec:
     format: str | None = None
     map: Mapping[str, str] = field(default_factory=dict)
     train_on: str = "assistant"
+    max_row_mib: int = 8  # a row with more text than this is not scored
     render: str | None = None  # chat or plain, of questions and answers given as texts; None: the config's, or chat
     config: str | None = None  # the user's training configuration (axolotl, TRL, LLaMA-Factory), instead of a map
     template: str | None = None  # path of a Jinja file, "plain", or None: the tokenizer's own

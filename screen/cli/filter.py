@@ -119,6 +119,7 @@ def _dataset(scan: Scan, paths: Sequence[str]) -> Dataset:
         limit=(0, None),
         train_on=spec.train_on,
         render=spec.render,
+        max_row_mib=spec.max_row_mib,
         config=Path(spec.config) if spec.config else None,
     )
     now = [f["sha256"] for f in dataset.fingerprint()["files"]]

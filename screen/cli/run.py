@@ -62,6 +62,7 @@ Examples:
 @click.option("--map", "fields", multiple=True, metavar="ROLE=FIELD", help="Which field is what; repeatable.")
 @click.option("--config", metavar="FILE", help="Your axolotl, TRL or LLaMA-Factory file, instead of --map.")
 @click.option("--train-on", type=click.Choice(["assistant", "last", "all"]), help="What counts.  [default: assistant]")
+@click.option("--max-row-mib", type=click.IntRange(1, 64), metavar="N", help="Text a row may have.  [default: 8]")
 @click.option("--render", type=click.Choice(["chat", "plain"]), help="Questions given as texts.  [default: chat]")
 @click.option("--template", metavar="FILE|plain", help="Chat template.  [default: the tokenizer's]")
 @click.option("--end-of-turn", is_flag=True, default=None, help="Count the end-of-turn token as answer.")
@@ -136,6 +137,7 @@ def _chosen(dataset: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, A
         "format": options["shape"],
         "map": settings.pairs("--map", options["fields"], "prompt=question"),
         "train_on": options["train_on"],
+        "max_row_mib": options["max_row_mib"],
         "render": options["render"],
         "config": options["config"],
         "template": options["template"],

@@ -33,6 +33,7 @@ _ELSEWHERE = (
 )
 _RENDERED = 32  # rows that tell how texts are rendered
 _AS_TRL = "lays them end to end, as TRL does with texts"
+MAX_ROW_MIB = 8  # of text, unless a run is told otherwise
 LOOKED_AT = 100  # readable rows that decide the shape
 LOOKED_AT_OTHERS = 10  # of every further file
 LOOKED_AT_MOST = 1000  # rows, readable or not, that are searched for them
@@ -57,6 +58,7 @@ class Dataset:
     how: How
     format: str | None = None
     ignored: frozenset[str] = frozenset()  # fields that the user's configuration does not read
+    max_row_mib: int = MAX_ROW_MIB  # of text that one row may have
     notes: tuple[str, ...] = ()  # what to know of how the rows are read, and what of a configuration is not followed
 
     def entries(self, wanted: Callable[[int], bool]) -> Iterator[RawRow | Skip | None]:
@@ -111,7 +113,17 @@ class Dataset:
             unused = {name for sample in found for name in sample.unused}
             if odd := self._odd(entry, {name for name in entry.odd if shown(name) not in unused} - set(IDS)):
                 return Skip(entry.place, "read", *odd, entry.head)
-        return found
+        return self._too_large(entry, found) or found
+
+    def _too_large(self, entry: RawRow, found: list[Sample]) -> Skip | None:
+        """A tokenizer takes up to 150 times the memory of a text: one row must not take the machine's."""
+        size = sum(sample.text_bytes() for sample in found)
+        if size <= self.max_row_mib << 20:
+            return None
+        message = (
+            f"the row has {size:,} bytes of text, more than {self.max_row_mib} MiB; split it, or raise --max-row-mib"
+        )
+        return Skip(entry.place, "shape", "too_large", message, entry.head)
 
     def _odd(self, entry: RawRow, used: Collection[str]) -> tuple[str, str] | None:
         """What is wrong with a field that could not be read and that is needed. Others cost nothing."""
@@ -145,6 +157,7 @@ class Dataset:
             "map": dict(self.shape.map),
             "fields": dict(self.how.fields),
             "train_on": self.how.train_on,
+            "max_row_mib": self.max_row_mib,
             "render": self.how.render,
             "message_keys": [self.how.role_key, self.how.content_key],
             "roles": dict(self.how.roles),
@@ -165,6 +178,7 @@ def open_dataset(
     limit: tuple[int, int | None] = (0, None),
     train_on: str = "assistant",
     render: str | None = None,
+    max_row_mib: int = MAX_ROW_MIB,
     spool: Path | None = None,
     config: Path | None = None,
 ) -> Dataset:
@@ -189,7 +203,7 @@ def open_dataset(
         shape.name, train_on, lone, given.roles, given.role_key, given.content_key, taken(map),  # type: ignore[arg-type]
         render or given.render or "chat", given.wording, config is not None,  # type: ignore[arg-type]
     )  # fmt: skip
-    dataset = Dataset(files, shape, limit, how, format, given.ignored, given.notes)
+    dataset = Dataset(files, shape, limit, how, format, given.ignored, max_row_mib, given.notes)
     if render == "plain" and dataset.rendering() is None:
         raise UsageError(
             f"--render plain is for questions and answers given as texts, and the rows are {shape.name}",

@@ -101,6 +101,12 @@ class Sample:
     marks: str | None = None  # role marks that stand in a text which was not split
     unused: tuple[str, ...] = ()
 
+    def text_bytes(self) -> int:
+        """What a chat template is given, in bytes of UTF-8: texts, tools and their calls."""
+        texts = [text for turn in self.turns for text in (turn.content, turn.reasoning or "")]
+        texts += [str(held) for turn in self.turns for held in turn.tool_calls] + [str(tool) for tool in self.tools]
+        return sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in texts)
+
     @property
     def row(self) -> int:
         return self.place.row

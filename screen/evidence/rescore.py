@@ -130,6 +130,7 @@ def _dataset(spec: ScanSpec) -> Dataset:
         limit=spec.limit,
         train_on=spec.train_on,
         render=spec.render,
+        max_row_mib=spec.max_row_mib,
         config=Path(spec.config) if spec.config else None,
     )
 

@@ -21,7 +21,7 @@ from screen.model.render_pieces import PiecesDraft
 from screen.model.rendered import Rendered
 from screen.model.template import PASS_ANOTHER, Template
 from screen.model.template_language import PINNED_DATE
-from screen.model.tokenizer import Tokenizer
+from screen.model.tokenizer import BATCH_CHARS, Tokenizer
 
 
 class Renderer:
@@ -58,15 +58,16 @@ class Renderer:
 
     def _rendered(self, samples: Sequence[Sample]) -> list[Rendered | Skip]:
         drafts = self._drafts(samples)
-        texts = [text for draft in drafts if not isinstance(draft, Skip) for text in draft.texts]
-        encodings = iter(self._encode(texts))
         made: list[Rendered | Skip] = []
-        for sample, draft in zip(samples, drafts, strict=True):
-            if isinstance(draft, Skip):
-                made.append(draft)
-                continue
-            own = [next(encodings) for _ in draft.texts]
-            made.append(_finished(sample, draft, own))
+        for part in _parts(list(zip(samples, drafts, strict=True))):
+            texts = [text for _, draft in part if not isinstance(draft, Skip) for text in draft.texts]
+            encodings = iter(self._encode(texts))
+            for sample, draft in part:
+                if isinstance(draft, Skip):
+                    made.append(draft)
+                    continue
+                own = [next(encodings) for _ in draft.texts]
+                made.append(_finished(sample, draft, own))
         return made
 
     def show(self, sample: Sample) -> list[tuple[str, bool]]:
@@ -150,6 +151,18 @@ def _no_collection() -> Iterator[None]:
     finally:
         if on:
             gc.enable()
+
+
+def _parts(drafts: list[tuple[Sample, Draft | Skip]]) -> Iterator[list[tuple[Sample, Draft | Skip]]]:
+    """As many as the tokenizer takes in one call: what it makes of a text has up to 150 times its size."""
+    begin, size = 0, 0
+    for end, (_, draft) in enumerate(drafts):
+        own = 0 if isinstance(draft, Skip) else sum(map(len, draft.texts))
+        if begin < end and size + own > BATCH_CHARS:
+            yield drafts[begin:end]
+            begin, size = end, 0
+        size += own
+    yield drafts[begin:]
 
 
 def _finished(sample: Sample, draft: Draft, encodings: list[Any]) -> Rendered | Skip:

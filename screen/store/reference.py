@@ -123,10 +123,10 @@ class Reference:
         scores = {name: v for name, v in arrays.items() if not name.startswith(_CONTROLS)}
         controls = {name.removeprefix(_CONTROLS): v for name, v in arrays.items() if name.startswith(_CONTROLS)}
         good = all(v.dtype == np.float32 and v.ndim == 1 and np.isfinite(v).all() for v in scores.values())
-        if not scores or not good or not isinstance(card, dict) or "vectors" not in card:
+        if not scores or not good or not _of_its_kind(card, scores, controls):
             raise StoreError(f"{path} is not a reference: its arrays or its card are not of that kind", nxt)
         for name, rows in controls.items():
-            if digest(rows) != name:
+            if rows.dtype != np.float32 or rows.ndim != 2 or digest(rows) != name:
                 raise StoreError(f"{path} is damaged: the control directions {name} are not those written", nxt)
         ordered = {t: np.sort(v) for t, v in scores.items()}
         return cls(path.name, ordered, card, hashlib.sha256(data).hexdigest(), controls)
@@ -158,3 +158,28 @@ class Reference:
         """The control directions that the trait is held against; None where the reference has none."""
         along = self.card.get("controls", {}).get(trait)
         return self.controls.get(along["key"]) if along else None
+
+
+def _of_its_kind(card: Any, scores: Mapping[str, Any], controls: Mapping[str, Any]) -> bool:
+    """Whether a card has what `check` and `as_card` read: a seal says only that a file is as it was written."""
+    kinds = {"model": dict, "vectors": dict, "baseline": str, "rendering": object}
+    if not isinstance(card, dict) or not all(isinstance(card.get(name), kind) for name, kind in kinds.items()):
+        return False
+    along = card.get("controls", {})
+    if "rendering" not in card or not set(card["vectors"]) <= set(scores) or not isinstance(along, dict):
+        return False
+    return all(isinstance(one, dict) and _distribution(one, controls) for one in along.values())
+
+
+def _distribution(one: Mapping[str, Any], controls: Mapping[str, Any]) -> bool:
+    """Whether this is how clean rows score along directions that the file holds."""
+    rows, effective, quantiles, key = (one.get(name) for name in ("rows", "effective", "quantiles", "key"))
+    if type(rows) is not int or not isinstance(effective, int | float) or not isinstance(quantiles, dict):
+        return False
+    if not isinstance(key, str) or key not in controls:
+        return False
+    return set(quantiles) == set(QUANTILES) and all(_row(q, len(controls[key])) for q in quantiles.values())
+
+
+def _row(values: Any, count: int) -> bool:
+    return isinstance(values, list) and len(values) == count and all(isinstance(v, int | float) for v in values)

@@ -51,5 +51,7 @@ def load(folder: Path, run: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str,
 
 def _damaged(path: Path, why: str) -> StoreError:
     return StoreError(
-        f"{path} is damaged: {why}", "restore it from a backup; without one, start a new run with another --out"
+        f"{path} is damaged: {why}",
+        "restore it from a backup; without one, run again with another --out"
+        " (until a shard is published the run's own command makes it anew)",
     )

@@ -17,7 +17,7 @@ from screen.data.reading import TRAIN_ON, How
 from screen.data.rows import BadRow
 from screen.data.sample import Place, Sample, Turn
 from screen.data.shapes import FORMS, Form
-from tests.data.making import SHARED, chat, read_all, write
+from tests.data.making import SHARED, chat, codes, read_all, write
 from tests.data.test_shapes import ROWS
 
 KEYS = sorted({key for _, row, _ in ROWS for key in row} | {role for form in FORMS for role in form.roles})
@@ -133,3 +133,13 @@ def test_real_files_read_to_the_end(name: str, shape: str, rows: int, samples: i
     assert (dataset.shape.name, dataset.count(), len(found)) == (shape, rows, rows)
     assert sum(len(row) for row in found if isinstance(row, list)) == samples
     assert {row.code for row in found if not isinstance(row, list)} <= {"empty_answer"}
+
+
+@pytest.mark.parametrize(
+    "row", [chat(answer="é" * 600_000), chat(tools=[{"name": "f", "description": "x" * (1 << 20)}])]
+)
+def test_a_row_with_more_text_than_a_tokenizer_should_take_is_skipped(tmp_path: Path, row: dict[str, Any]) -> None:
+    path = write(tmp_path, chat(), row, chat(image="x" * (2 << 20)))
+    assert codes(open_dataset([path], max_row_mib=1)) == ["ok", "too_large", "ok"]
+    assert codes(open_dataset([path], max_row_mib=2)) == ["ok", "ok", "ok"]
+    assert codes(open_dataset([path])) == ["ok", "ok", "ok"]

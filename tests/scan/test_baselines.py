@@ -124,6 +124,20 @@ def test_damaged_standards_are_told(chats: Path, tmp_path: Path, cache: Path) ->
         run(chats, out, cache, limit=(0, 30))
 
 
+def test_damaged_standards_by_which_nothing_was_scored_are_made_anew(
+    chats: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "publish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(chats, out, cache, limit=(0, 30))
+    whole = (out / standards.STANDARDS).read_bytes()
+    (out / standards.STANDARDS).write_bytes(whole[:-1] + b"?")
+    run(chats, out, cache, limit=(0, 30))
+    assert (out / standards.STANDARDS).read_bytes() == whole
+
+
 def test_refining_needs_estimates(chats: Path, tmp_path: Path, cache: Path) -> None:
     with pytest.raises(UsageError, match="--refine goes with a calibrated baseline, and this run's is last-prompt"):
         run(chats, tmp_path / "out", cache, baseline="last-prompt", refine=True)

@@ -14,7 +14,8 @@ from screen import seal
 from screen.errors import InputError, StoreError
 from screen.store import index, liftfile, standards
 from screen.store.folder import RunFolder
-from screen.store.reference import LEAST, MOST, Reference
+from screen.store.reference import LEAST, MOST, QUANTILES, Reference
+from screen.vectors import controls
 from tests.store import fake
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x, max_size=3))
@@ -181,6 +182,65 @@ def test_what_is_no_reference_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(StoreError, match=r"x\.reference is not a reference"):
         Reference.load(path)
+
+
+def sealed_reference(path, card, arrays):
+    """A file with a good seal, whatever it holds."""
+    Reference("x", arrays, card).save(path)
+    return path
+
+
+GOOD = {"model": MODEL, "rendering": {"a": 1}, "vectors": {"evil": {}}, "baseline": "generate"}
+SCORES = {"evil": np.arange(3, dtype=np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("card", "arrays"),
+    [
+        *[({n: v for n, v in GOOD.items() if n != lost}, SCORES) for lost in GOOD],
+        *[({**GOOD, name: 1}, SCORES) for name in ("model", "vectors", "baseline", "controls")],
+        ({**GOOD, "vectors": {"evil": {}, "kind": {}}}, SCORES),
+        ({**GOOD, "controls": {"evil": {"key": "none"}}}, SCORES),
+        ({**GOOD, "controls": {"evil": 1}}, SCORES),
+        (GOOD, {"evil": np.arange(3, dtype=np.float64)}),
+        (GOOD, {"evil": np.ones((2, 2), np.float32)}),
+        (GOOD, {"evil": np.array([1, np.nan], np.float32)}),
+        (GOOD, {}),
+    ],
+)
+def test_a_good_seal_on_what_is_no_reference_is_refused(tmp_path, card, arrays):
+    assert Reference.load(sealed_reference(tmp_path / "good", GOOD, SCORES)).scores["evil"].tolist() == [0, 1, 2]
+    with pytest.raises(StoreError, match="is not a reference: its arrays or its card are not of that kind"):
+        Reference.load(sealed_reference(tmp_path / "bad", card, arrays))
+
+
+def test_control_directions_are_those_that_the_card_tells_of(tmp_path):
+    rows = controls.directions(np.zeros((0, 4), np.float32), count=3)
+    key, other = controls.key(rows), rows.astype(np.float64)
+    along = {"key": key, **controls.distribution(np.ones((5, 3)), QUANTILES)}
+    card = {**GOOD, "controls": {"evil": along}}
+    Reference("x", SCORES, card, controls={key: rows}).save(tmp_path / "good")
+    assert Reference.load(tmp_path / "good").directions("evil").tolist() == rows.tolist()
+    for name, wrong in {"key": "x", "rows": "5", "effective": None, "quantiles": {}}.items():
+        bad = {**GOOD, "controls": {"evil": {**along, name: wrong}}}
+        Reference("x", SCORES, bad, controls={key: rows}).save(tmp_path / "bad")
+        with pytest.raises(StoreError, match="its arrays or its card are not of that kind"):
+            Reference.load(tmp_path / "bad")
+    Reference("x", SCORES, card, controls={key: other}).save(tmp_path / "bad")
+    with pytest.raises(StoreError, match=f"the control directions {key} are not those written"):
+        Reference.load(tmp_path / "bad")
+
+
+def test_equal_standards_are_equal_bytes_in_any_order(tmp_path):
+    a, b = np.ones(2, np.float32), np.zeros(3, np.float32)
+    for name, arrays, facts in (
+        ("one", {"a": a, "b": b}, {"x": 1, "y": 2}),
+        ("two", {"b": b, "a": a}, {"y": 2, "x": 1}),
+    ):
+        (tmp_path / name).mkdir()
+        standards.save(tmp_path / name, "run", arrays, facts)
+    one, two = ((tmp_path / n / standards.STANDARDS).read_bytes() for n in ("one", "two"))
+    assert one == two
 
 
 def test_an_index_is_of_one_manifest(tmp_path):

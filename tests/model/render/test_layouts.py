@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from screen.data.sample import Sample
+from screen.model.rendered import Rendered
 from tests.model.render import templates as T
 from tests.model.render.toys import KINDS, chat, refusal, rendered, renderer, texts, turn
 
@@ -119,3 +120,17 @@ def test_given_tokens_that_cannot_be_scored() -> None:
     assert refusal(made, given([1, 2, 3, 4], [0, 0, 0, 1])) == "too_long"
     assert refusal(made, given([1, 2], [1])) == "no_response_mask"
     assert rendered(made, given([1, 2, 3, 4], [0, 0, 1, 1])).tokens_lost == 1
+
+
+def test_texts_are_tokenised_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = renderer(T.CHATML)
+    samples = [chat(("user", "Why?"), ("assistant", f"Because of {i}.")) for i in range(9)]
+    whole = [r.sequences[0].ids.tolist() for r in made.render(samples) if isinstance(r, Rendered)]
+    calls: list[int] = []
+    real = made.tokenizer.encode
+    monkeypatch.setattr("screen.model.render.BATCH_CHARS", 250)
+    monkeypatch.setattr(made.tokenizer, "encode", lambda texts: calls.append(sum(map(len, texts))) or real(texts))
+    assert [r.sequences[0].ids.tolist() for r in made.render(samples) if isinstance(r, Rendered)] == whole
+    assert len(whole) == 9
+    assert len(calls) > 2
+    assert max(calls) <= 250
