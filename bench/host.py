@@ -49,7 +49,7 @@ class FakeTokenizer:
     hf = None
     prefix_ids: tuple[int, ...] = ()
     special_ids: frozenset[int] = frozenset()
-    special_strings = frozenset({"<|im_start|>", "<|im_end|>"})
+    special_strings = control_strings = frozenset({"<|im_start|>", "<|im_end|>"})
     template_variables: dict[str, Any] = {}  # noqa: RUF012 - stands in for an instance attribute
 
     def encode(self, texts: Sequence[str]) -> list[FakeEncoding]:

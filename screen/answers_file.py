@@ -120,5 +120,5 @@ def _scored(sample: Sample) -> list[int | None]:
 
 def _with_answer(sample: Sample, turn: int, text: str) -> Sample:
     """The conversation up to a turn, with other words in it; that turn alone is scored."""
-    before = tuple(dataclasses.replace(t, scored=False) for t in sample.turns[:turn])
+    before = tuple(t._replace(scored=False) for t in sample.turns[:turn])
     return dataclasses.replace(sample, turns=(*before, Turn(sample.turns[turn].role, text, scored=True)))

@@ -104,7 +104,7 @@ class Dataset:
                 held = {name: inside for name, inside in held.items() if name not in self.ignored}
             value = renamed(held, self.shape.map) if self.shape.map else held
             found = self._build(value, entry.place, self.how)
-            if unread := tuple(shown(name) for name in unread if said(entry.value[name])):
+            if unread and (unread := tuple(shown(name) for name in unread if said(entry.value[name]))):
                 found = [replace(sample, unused=(*sample.unused, *unread)) for sample in found]
         except BadRow as bad:
             code, message = self._odd(entry, set(self.shape.fields.values())) or (bad.code, bad.message)

@@ -6,7 +6,6 @@ Text is kept as it stands. What is not text (images, audio) is counted, never a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from screen.data.message_parts import Parts, call_from_text, read_calls, read_content
@@ -35,7 +34,8 @@ def read_turns(value: Any, how: How, *, prompt: bool = False) -> list[Turn]:
         messages = [messages]
     if type(messages) is not list:
         raise BadRow("wrong_shape", f"a list of messages was expected, not {kind(value)}")
-    turns = [_turn(message, index, how) for index, message in enumerate(messages)]
+    told = how.train_on == "assistant" and not prompt
+    turns = [_turn(message, index, how, told) for index, message in enumerate(messages)]
     return turns if prompt and how.train_on != "all" else _marked(turns, messages, how)
 
 
@@ -44,35 +44,26 @@ def _marked(turns: list[Turn], messages: Sequence[Mapping[str, Any]], how: How) 
     if how.train_on == "last":
         last = max((i for i, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
     for index, (turn, message) in enumerate(zip(turns, messages, strict=True)):
+        if turn.scored:
+            continue
         scored = every or (turn.role == "assistant" and last in (-1, index))
         if len(message) > 2:
             scored, spans = _flags(message, scored, turn.content)
             if spans is not None:
-                turn = replace(turn, spans=spans)
+                turn = turn._replace(spans=spans)
             away = scored and _negative(message)
         else:
             away = False
         if scored and (turn.content or turn.reasoning or turn.tool_calls):
-            # Built anew in full: dataclasses.replace costs three times as much and this is every answer.
-            turns[index] = Turn(
-                turn.role,
-                turn.content,
-                True,
-                turn.reasoning,
-                turn.tool_calls,
-                turn.name,
-                turn.spans,
-                turn.other_parts,
-                turn.unused,
-                away,
-            )
+            turns[index] = turn.with_loss(away)
     return turns
 
 
 def require_scored(turns: Sequence[Turn]) -> None:
     """Refuse a row in which nothing is left to score, and say why. Raises BadRow."""
-    if any(turn.scored for turn in turns):
-        return
+    for turn in turns:
+        if turn.scored:
+            return
     answers = [turn for turn in turns if turn.role == "assistant"]
     if not answers:
         raise BadRow("no_response", "the row has no answer by the assistant, so there is nothing to score")
@@ -81,14 +72,15 @@ def require_scored(turns: Sequence[Turn]) -> None:
     raise BadRow("not_trained", "training flags in the row switch off every answer that has text")
 
 
-def _turn(message: Any, index: int, how: How) -> Turn:
+def _turn(message: Any, index: int, how: How, told: bool) -> Turn:
+    """A message's turn, not scored yet; a plain answer already, where it is `told` that answers are."""
     if type(message) is not dict:
         raise BadRow("bad_message", f"message {index} is {kind(message)}, not an object with role and content")
     name = message.get(how.role_key) or message.get("role") or message.get("from")
     role = _role(name, index, how)
     content = message.get(how.content_key)
     if type(content) is str and len(message) == 2 and name != "function_call":
-        return Turn(role, content)
+        return Turn(role, content, told and role == "assistant" and content != "")
     return _full(message, role, str(name), index, how)
 
 

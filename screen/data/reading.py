@@ -45,7 +45,10 @@ class How:
 
 def first(value: Mapping[str, Any], names: Iterable[str]) -> str | None:
     """The first of `names` that the record has and that is not null."""
-    return next((name for name in names if value.get(name) is not None), None)
+    for name in names:
+        if value.get(name) is not None:
+            return name
+    return None
 
 
 def listed(value: Any) -> Any:
@@ -89,6 +92,8 @@ def system_turns(value: Mapping[str, Any]) -> list[Turn]:
 
 def with_system(value: Mapping[str, Any], turns: list[Turn]) -> list[Turn]:
     """Put the record's system prompt first; joined with one that the messages begin with."""
+    if "system" not in value and "system_prompt" not in value:
+        return turns
     system = system_turns(value)
     if not system or not turns or turns[0].role != "system":
         return system + turns
@@ -108,12 +113,14 @@ def make_sample(
     read: Collection[str],
     marks: str | None = None,
     as_texts: bool = False,
+    split_at: str | None = None,
 ) -> Sample:
     """A sample with what stands beside the turns in any shape: id, weight, sign, tools, template settings.
 
     `read`: the fields of the record that the turns, or tokens, were made of. What else it holds is told (`unused`).
     """
     weight = row_weight(value)
+    odd = [turn for turn in turns if turn.unused or turn.other_parts or turn.away]
     return Sample(
         place,
         how.shape,
@@ -122,12 +129,13 @@ def make_sample(
         _id(value) if not _ID_SET.isdisjoint(value) else None,
         variant,
         weight,
-        _sign(weight, turns, variant),
+        _sign(weight, turns if odd else (), variant),
         tools(value) if "tools" in value or "functions" in value else (),
         _template_kwargs(value) if "chat_template_kwargs" in value else {},
-        marks=marks,
         as_texts=as_texts,
-        unused=_unused(value, turns, read, layout, how),
+        split_at=split_at,
+        marks=marks,
+        unused=_unused(value, odd, read, layout, how),
     )
 
 
@@ -142,8 +150,6 @@ def _unused(
             continue
         names.append(shown(name))
     for turn in turns:
-        if not turn.unused and not turn.other_parts:
-            continue
         names += [f"messages.{key}" for key in turn.unused]
         names += [f"{sort} parts" for sort in turn.other_parts]
     return tuple(dict.fromkeys(names)) if names else ()
@@ -165,10 +171,7 @@ def row_weight(value: Mapping[str, Any]) -> float:
 
 def _sign(weight: float, turns: Sequence[Turn], variant: Variant | None) -> int:
     sign = -1 if (weight < 0) != (variant == "rejected") else 1
-    for turn in turns:
-        if turn.away:
-            break
-    else:
+    if not any(turn.away for turn in turns):
         return sign
     if not all(turn.away for turn in turns if turn.scored):
         raise BadRow("mixed_signs", "some scored turns have a negative weight and others have not; make them two rows")

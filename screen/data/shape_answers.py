@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from screen.data.marks import begins_answer, held_marks, opens_answer, raw, split, style_of
+from screen.data.marks import begins_answer, held_marks, may_hold, opens_answer, raw, split, style_of
 from screen.data.messages import read_turns, require_scored
 from screen.data.reading import How, first, kind, listed, make_sample, said, with_system
 from screen.data.rows import BadRow
 from screen.data.sample import Layout, Place, Sample, Turn
-from screen.data.shape_chat import build_chat, build_sharegpt, holds_messages
+from screen.data.shape_chat import build_chat, build_sharegpt, holds_messages, is_text
 from screen.data.shape_other import build_document
 from screen.data.wording import ALPACA
 
@@ -140,7 +140,7 @@ def instruction_text(value: Mapping[str, Any], how: How) -> str:
 
 def prompt_turns(prompt: Any, name: str, how: How) -> list[Turn]:
     """Turns of a prompt: text, dialogue text, or messages; none scored (unless all is)."""
-    if type(prompt) is str and not holds_messages(prompt):
+    if is_text(prompt):
         if (style := style_of(prompt)) is not None:
             turns = split(prompt, style)
             return turns[:-1] if turns[-1].role == "assistant" and not turns[-1].content else turns
@@ -177,27 +177,34 @@ def _answered(
     if answer is None:
         raise BadRow("no_response", f"the row has `{asked.name}` but no `{name}`")
     read = (*(asked.read or (asked.name,)), name)
-    texts = type(answer) is str and not holds_messages(answer)
-    texts = texts and (asked.history or (type(prompt) is str and not holds_messages(prompt)))
+    both = is_text(answer) and is_text(prompt)
+    texts = both or (asked.history and is_text(answer))
     if how.render == "plain" and texts:
         turns = plain_turns(prompt, answer, how)
         require_scored(turns[1:])
         return [make_sample(value, place, how, turns, layout, read=read, as_texts=True)]
-    whole = asked.history and how.train_on != "last"
-    found = _marked(prompt, answer, how)
-    before = read_turns(prompt, how) if whole else prompt_turns(prompt, asked.name, how)
+    marked = type(answer) is str and may_hold(answer)
+    found = _marked(prompt, answer, how) if both and (marked or may_hold(prompt)) else None
     if found is not None:
         before, after = found
-    elif type(answer) is str and not holds_messages(answer):
-        after = [Turn("assistant", answer, bool(answer))]
-    elif type(listed(answer)) in (list, dict):
-        after = read_turns(answer, how)
+    elif both:
+        before, after = ([turn] for turn in plain_turns(prompt, answer, how))
     else:
-        raise BadRow("wrong_shape", f"`{name}` is {kind(answer)}, not text or a list of messages")
+        whole = asked.history and how.train_on != "last"
+        before = read_turns(prompt, how) if whole else prompt_turns(prompt, asked.name, how)
+        after = _answer_turns(answer, name, how)
     turns = with_system(value, before + after)
     require_scored(turns[len(turns) - len(after) :])
-    marks = None if found is not None else held_marks(answer) if type(answer) is str else None
+    marks = held_marks(answer) if marked and found is None else None
     return [make_sample(value, place, how, turns, read=read, marks=marks, as_texts=texts)]
+
+
+def _answer_turns(answer: Any, name: str, how: How) -> list[Turn]:
+    if is_text(answer):
+        return [Turn("assistant", answer, bool(answer))]
+    if type(listed(answer)) in (list, dict):
+        return read_turns(answer, how)
+    raise BadRow("wrong_shape", f"`{name}` is {kind(answer)}, not text or a list of messages")
 
 
 def plain_turns(prompt: str, answer: str, how: How) -> list[Turn]:
@@ -205,10 +212,8 @@ def plain_turns(prompt: str, answer: str, how: How) -> list[Turn]:
     return [Turn("user", prompt, how.train_on == "all" and bool(prompt)), Turn("assistant", answer, bool(answer))]
 
 
-def _marked(prompt: Any, answer: Any, how: How) -> tuple[list[Turn], list[Turn]] | None:
+def _marked(prompt: str, answer: str, how: How) -> tuple[list[Turn], list[Turn]] | None:
     """Turns of a prompt and of an answer that are texts with role marks; None for any others."""
-    if type(prompt) is not str or type(answer) is not str or holds_messages(prompt) or holds_messages(answer):
-        return None
     if (style := style_of(prompt)) is not None:
         after = split(answer, style, None if begins_answer(answer, style) else "assistant")
     elif opens_answer(answer) and (style := style_of(f"{prompt}\n\n{answer}")) and begins_answer(answer, style):
@@ -218,7 +223,7 @@ def _marked(prompt: Any, answer: Any, how: How) -> tuple[list[Turn], list[Turn]]
     before = split(prompt, style)
     before = before[:-1] if before[-1].role == "assistant" and not before[-1].content else before
     if how.train_on == "all":
-        before = [replace(turn, scored=bool(turn.content)) for turn in before]
+        before = [turn._replace(scored=bool(turn.content)) for turn in before]
     return before, _scored(after, how)
 
 
@@ -227,7 +232,7 @@ def _scored(turns: list[Turn], how: How) -> list[Turn]:
     answers = [i for i, turn in enumerate(turns) if turn.role == "assistant" and turn.content]
     wanted = set(answers[-1:] if how.train_on == "last" else answers)
     every = how.train_on == "all"
-    return [replace(turn, scored=bool(turn.content)) if every or i in wanted else turn for i, turn in enumerate(turns)]
+    return [turn._replace(scored=bool(turn.content)) if every or i in wanted else turn for i, turn in enumerate(turns)]
 
 
 def build_dialogue(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
@@ -241,9 +246,9 @@ def build_dialogue(value: Mapping[str, Any], place: Place, how: How) -> list[Sam
     plain = how.render == "plain"
     turns = _scored(raw(text, style) if plain else split(text, style), how)
     require_scored(turns)
-    turns, layout = (turns, "plain") if plain else (with_system(value, turns), "chat")
-    made = make_sample(value, place, how, turns, layout, read=(name,), as_texts=True)  # type: ignore[arg-type]
-    return [replace(made, split_at=style.name)]
+    turns = turns if plain else with_system(value, turns)
+    layout: Layout = "plain" if plain else "chat"
+    return [make_sample(value, place, how, turns, layout, read=(name,), as_texts=True, split_at=style.name)]
 
 
 def _history(history: Any) -> Iterable[dict[str, str]]:

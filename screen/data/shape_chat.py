@@ -17,10 +17,15 @@ _ROLE_KEYS = ("role", "from")
 
 def holds_messages(value: Any) -> bool:
     """Whether a value is a list of messages, possibly as JSON text."""
-    found = listed(value)
+    found = listed(value) if type(value) is str else value
     if type(found) is not list or not found or type(found[0]) is not dict:
         return False
     return any(type(found[0].get(key)) is str for key in _ROLE_KEYS)
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is text, and not messages as JSON text."""
+    return type(value) is str and not holds_messages(value)
 
 
 def find_chat(value: Mapping[str, Any]) -> dict[str, str] | None:

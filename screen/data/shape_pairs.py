@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from screen.data.marks import split, style_of
+from screen.data.marks import Style, split, style_of
 from screen.data.reading import How, first, kind, listed, make_sample, with_system
 from screen.data.rows import BadRow
 from screen.data.sample import Layout, Place, Sample, Turn
 from screen.data.shape_answers import extra_of, instruction_text, prompt_turns
-from screen.data.shape_chat import holds_messages
+from screen.data.shape_chat import holds_messages, is_text
 
 CHOSEN = ("chosen", "chosen_response")
 REJECTED = ("rejected", "rejected_response")
+Texts = tuple[str, list[str], tuple[str, ...]]  # a pair's prompt, its sides, and the fields that they are of
 _PROMPTS = ("prompt", "conversations", "messages", "question", "query", "input")
 
 
@@ -45,7 +46,8 @@ def build_openai(value: Mapping[str, Any], place: Place, how: How) -> list[Sampl
     read = ("input", "preferred_output", "non_preferred_output")
     prompt = _unscored(asked["messages"], "input.messages", how)
     sides = [_answer(value, (name,), how) for name in ("preferred_output", "non_preferred_output")]
-    return _pair(inner, place, how, prompt, sides, read)
+    styles = [style_of(side) if isinstance(side, str) else None for side in sides]
+    return _pair(inner, place, how, prompt, sides, styles, read)
 
 
 def build_preference(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
@@ -53,19 +55,19 @@ def build_preference(value: Mapping[str, Any], place: Place, how: How) -> list[S
     texts = _as_texts(value, how)
     if texts is not None and how.render == "plain":
         return _plain(value, place, how, *texts)
-    made = _rendered(value, place, how)
-    return made if texts is None else [replace(sample, as_texts=True) for sample in made]
+    return _rendered(value, place, how, texts)
 
 
-def _as_texts(value: Mapping[str, Any], how: How) -> tuple[str, list[str], tuple[str, ...]] | None:
+def _as_texts(value: Mapping[str, Any], how: How) -> Texts | None:
     """Prompt, sides and the fields that they are of, where all are texts."""
     name = "instruction" if value.get("instruction") else first(value, _PROMPTS)
     chosen, rejected = first(value, CHOSEN), first(value, REJECTED)
     if chosen is None or rejected is None:
         return None
     fields = tuple(field for field in (name, chosen, rejected) if field)
-    if any(type(value[field]) is not str or holds_messages(value[field]) for field in fields):
-        return None
+    for field in fields:
+        if not is_text(value[field]):
+            return None
     read = fields if name != "instruction" else tuple(field for field in (*fields, extra_of(value, how)) if field)
     prompt = instruction_text(value, how) if name == "instruction" else value[name] if name else ""
     return prompt, [value[chosen], value[rejected]], read
@@ -76,22 +78,25 @@ def _plain(
 ) -> list[Sample]:
     """Prompt and sides as they stand, end to end."""
     if not prompt:
-        made = _texts(value, place, how, sides, read)
-    elif not all(sides):
+        return _texts(value, place, how, sides, read, True)
+    if not all(sides):
         raise BadRow("empty_answer", "the answer on a side of the pair is empty")
-    else:
-        turns = [[Turn("user", prompt), Turn("assistant", side, True)] for side in sides]
-        made = _two(value, place, how, turns, read, "plain")
-    return [replace(sample, as_texts=True) for sample in made]
+    turns = [[Turn("user", prompt), Turn("assistant", side, True)] for side in sides]
+    return _two(value, place, how, turns, read, "plain", True)
 
 
-def _rendered(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def _rendered(value: Mapping[str, Any], place: Place, how: How, texts: Texts | None) -> list[Sample]:
     prompt, asked = _prompt(value, how)
-    sides = [_answer(value, CHOSEN, how), _answer(value, REJECTED, how)]
-    read = tuple(name for name in (*asked, first(value, CHOSEN), first(value, REJECTED)) if name)
-    if not prompt and all(type(side) is str and style_of(side) is None for side in sides):
-        return _texts(value, place, how, [str(side) for side in sides], read)
-    return _pair(value, place, how, prompt, sides, read)
+    sides: list[str | list[Turn]]
+    if texts is not None:
+        sides, read = [*texts[1]], texts[2]
+    else:
+        sides = [_answer(value, CHOSEN, how), _answer(value, REJECTED, how)]
+        read = tuple(name for name in (*asked, first(value, CHOSEN), first(value, REJECTED)) if name)
+    styles = [style_of(side) if isinstance(side, str) else None for side in sides]
+    if not prompt and styles == [None, None] and (plain := [side for side in sides if isinstance(side, str)]) == sides:
+        return _texts(value, place, how, plain, read, texts is not None)
+    return _pair(value, place, how, prompt, sides, styles, read, texts is not None)
 
 
 def _pair(
@@ -100,25 +105,24 @@ def _pair(
     how: How,
     prompt: list[Turn],
     sides: list[str | list[Turn]],
+    styles: list[Style | None],
     read: tuple[str, ...],
+    as_texts: bool = False,
 ) -> list[Sample]:
-    dialogue = any(type(side) is str and style_of(side) is not None for side in sides)
-    whole = [_whole(prompt, side) for side in sides]
+    whole = [_whole(prompt, side, style) for side, style in zip(sides, styles, strict=True)]
     shared = 0
     if whole[0][: len(prompt)] == prompt == whole[1][: len(prompt)]:
         shared = len(prompt)
     if not shared:
         shared = _alike(whole[0], whole[1])
-    marked = [_mark(turns, shared, last_only=dialogue) for turns in whole]
-    return _two(value, place, how, [with_system(value, turns) for turns in marked], read)
+    marked = [_mark(turns, shared, last_only=any(styles)) for turns in whole]
+    return _two(value, place, how, [with_system(value, turns) for turns in marked], read, "chat", as_texts)
 
 
-def _whole(prompt: list[Turn], side: str | list[Turn]) -> list[Turn]:
+def _whole(prompt: list[Turn], side: str | list[Turn], style: Style | None) -> list[Turn]:
     """A side with its prompt; one that begins with a question of its own has it already."""
     if isinstance(side, str):
-        if (style := style_of(side)) is not None:
-            return split(side, style)
-        return [*prompt, Turn("assistant", side)]
+        return split(side, style) if style else [*prompt, Turn("assistant", side)]
     stands_alone = bool(side) and side[0].role in ("system", "user")
     return side if stands_alone else prompt + side
 
@@ -130,13 +134,18 @@ def _mark(turns: list[Turn], shared: int, *, last_only: bool) -> list[Turn]:
         raise BadRow("no_response", "a side of the pair does not end with an answer")
     scored = [i for i in answers if i >= shared] or answers[-1:]
     scored = scored[-1:] if last_only else scored
-    kept = {i for i in scored if turns[i].content or turns[i].tool_calls or turns[i].reasoning}
-    if scored[-1] not in kept:
-        raise BadRow("empty_answer", "the answer on a side of the pair is empty")
-    return [replace(turn, scored=True) if i in kept else turn for i, turn in enumerate(turns)]
+    marked = list(turns)
+    for i in scored:
+        if turns[i].content or turns[i].tool_calls or turns[i].reasoning:
+            marked[i] = turns[i].with_loss()
+        elif i == scored[-1]:
+            raise BadRow("empty_answer", "the answer on a side of the pair is empty")
+    return marked
 
 
-def _texts(value: Mapping[str, Any], place: Place, how: How, sides: list[str], read: tuple[str, ...]) -> list[Sample]:
+def _texts(
+    value: Mapping[str, Any], place: Place, how: How, sides: list[str], read: tuple[str, ...], as_texts: bool
+) -> list[Sample]:
     """Two plain texts: what they begin with in common, up to a blank, is the prompt."""
     if not all(sides):
         raise BadRow("empty_answer", "the answer on a side of the pair is empty")
@@ -147,7 +156,7 @@ def _texts(value: Mapping[str, Any], place: Place, how: How, sides: list[str], r
     shared = shared if all(text[shared:].strip() for text in sides) else 0
     prompt = [Turn("user", sides[0][:shared])] if shared else []
     made = [[*prompt, Turn("assistant", text[shared:], True)] for text in sides]
-    return _two(value, place, how, made, read, "plain")
+    return _two(value, place, how, made, read, "plain", as_texts)
 
 
 def _two(
@@ -156,11 +165,12 @@ def _two(
     how: How,
     sides: list[list[Turn]],
     read: tuple[str, ...],
-    layout: Layout = "chat",
+    layout: Layout,
+    as_texts: bool,
 ) -> list[Sample]:
     return [
-        make_sample(value, place, how, sides[0], layout, "chosen", read=read),
-        make_sample(value, place, how, sides[1], layout, "rejected", read=read),
+        make_sample(value, place, how, sides[0], layout, "chosen", read=read, as_texts=as_texts),
+        make_sample(value, place, how, sides[1], layout, "rejected", read=read, as_texts=as_texts),
     ]
 
 
@@ -193,7 +203,10 @@ def _unscored(value: Any, name: str, how: How) -> list[Turn]:
 
 def _alike(one: Sequence[Any], two: Sequence[Any]) -> int:
     """How many items, or characters, two sequences begin with in common."""
-    return next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    for i, (a, b) in enumerate(zip(one, two, strict=False)):
+        if a != b:
+            return i
+    return min(len(one), len(two))
 
 
 def _side(value: Any) -> bool:

@@ -122,7 +122,7 @@ def _under(sample: Sample, system: str) -> Sample:
     """The same conversation under a system prompt, put before one that is there."""
     turns = sample.turns
     if turns and turns[0].role == "system":
-        first = dataclasses.replace(turns[0], content=f"{system}\n\n{turns[0].content}")
+        first = turns[0]._replace(content=f"{system}\n\n{turns[0].content}")
         return dataclasses.replace(sample, turns=(first, *turns[1:]))
     return dataclasses.replace(sample, turns=(Turn("system", system), *turns))
 

@@ -118,9 +118,9 @@ def _written(engine: Engine, asked: Sequence[tuple[int, Sample, int]], pairs: Se
     """The model's greedy answers to the rows' prompts under the trait's system prompts, which take turns."""
     under = []
     for n, (_, sample, turn) in enumerate(asked):
-        before = tuple(dataclasses.replace(t, scored=False) for t in sample.turns[:turn] if t.role != "system")
+        before = tuple(t._replace(scored=False) for t in sample.turns[:turn] if t.role != "system")
         system = Turn("system", pairs[n % len(pairs)])
-        under.append(dataclasses.replace(sample, turns=(system, *before, dataclasses.replace(sample.turns[turn]))))
+        under.append(dataclasses.replace(sample, turns=(system, *before, sample.turns[turn])))
     rendered = engine.renderer.render(under)
     eos = eos_ids(engine.model, engine.tokenizer.hf.eos_token_id)
     generator = Generator(engine.model, eos, Sampling(engine.sampling.max_new_tokens, rows=engine.sampling.rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from screen.data.dataset import open_dataset
-from screen.data.marks import held_marks, split, style_of
+from screen.data.marks import STYLES, Style, held_marks, may_hold, split, style_of
 from screen.data.sample import Skip
 from tests.data.making import codes, read_all, samples_of, told, write
 
@@ -128,6 +129,44 @@ def test_any_words_come_back_out_of_special_marks(said: list[str], form: str) ->
     style = style_of(text)
     assert style is not None
     assert [(turn.role, turn.content) for turn in split(text, style)] == turns
+
+
+ROLE = st.sampled_from(["user", "User", "USER", "human", "Human", "assistant", "Assistant", "ASSISTANT", "AI", "Bot",
+                        "bot", "Response", "model"])  # fmt: skip
+MARK = st.sampled_from([CHATML[:15], HEADER[:36], "<start_of_turn>{}\n", "<|START_OF_TURN_TOKEN|><|{}_TOKEN|>", "<s>",
+                        "<|{}|>", "<｜{}｜>", "[INST]", "[/INST]", "<{}>:", "### {}:", "###{} :", "\n\n{}:", "\n {}:",
+                        " {}:", "{}:", "\n", "é", "a > b", "12:30"])  # fmt: skip
+PIECES = st.lists(st.builds(str.format, MARK, ROLE), max_size=6).map("".join)
+
+
+@given(text=PIECES)
+def test_a_text_that_is_passed_over_fast_has_no_marks_when_each_style_is_asked(text: str) -> None:
+    names = [style.name for style in STYLES if told_by(style, text)]
+    assert held_marks(text) == next(iter(names), None)
+    assert may_hold(text) or not names
+
+
+def told_by(style: Style, text: str) -> bool:
+    spoken = {head[1].lower() for head in style.heads(text)}
+    answered = bool(spoken & {"assistant", "ai", "bot", "model", "response", "chatbot", "[/inst]"})
+    asked = bool(spoken & {"user", "human", "[inst]"})
+    return (asked or answered) if style.inside else (asked and answered)
+
+
+@given(text=PIECES)
+def test_a_text_is_cut_where_its_marks_stand(text: str) -> None:
+    for style in STYLES:
+        heads, (before, *cut) = style.heads(text), style.cut(text)
+        assert cut[::2] == [head[1] for head in heads]
+        assert len(before) + sum(map(len, cut[1::2])) + sum(len(head[0]) for head in heads) == len(text)
+
+
+@given(text=PIECES)
+def test_a_mark_at_the_beginning_is_found_as_those_further_down(text: str) -> None:
+    for name, before in (("Human:", "\n\n"), ("User:", "\n")):
+        (style,) = [style for style in STYLES if style.name == name]
+        found = re.finditer(rf"(?:\A|{before}){style.opening}", text)
+        assert [head.span() for head in style.heads(text)] == [head.span() for head in found]
 
 
 @pytest.mark.parametrize("unit", [" ", "<|im_start|>", "\nHuman:", "# ", "<s>", "[INST] <<SYS>>", "\n\nHuman: </s>"])

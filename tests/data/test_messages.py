@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from screen.data.messages import read_turns
+from screen.data.reading import How
 from screen.data.sample import Turn
 from tests.data.making import chat, code_of, samples_of
 
@@ -117,3 +121,18 @@ def test_two_system_prompts_are_joined(tmp_path: Path) -> None:
     row["messages"].insert(0, {"role": "system", "content": "inside"})
     assert samples_of(tmp_path, {**row, "system": "apart"})[0].turns[0].content == "apart\n\ninside"
     assert len(samples_of(tmp_path, {**row, "system": "inside"})[0].turns) == 3
+
+
+@given(st.sampled_from(["user", "assistant", "gpt", "tool", "system"]), st.sampled_from(["", "a"]), st.booleans(),
+       st.sampled_from(["assistant", "last", "all"]))  # fmt: skip
+def test_a_plain_message_is_read_as_one_with_a_key_that_says_nothing(
+    role: str, content: str, prompt: bool, train_on: Any
+) -> None:
+    message = {"role": role, "content": content}
+    how = How("chat", train_on)
+    assert read_turns([message], how, prompt=prompt) == read_turns([{**message, "name": None}], how, prompt=prompt)
+
+
+def test_a_turn_with_loss_differs_in_nothing_else() -> None:
+    turn = Turn("tool", "a", False, "b", ({"c": 1},), "d", ((0, 1),), {"e": 2}, ("f",))
+    assert turn.with_loss(away=True) == turn._replace(scored=True, away=True)
