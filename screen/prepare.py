@@ -19,7 +19,7 @@ from screen.model.items import Item
 from screen.model.rendered import Sequence as TokenSequence
 from screen.progress import Progress
 from screen.scoring import calibrate
-from screen.scoring.flags import threshold
+from screen.scoring.flags import Threshold, threshold
 from screen.scoring.lengths import spearman
 from screen.scoring.scored import OwnAnswer
 from screen.scoring.standards import ControlSet, Directions, Stand, Standards, prompt_hashes
@@ -65,12 +65,12 @@ def prepare(
     engine: Engine,
     folder: RunFolder,
     progress: Progress,
-    cuts: Mapping[str, float],
+    cuts: Mapping[str, Threshold],
     references: Mapping[str, Float32],
 ) -> Standards:
     """The run's standards: read where it has them, made and kept where it does not.
 
-    cuts  trait -> the score above which a row is flagged, as far as a reference tells it
+    cuts  trait -> the threshold, as far as a reference tells it
     """
     found = _kept(folder, progress)
     if found is None:
@@ -103,7 +103,7 @@ def with_directions(projector: Measuring, directions: Directions) -> Measuring:
 
 
 def _make(
-    spec: ScanSpec, dataset: Dataset, engine: Engine, progress: Progress, cuts: Mapping[str, float]
+    spec: ScanSpec, dataset: Dataset, engine: Engine, progress: Progress, cuts: Mapping[str, Threshold]
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     sets, facts = _control_sets(spec, dataset, engine)
     arrays: dict[str, npt.NDArray[Any]] = {f"random.{key}": rows for key, rows in sets.items()}
@@ -228,7 +228,7 @@ def _calibrate(
     arrays: Mapping[str, npt.NDArray[Any]],
     facts: Mapping[str, Any],
     progress: Progress,
-    cuts: Mapping[str, float],
+    cuts: Mapping[str, Threshold],
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Answer a sample of the prompts and fit their baselines on what the pass sees of a prompt (METHOD section 2)."""
     asks, distinct = _sample(spec, dataset, engine)
@@ -279,16 +279,18 @@ def _calibrate(
     exact = np.asarray(values, dtype=np.float32) - exact_baseline[:, :k]
     guesses = np.asarray(values) - model.out_of_fold[:, :k]
     quality: dict[str, Any] = {}
-    limits = {}
+    limits, away = {}, {}
     for j, trait in enumerate(engine.traits):
         quality[trait] = {
             "r2": round(float(model.r2[j]), 4),
             "rank_correlation": round(spearman(guesses[:, j], exact[:, j]), 4),
             "last_prompt_rank_correlation": round(spearman(np.asarray(values)[:, j] - seen[:, j], exact[:, j]), 4),
         }
-        limit = cuts.get(trait, threshold(exact[:, j], None).value)
-        if limit is not None:
-            limits[trait] = float(limit)
+        limit = cuts.get(trait) or threshold(exact[:, j], None)
+        if limit.value is not None:
+            limits[trait] = float(limit.value)
+        if limit.away is not None:
+            away[trait] = float(limit.away)
     above = [(exact[:, j] > limits.get(trait, np.inf)).sum() for j, trait in enumerate(engine.traits)]
     tails = calibrate.tail_factors(exact, guesses, model.predict(made)[1][:, :k], np.array(above))
     for trait, factor in zip(engine.traits, tails.tolist(), strict=True):
@@ -297,7 +299,8 @@ def _calibrate(
     calibration = {"answers": len(used), "prompts": distinct, "traits": quality}
     fitted = {f"fit.{name}": a for name, a in model.to_arrays().items()}
     more |= {**fitted, "answered": answered, "out_of_fold": model.out_of_fold.astype(np.float32)}
-    return more, {"components": COMPONENTS, "sources": sources, "cuts": limits, "calibration": calibration}
+    told = {"components": COMPONENTS, "sources": sources, "cuts": limits, "cuts_away": away}
+    return more, {**told, "calibration": calibration}
 
 
 def _item(ask: _Ask, own: OwnAnswer) -> Item:

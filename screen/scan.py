@@ -32,7 +32,7 @@ from screen.model.render import Renderer
 from screen.prepare import decide, prepare
 from screen.progress import Progress, Silent
 from screen.reflag import on_record
-from screen.scoring.flags import DEFAULT_AT, threshold
+from screen.scoring.flags import DEFAULT_AT, Threshold, threshold
 from screen.scoring.schema import score_column
 from screen.scoring.shard import ShardInput
 from screen.scoring.standards import Standards
@@ -120,7 +120,8 @@ def _run(
         at, fdr, done = on_record(folder, at, fdr, progress)
         if done is not None:
             return done
-        shown = {score_column(t, engine.kind, refined=spec.refine): v for t, v in thresholds.items()}
+        columns = {t: score_column(t, engine.kind, refined=spec.refine) for t in thresholds}
+        shown = {columns[t]: known.value for t, known in thresholds.items() if known.value is not None}
         meter = Meter(folder, dataset, progress, max_errors, shown)
         engine.attach(cache or folder.path / "baselines", meter.answering, progress)
         standards = prepare(spec, dataset, engine, folder, progress, thresholds, reference.scores if reference else {})
@@ -197,12 +198,12 @@ def settled_memory() -> Iterator[None]:
         gc.unfreeze()
 
 
-def limits(cards: Mapping[str, Mapping[str, Any]], at: str | None) -> dict[str, float]:
+def limits(cards: Mapping[str, Mapping[str, Any]], at: str | None) -> dict[str, Threshold]:
     """The thresholds known before any row is scored: those of the cards' references. Raises UsageError for a
     percentile that a reference does not have."""
     none = np.zeros(0, dtype=np.float32)
     found = {trait: threshold(none, card["reference"], at or DEFAULT_AT) for trait, card in cards.items()}
-    return {trait: t.value for trait, t in found.items() if t.reference and t.value is not None}
+    return {trait: t for trait, t in found.items() if t.reference and t.value is not None}
 
 
 def answers_given(spec: ScanSpec, dataset: Dataset, engine: Engine, progress: Progress) -> GivenAnswers | None:

@@ -7,7 +7,7 @@ time; the columns are the traits, then the controls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -187,7 +187,7 @@ class _Work:
         if self.kind == "calibrated" and self.standards.calibration is not None:
             estimate, se = self._predict(self.standards.calibration, last, last_means)
             if self.standards.refine:
-                self._refine(self.standards.calibration.cuts, projection - estimate, se, starts)
+                self._refine(self.standards.calibration, projection - estimate, se, starts)
         baseline = np.full_like(projection, np.nan)
         own_trimmed, own_thought = (np.full_like(projection[:, : self.k], np.nan) for _ in range(2))
         for i, key in enumerate(self.keys):
@@ -230,17 +230,20 @@ class _Work:
         made = calibrate.features(np.concatenate([last, extra], axis=1), prompt_tokens, source, len(stand.sources))
         return stand.predict(made, self.hashes)
 
-    def _refine(
-        self, cuts: Mapping[str, float], difference: Float32, se: Float32, starts: npt.NDArray[np.intp]
-    ) -> None:
-        """Answer the prompts of samples whose estimate may lie above a cut: no flag rests on a guess."""
+    def _refine(self, stand: Stand, difference: Float32, se: Float32, starts: npt.NDArray[np.intp]) -> None:
+        """Answer the prompts of samples whose estimate may lie beyond a cut: no flag rests on a guess.
+
+        Above it, and below the other one for samples that are trained away from."""
         if not len(self.turns):
             return
-        limit = np.array([cuts.get(trait, np.inf) for trait in self.traits])
+        high = np.array([stand.cuts.get(trait, np.inf) for trait in self.traits])
+        low = np.array([stand.cuts_away.get(trait, -np.inf) for trait in self.traits])
         counts = np.diff(starts)[:, None]
         mean = np.add.reduceat(difference[:, : self.k].astype(np.float64), starts[:-1], axis=0) / counts
         error = np.sqrt(np.add.reduceat(se[:, : self.k].astype(np.float64) ** 2, starts[:-1], axis=0)) / counts
-        unsure = np.flatnonzero((mean + REFINE_Z * error >= limit).any(axis=1))
+        away = np.array([sample.sign < 0 for sample, _ in self.shard.samples])[:, None]
+        beyond = (mean + REFINE_Z * error >= high) | (away & (mean - REFINE_Z * error <= low))
+        unsure = np.flatnonzero(beyond.any(axis=1))
         turns = [i for s in unsure for i in range(starts[s], starts[s + 1])]
         self._answer(turns)
         wanted = {}

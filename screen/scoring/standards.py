@@ -75,6 +75,7 @@ class Stand:
     out_of_fold  (n, traits + controls) float32: their predictions by a fit that did not see them
     sources      names of the sources seen, for one-hot features
     cuts         trait -> the score above which a row is flagged, as far as it is known before the pass
+    cuts_away    trait -> the score below which a row that is trained away from is flagged
     """
 
     model: Calibration
@@ -82,6 +83,7 @@ class Stand:
     out_of_fold: Float32
     sources: tuple[str, ...]
     cuts: Mapping[str, float] = field(default_factory=dict)
+    cuts_away: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_kept(cls, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> Stand | None:
@@ -89,7 +91,9 @@ class Stand:
         if "answered" not in arrays:
             return None
         model = Calibration.from_arrays({n.removeprefix("fit."): a for n, a in arrays.items() if n.startswith("fit.")})
-        return cls(model, arrays["answered"], arrays["out_of_fold"], tuple(facts["sources"]), dict(facts["cuts"]))
+        return cls(
+            model, arrays["answered"], arrays["out_of_fold"], tuple(facts["sources"]), facts["cuts"], facts["cuts_away"]
+        )
 
     def has(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Whether each prompt is among those answered."""
