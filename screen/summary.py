@@ -60,7 +60,8 @@ def summarise(
     for trait, card in cards.items():
         read = read_trait(folder, trait, base, sets.get(trait))
         traits[trait], over[trait] = summarise_trait(folder, read, card, base, at or DEFAULT_AT, fdr, standards)
-        scores[trait], z[trait] = read.scores, _z(read.scores)
+        scores[trait] = read.scores
+        z[trait] = np.where(read.toward, 1, -1) * standing(read.scores, card["reference"])
     rows, skipped = sum(e.rows for e in entries), sum(e.skipped for e in entries)
     return {
         "format": FORMAT,
@@ -95,10 +96,14 @@ def summarise(
     }
 
 
-def _z(scores: Float32) -> npt.NDArray[Any]:
+def standing(scores: Float32, reference: Mapping[str, Any] | None) -> npt.NDArray[Any]:
+    """(n,) standard deviations from the median of clean rows; without a reference, of the run's own."""
     there = ~np.isnan(scores)
     out = np.full(len(scores), np.nan)
-    if there.any():
+    if reference and {"p25", "p50", "p75"} <= reference["quantiles"].keys():
+        low, middle, high = (float(reference["quantiles"][q]) for q in ("p25", "p50", "p75"))
+        out = (scores - middle) / controls.spread(low, high) if high > low else out
+    elif there.any():
         out[there] = controls.robust_z(scores[there])
     return out
 

@@ -102,16 +102,18 @@ def doubts(summary: Summary) -> list[str]:
         if refused := stats["flagged_base_refused"]:
             rows = f"{count(refused)} of {plural(stats['flagged'], 'flagged row')}"
             told.append(f"{trait}: {rows} answer what the base model refused or asked back")
-        if away := stats.get("away"):
+        away = stats.get("away")
+        if away and away["rows"]:  # the rejected sides of pairs have no score of their own
             told.append(
-                f"{trait}: {plural(away['rows'], 'row')} of {count(stats['n'])} are trained away from;"
-                f" {count(away['above'])} of them show the trait and push away from it, which is not flagged;"
-                f" {count(away['flagged'])} lie as far below and are"
+                f"{trait}: {count(away['rows'])} of {plural(stats['n'], 'row')} push away: {count(away['above'])} above"
+                f" the threshold, not flagged, as they teach against the trait; {count(away['flagged'])} as far below,"
+                " flagged, as they teach it"
             )
         if few := stats.get("flagged_few_tokens"):
             rows = f"{count(few)} of {plural(stats['flagged'], 'flagged row')}"
             told.append(f"{trait}: in {rows} two tokens carry more than half of the score")
-    for found in summary.get("better_explained", ()):
+    reviewed = verdicts.reviewed(summary)
+    for found in (f for f in summary.get("better_explained", ()) if f["trait"] in reviewed):
         rows = f"{count(found['rows'])} of {count(found['of'])} flagged rows"
         told.append(f"{found['trait']}: {rows} stand higher on {found['other']}, which may explain them better")
     return told
@@ -130,7 +132,7 @@ def means(summary: Summary) -> list[str]:
             top = sorted(groups, key=lambda g: -g["mean"])[:2]
             line += "; highest: " + ", ".join(f"{one_line(g['group'])} {score(g['mean'], 2)}" for g in top)
         if whole.get("answers_saved"):
-            line += f"; as wide from {count(whole['answers_saved'])} more answers without estimates"
+            line += f"; estimates narrow it as {plural(whole['answers_saved'], 'more answer')} would"
         told.append(line)
     return told
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from shlex import join, quote
 from typing import Any
 
+from screen.spec import ScanSpec
+
 Summary = Mapping[str, Any]
+_DEFAULTS = {f.name: f.default for f in fields(ScanSpec)}
 STYLES = {"review": "bold red", "nothing": "green", "cannot-tell": "bold yellow"}
 
 
@@ -46,33 +50,63 @@ def legend(summary: Summary) -> str:
 
 def next_commands(summary: Summary, run: str, facts: Mapping[str, Any]) -> list[str]:
     """What to type next, by verdict; `run`: the folder as the user names it; `facts`: of scan.json."""
-    by_reason: dict[str, str] = {}
-    for trait, stats in summary["traits"].items():
-        found = stats.get("verdict") or {"reason": ""}
-        by_reason.setdefault(found["reason"], trait)
-    data = _again(facts)
-    reference = f"screen reference build CLEAN.jsonl{data[1]} -o clean.reference"
+    spec = facts.get("spec", {})
+    data = join([str(d) for d in spec.get("dataset", ()) if d != "-"]) or "DATASET"
+    same = _model(spec)
+    kind = facts.get("baseline")
+    if kind in ("calibrated", "last-prompt", "none"):
+        same += ["--baseline", str(kind)]
+    clean = "CLEAN_PAIRS.jsonl" if kind == "contrast" else "CLEAN.jsonl"
+    reference = f"screen reference build {_line([clean], same)} -o clean.reference"
+    held = ["--reference", str(spec["reference"])] if spec.get("reference") else []
+    held += ["--at", str(summary["at"])] if summary.get("at", "p99") != "p99" else []
     known = {
         "rows": f"screen rank {quote(run)} --by {{}} --flagged",
-        "clean": f"screen selftest {data[0]}{data[1]}",
+        "clean": f"screen selftest {_line([data], same + _reading(spec) + held)}",
         "unlike": reference,
         "controls": reference,
         "no-reference": reference,
         "no-threshold": reference,
         "length": f"screen rank {quote(run)} --by {{}}_corrected",
-        "layer0": f"screen run {data[0]}{data[1]} --layer {{}}=LAYER --out ANOTHER",
+        "layer0": f"screen run {_line([data], same + _reading(spec))} --layer {{}}=LAYER --out ANOTHER",
         "no-scores": f"screen sql {quote(run)} 'select code, count(*) from skipped group by 1'",
     }
-    told = [known[reason].format(quote(trait)) for reason, trait in by_reason.items() if reason in known]
-    return list(dict.fromkeys(told))
+    reasons = [(t, (stats.get("verdict") or {}).get("reason")) for t, stats in summary["traits"].items()]
+    reasons.sort(key=lambda r: r[1] != "rows")
+    return list(
+        dict.fromkeys(known[reason].replace("{}", quote(trait)) for trait, reason in reasons if reason in known)
+    )
 
 
-def _again(facts: Mapping[str, Any]) -> tuple[str, str]:
-    """(the dataset, flags that name the model and its vectors), as they are typed."""
-    spec = facts.get("spec", {})
+def _line(first: Sequence[str], flags: Sequence[str]) -> str:
+    return " ".join([*first, join(flags)]).rstrip()
+
+
+def _model(spec: Mapping[str, Any]) -> list[str]:
+    """The flags that a run on other data needs for its scores to be of the same kind."""
     flags: list[str] = []
     if spec.get("model", "pocket") != "pocket":
         flags += ["--model", str(spec["model"])]
     for path in spec.get("vectors") or ():
         flags += ["--vectors", str(path)]
-    return join([str(d) for d in spec.get("dataset", ())]) or "DATASET", f" {join(flags)}" if flags else ""
+    if spec.get("traits"):
+        flags += ["--traits", ",".join(spec["traits"])]
+    for trait, layer in (spec.get("layers") or {}).items():
+        flags += ["--layer", f"{trait}={layer}"] if layer else []
+    for name in ("max_new_tokens", "template", "train_on", "render"):
+        if spec.get(name, _DEFAULTS[name]) != _DEFAULTS[name]:
+            flags += [f"--{name.replace('_', '-')}", str(spec[name])]
+    return flags + (["--end-of-turn"] if spec.get("end_of_turn") else [])
+
+
+def _reading(spec: Mapping[str, Any]) -> list[str]:
+    """The flags by which the same data are read again."""
+    flags = ["--format", str(spec["format"])] if spec.get("format") else []
+    for role, field in (spec.get("map") or {}).items():
+        flags += ["--map", f"{role}={field}"]
+    if spec.get("config"):
+        flags += ["--config", str(spec["config"])]
+    first, end = spec.get("limit") or (0, None)
+    if end is not None:
+        flags += ["--limit", f"{first}-{end - 1}" if first else str(end)]
+    return flags

@@ -12,6 +12,7 @@ from screen.cli import run as runs
 from screen.cli.output import print_json
 from screen.errors import UsageError
 
+_FDR_LEAST = 1_000  # rows: the least p-value is one in as many
 _LEFT_OUT = ("out", "at", "fdr", "refine", "reference", "fail_on", "as_json", "group_by")
 _EPILOG = """\b
 Examples:
@@ -97,6 +98,8 @@ def _tell(reference: Any, path: Path, as_json: bool) -> None:
     from screen_reports.console import Head, Terminal
     from screen_reports.text import count, score
 
+    from screen.scoring.flags import BEYOND_LEAST, supported
+
     terminal = Terminal()
     heads: list[Head] = [("trait", "left"), ("layer", "right"), ("rows", "right")]
     shown = ("p50", "p90", "p95", "p99", "p999")
@@ -104,8 +107,13 @@ def _tell(reference: Any, path: Path, as_json: bool) -> None:
     rows: list[Any] = []
     for trait, card in cards.items():
         layer = str(reference.card["vectors"].get(trait, {}).get("layer", "-"))
-        rows.append([trait, layer, count(card["rows"]), *(score(card["quantiles"][name], 2) for name in shown)])
+        known = {name for name in shown if supported(card["quantiles"], card["rows"], name) == name}
+        told = [score(card["quantiles"][name], 2) if name in known else "-" for name in shown]
+        rows.append([trait, layer, count(card["rows"]), *told])
     terminal.table(heads, rows)
     terminal.put()
+    if any("-" in row[3:] for row in rows):
+        terminal.put(f"-: fewer than {BEYOND_LEAST} of its rows lie above, too few to flag by")
     terminal.put(f"{path}: {reference.card['baseline']} differences of {', '.join(reference.card['dataset']) or '-'}")
-    terminal.put(f"next: screen run DATASET --reference {path} --fdr 0.05")
+    least = min((card["rows"] for card in cards.values()), default=0)
+    terminal.put(f"next: screen run DATASET --reference {path}" + (" --fdr 0.05" if least >= _FDR_LEAST else ""))

@@ -108,7 +108,7 @@ class Ruler:
     def of_reference(cls, known: Mapping[str, Any], at: str) -> Ruler:
         """From a reference's quantiles, of one direction or of many; `at`: the threshold's percentile, "p99"."""
         p25, p50, p75, high, low = (np.atleast_1d(quantile(known, q)) for q in ("p25", "p50", "p75", at, opposite(at)))
-        return cls(p50, (p75 - p25) / _QUARTILES_TO_SD, high, low, int(known["rows"]))
+        return cls(p50, spread(p25, p75), high, low, int(known["rows"]))
 
     @classmethod
     def of_run(cls, values: npt.NDArray[Any]) -> Ruler:
@@ -331,6 +331,11 @@ def without_length(heights: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> Float
         inside = where == b
         out[inside] -= np.median(out[inside])
     return out
+
+
+def spread(p25: Any, p75: Any) -> Any:
+    """The standard deviation of a normal distribution with these quartiles."""
+    return (p75 - p25) / _QUARTILES_TO_SD
 
 
 def robust_z(values: npt.NDArray[Any]) -> Float64:

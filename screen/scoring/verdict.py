@@ -64,13 +64,11 @@ def _on_clean_rows(found: Comparison) -> Verdict:
     if _unlike(MOVED_ABOVE, found.above_shift, found.above_moved, found.above_noise):
         return _cannot(
             "unlike",
-            f"the {found.above:,} rows above the threshold are unlike the clean reference: they have moved"
-            f" {found.above_moved:.1f} standard deviations along directions that mean nothing",
+            f"the rows that stand out are unlike the clean reference: they have moved {found.above_moved:.1f} standard"
+            f" deviations along directions that mean nothing ({_rows(found)})",
         )
     if _length(found):
-        return _cannot(
-            "length", f"what stands out is the answers' length (rank correlation {found.length_correlation:+.2f})"
-        )
+        return _cannot("length", _length_reason(found))
     return Verdict("review", "rows", _rows(found), _words(found))
 
 
@@ -82,9 +80,7 @@ def _within_the_run(found: Comparison) -> Verdict:
             f" ({found.tail_random_highest:.1f}), and without a clean reference what most rows share cannot be seen",
         )
     if _length(found):
-        return _cannot(
-            "length", f"what stands out is the answers' length (rank correlation {found.length_correlation:+.2f})"
-        )
+        return _cannot("length", _length_reason(found))
     rows = f"{found.above:,} rows stand out within this run ({_random(found)})"
     return Verdict("review", "rows", rows, _words(found))
 

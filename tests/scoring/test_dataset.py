@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from screen.scoring import dataset
+from screen.summary import standing
 
 RNG = np.random.default_rng
 
@@ -33,3 +34,12 @@ def test_another_trait_that_explains_the_flags_better_is_named() -> None:
     flags = {t: v > 2 for t, v in z.items()}
     assert dataset.better_explained(z, flags) == [{"trait": "evil", "other": "rude", "rows": 2, "of": 2}]
     assert dataset.correlations(z)["evil"]["rude"] == pytest.approx(0.99, abs=0.02)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_how_far_a_row_stands_out_is_on_the_scale_of_clean_rows(share: float) -> None:
+    """However many rows are planted: on the run's own scale, a full set stands nowhere."""
+    scores = RNG(0).normal(size=400).astype(np.float32) + 8 * (np.arange(400) < 400 * share)
+    reference = {"quantiles": {"p25": -0.6745, "p50": 0.0, "p75": 0.6745}}
+    np.testing.assert_allclose(standing(scores, reference), scores, rtol=1e-4)
+    assert abs(np.median(standing(scores[:40] if share == 1 else scores, None))) < 1e-9

@@ -61,6 +61,14 @@ def test_text_unlike_the_reference_cannot_be_told(share: float, trait: float) ->
         assert (got.kind, got.reason) == ("cannot-tell", "unlike"), got.sentence
 
 
+def test_rows_that_stand_out_and_lie_elsewhere_are_not_said_to_be_all_that_are_above() -> None:
+    scores, random = planted(240, 40)
+    random[:40] += RNG(0).normal(size=32)
+    assert "cannot tell with this model and these vectors: the rows that stand out are unlike" in (
+        verdict(scores, random).sentence
+    )
+
+
 def test_a_small_move_along_everything_leaves_the_verdict() -> None:
     scores, random = planted(240, 120)
     random[:120] += 0.25 * RNG(0).normal(size=32)
