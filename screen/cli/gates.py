@@ -84,7 +84,7 @@ def _shares(gates: Gates, traits: Mapping[str, Mapping[str, Any]], out: Path) ->
 def _untold(gates: Gates, traits: Mapping[str, Mapping[str, Any]], out: Path) -> Iterator[tuple[str, str]]:
     for trait in traits if _ALL in gates.told else gates.told:
         if (why := _why(traits[trait])) is not None:
-            yield f"{trait}: cannot tell: {why}", f"the verdicts again: screen status {shlex.quote(str(out))}"
+            yield f"{trait}: {why}", f"the verdicts again: screen status {shlex.quote(str(out))}"
 
 
 def _why(trait: Mapping[str, Any]) -> str | None:

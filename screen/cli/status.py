@@ -59,6 +59,7 @@ def command(run: Path, verify: bool, as_json: bool) -> None:
 def _print(scan: Scan, state: dict[str, Any]) -> None:
     from screen_reports.console import Terminal
     from screen_reports.text import count, plural
+    from screen_reports.verdicts import verdicts
 
     terminal = Terminal()
     total = state["rows_total"]
@@ -67,6 +68,8 @@ def _print(scan: Scan, state: dict[str, Any]) -> None:
     terminal.fact("rows", f"{count(state['rows'])}{of}, in {plural(state['shards'], 'shard')}")
     terminal.fact("samples", f"{count(state['scored'])} scored, {plural(state['skipped'], 'row')} skipped")
     terminal.fact("traits", ", ".join(state["traits"]))
+    for sentence, _ in verdicts(scan.summary) if state["finished"] else ():
+        terminal.fact("verdict", sentence)
     if state["writer"]:
         terminal.fact("writer", f"process {state['writer']['pid']} on {state['writer']['host']} is at work")
     for orphan in state["orphans"]:

@@ -11,7 +11,7 @@ from screen.cli import gates
 from screen.errors import GateFailed, UsageError
 from tests.cli.conftest import Screen
 
-UNTOLD = {"kind": "cannot-tell", "sentence": "evil: cannot tell with this model and these vectors"}
+UNTOLD = {"kind": "cannot-tell", "sentence": "cannot tell with this model and these vectors: why"}
 TRAIT = {"share": 0.025, "threshold": 4.0, "rule": "p99"}
 
 
@@ -43,7 +43,7 @@ def test_a_share_that_is_not_known(nothing: dict[str, Any], why: str) -> None:
 
 @pytest.mark.parametrize("gate", ["cannot-tell", "evil=cannot-tell", "evil = cannot-tell"])
 def test_a_verdict_that_says_nothing(gate: str) -> None:
-    assert fails([gate], verdict=UNTOLD).startswith(f"evil: cannot tell: {UNTOLD['sentence']}\n")
+    assert fails([gate], verdict=UNTOLD).startswith(f"evil: {UNTOLD['sentence']}\n")
     for verdict in ({"kind": "review", "sentence": "x"}, {"kind": "nothing", "sentence": "x"}, None):
         assert fails([gate], verdict=verdict) == ""
     assert fails([gate]) == ""  # a summary from before verdicts

@@ -260,6 +260,10 @@ def test_status_of_a_finished_run(screen: Screen, run: Path) -> None:
         "rows      8 of 8, in 2 shards\n"
         "samples   7 scored, 1 row skipped\n"
         "traits    evil, kind\n"
+        "verdict   evil: 2 rows stand above p99 of clean rows (0.1 expected; random\n"
+        "          directions: 0, 0 at most): review them\n"
+        "verdict   kind: cannot tell with this model and these vectors: there are no\n"
+        "          control directions to hold it against\n"
         "verified  7 files: all whole\n"
     )
 
