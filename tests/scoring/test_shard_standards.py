@@ -11,12 +11,13 @@ from screen.scoring import calibrate
 from screen.scoring.calibrate import Calibration
 from screen.scoring.schema import RANDOM
 from screen.scoring.shard import ShardInput, score_shard
-from screen.scoring.standards import Directions, Stand, Standards, prompt_hashes
+from screen.scoring.standards import ControlSet, Directions, Stand, Standards, prompt_hashes
 from tests.scoring.test_shard import STATES, D, Says, TableModel, V, sample
 
 RNG = np.random.default_rng(7)
 PROBES = RNG.normal(size=(2 + 2 * RANDOM, D)).astype(np.float32)
-DIRECTIONS = Directions(PROBES, (0, 0, *[3] * RANDOM, *[5] * RANDOM), 2, (3, 5), (True, False))
+SETS = (ControlSet("a", 3, "card"), ControlSet("b", 5, "run"))
+DIRECTIONS = Directions(PROBES, (0, 0, *[3] * RANDOM, *[5] * RANDOM), 2, SETS, ("a", "b"), (True, False))
 
 
 def score(
@@ -36,13 +37,13 @@ def test_controls_are_scored_as_the_traits_are() -> None:
     [row] = tables["scores"]
     assert row["evil_layer0"] == pytest.approx(float(PROBES[0] @ answers), abs=1e-4)
     assert row["kind_layer0"] is None
-    assert [c["layer"] for c in tables["controls"]] == [3, 5]
+    assert [(c["row"], c["layer"], c["set"]) for c in tables["controls"]] == [(0, 3, "a"), (0, 5, "b")]
     for control, start in zip(tables["controls"], (2, 2 + RANDOM), strict=True):
         np.testing.assert_allclose(control["random"], PROBES[start : start + RANDOM] @ answers, atol=1e-4)
 
 
 def test_the_second_traits_layer_0_is_its_own() -> None:
-    both = Directions(PROBES, DIRECTIONS.layers, 2, (3, 5), (True, True))
+    both = Directions(PROBES, DIRECTIONS.layers, 2, SETS, ("a", "b"), (True, True))
     [row] = score(sample(0, ([1], [3])), standards=Standards(both))["scores"]
     assert row["kind_layer0"] == pytest.approx(float(PROBES[1] @ STATES[3]), abs=1e-4)
 

@@ -7,14 +7,15 @@ import numpy.testing as npt
 
 from screen.scoring import calibrate
 from screen.scoring.schema import RANDOM
-from screen.scoring.standards import NO_DIRECTIONS, Directions, Stand, prompt_hashes
+from screen.scoring.standards import NO_DIRECTIONS, ControlSet, Directions, Stand, prompt_hashes
 
 
 def test_the_probes_columns_follow_each_other_without_a_gap() -> None:
     layers = (0, 0, *[2] * RANDOM, *[5] * RANDOM, 1, 2, 5)
-    made = Directions(np.zeros((len(layers), 4), dtype=np.float32), layers, 2, (2, 5), (True, False))
-    assert [layers[made.random(n)] for n in (2, 5)] == [(2,) * RANDOM, (5,) * RANDOM]
-    assert made.random(2).start == 2
+    sets = (ControlSet("a", 2, "card"), ControlSet("b", 5, "run"))
+    made = Directions(np.zeros((len(layers), 4), dtype=np.float32), layers, 2, sets, ("a", "b"), (True, False))
+    assert [layers[made.random(n)] for n in (0, 1)] == [(2,) * RANDOM, (5,) * RANDOM]
+    assert made.random(0).start == 2
     assert layers[made.features] == (1, 2, 5)
     assert made.controls == made.features.start == 2 + 2 * RANDOM
     assert (NO_DIRECTIONS.controls, NO_DIRECTIONS.features) == (0, slice(0, 0))
