@@ -105,3 +105,7 @@ audit:
 # How often the verdict is right: planted from 0 to 100 %, clean, and text unlike the reference; writes docs/verdict.md.
 bench-verdict *arguments:
     python bench/verdict.py {{arguments}} > docs/verdict.md
+
+# Single changes of a room's code (scoring, rendering, reading, store, selection), one at a time: which its own tests do not notice; wants '.[mutants]'.
+mutants room sample="60" *arguments:
+    OMP_NUM_THREADS=1 python -m bench.mutants {{room}} {{sample}} {{arguments}}

@@ -126,7 +126,8 @@ def test_layer_0_stands_beside_the_trait_on_the_runs_own_scale() -> None:
 
 
 @pytest.mark.parametrize(
-    ("above", "rows", "share", "clean_rows"), [(3, 60, 0.01, 1500), (9, 100, 0.05, 200), (0, 5, 0.1, 80)]
+    ("above", "rows", "share", "clean_rows"),
+    [(3, 60, 0.01, 1500), (9, 100, 0.05, 200), (0, 5, 0.1, 80), (2050, 5000, 0.4, 1500)],
 )
 def test_the_chance_of_as_many_is_what_simulation_gives(above: int, rows: int, share: float, clean_rows: int) -> None:
     rng = RNG(0)
@@ -151,3 +152,11 @@ def test_robust_z_by_hand() -> None:
     z = robust_z(np.array([0.0, 1, 2, 3, 100]))
     np.testing.assert_allclose(z, (np.array([0, 1, 2, 3, 100]) - 2) / 1.4826)
     assert robust_z(np.ones(4)).tolist() == [0, 0, 0, 0]
+
+
+def test_within_a_run_the_threshold_stands_three_robust_deviations_above_its_median() -> None:
+    values = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0]]) + 10
+    ruler = Ruler.of_run(values)
+    assert ruler.heights(np.array([[10 + 3 * 1.4826]])) == pytest.approx(1.0)
+    assert ruler.depths(np.array([[10 - 3 * 1.4826]])) == pytest.approx(1.0)
+    assert (ruler.z(np.array([[10 - 1.4826]])), ruler.rows) == (pytest.approx(-1.0), 0)

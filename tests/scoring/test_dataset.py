@@ -43,3 +43,19 @@ def test_how_far_a_row_stands_out_is_on_the_scale_of_clean_rows(share: float) ->
     reference = {"quantiles": {"p25": -0.6745, "p50": 0.0, "p75": 0.6745}}
     np.testing.assert_allclose(standing(scores, reference), scores, rtol=1e-4)
     assert abs(np.median(standing(scores[:40] if share == 1 else scores, None))) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("higher", "of", "named"), [(1, 2, False), (2, 3, True), (2, 4, False), (3, 4, True), (0, 1, False)]
+)
+def test_another_trait_is_named_where_most_rows_stand_higher_on_it(higher: int, of: int, named: bool) -> None:
+    z = {"evil": np.ones(of), "rude": np.where(np.arange(of) < higher, 2.0, 1.0)}
+    flags = {"evil": np.ones(of, dtype=bool), "rude": np.zeros(of, dtype=bool)}
+    assert bool(dataset.better_explained(z, flags)) is named
+
+
+def test_a_group_of_just_enough_rows_is_measured() -> None:
+    scores = RNG(0).normal(size=2 * dataset.GROUP_LEAST - 1)
+    names = ["a"] * dataset.GROUP_LEAST + ["b"] * (dataset.GROUP_LEAST - 1)
+    first, second = dataset.by_group(scores, np.arange(len(scores)), names)
+    assert (first["mean"], "mean" in second) == (pytest.approx(scores[: dataset.GROUP_LEAST].mean()), False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -146,3 +147,23 @@ def test_refine_answers_rows_that_may_reach_the_cut_within_two_standard_errors(a
     assert len(says.asked) == 2 * answered
     if answered:
         assert row["evil"] == pytest.approx(mean - float(STATES[6] @ V[0]), abs=1e-5)
+
+
+def test_controls_beside_a_calibration_have_their_own_columns() -> None:
+    """Probes in their order: layer 0, control directions, then the features of prompts, which are no control."""
+    probes = np.concatenate([PROBES, RNG.normal(size=(2, D)).astype(np.float32)])
+    directions = Directions(probes, (*DIRECTIONS.layers, 1, 2), 2, SETS, ("a", "b"), (True, False))
+    width, seen = 2 + len(PROBES), 2 + len(probes) + 2  # columns; features: every last-token projection, the length
+    targets = np.arange(width, dtype=np.float64)  # what is predicted for each column
+    model = replace(
+        constant(0.0, 1.0, seen),
+        weights=np.zeros((seen, width)),
+        intercept=targets,
+        residual=np.ones(width),
+        penalty=np.ones(width),
+    )
+    held = Stand(model, np.zeros(0, np.uint64), np.zeros((0, width), np.float32), ("d.jsonl",))
+    tables = score(sample(0, ([1], [3])), standards=Standards(directions, held), baseline="calibrated", says=Says([6]))
+    [row], expected = tables["scores"], probes[: len(PROBES)] @ STATES[3] - targets[2:]
+    assert row["evil_layer0"] == pytest.approx(float(expected[0]), abs=1e-4)
+    np.testing.assert_allclose(tables["controls"][1]["random"], expected[2 + RANDOM :], atol=1e-4)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.testing as npt
 
 from screen.scoring import calibrate
-from screen.scoring.schema import RANDOM
+from screen.scoring.schema import RANDOM, score_column
 from screen.scoring.standards import NO_DIRECTIONS, ControlSet, Directions, Stand, prompt_hashes
 
 
@@ -39,3 +39,12 @@ def test_a_prompts_hash_is_of_its_ids_alone() -> None:
     a, b, c = prompt_hashes([one.astype(np.int32), same.astype(np.int64), other.astype(np.int32)]).tolist()
     assert (a == b, a == c) == (True, False)
     assert prompt_hashes([]).shape == (0,)
+
+
+def test_the_column_that_a_run_is_ranked_by() -> None:
+    kinds = ("generate", "provided", "calibrated", "last-prompt", "none")
+    assert [score_column("evil", kind) for kind in kinds] == [
+        "evil", "evil", "evil_estimate", "evil_last_prompt", "evil_projection",
+    ]  # fmt: skip
+    assert score_column("evil", "calibrated", refined=True) == "evil"
+    assert score_column("evil", "none", refined=True) == "evil_projection"
