@@ -63,6 +63,8 @@ def test_a_prompt_is_answered_once_and_told_as_it_comes() -> None:
     assert [m and (m.ids, m.cut, m.refused) for m in made] == [
         ((1, 1), False, False), ((2, 7, 2, 7), False, True), ((3, 3), False, False), None,
     ]  # fmt: skip
+    assert made[0] is not None
+    assert (made[0].thought, made[0].said) == ((0, 0), 0)
     assert told == [(0, 4, 0), (2, 4, 6), (3, 4, 2)]
     assert (a.generated, a.reused) == (3, 0)
     again = a.own_answers(ids([3], [8, 8, 8], [1]))

@@ -167,3 +167,13 @@ def test_controls_beside_a_calibration_have_their_own_columns() -> None:
     [row], expected = tables["scores"], probes[: len(PROBES)] @ STATES[3] - targets[2:]
     assert row["evil_layer0"] == pytest.approx(float(expected[0]), abs=1e-4)
     np.testing.assert_allclose(tables["controls"][1]["random"], expected[2 + RANDOM :], atol=1e-4)
+
+
+def test_refine_answers_every_turn_of_every_row_that_may_reach_the_cut() -> None:
+    says = Says([6])
+    held = stand(constant(0.0, 0.4, 4), evil=-1e9, kind=1e9)
+    samples = (sample(0, ([1], [3]), ([2], [4])), sample(1, ([3], [5])), sample(2, ([4], [5]), ([5], [4])))
+    tables = score(*samples, standards=Standards(calibration=held, refine=True), baseline="calibrated", says=says)
+    assert len(says.asked) == 5
+    for row, tokens in zip(tables["scores"], ([3, 4], [5], [5, 4]), strict=True):
+        assert row["evil"] == pytest.approx(float((STATES[tokens].mean(0) - STATES[6]) @ V[0]), abs=1e-4)

@@ -11,11 +11,35 @@ from screen.scoring.controls import Comparison
 from screen.scoring.verdict import judge
 
 FOUND = Comparison(
-    scale="reference", at="p99", rows=300, above=9, expected=3.0, chance=0.5, random=2.5, random_highest=8, random_chance=0.9,
-    tail=2.0, tail_rows=5, tail_random=0.5, tail_random_spread=0.1, tail_random_highest=1.0, tail_clean=1.5,
-    tail_without_length=0.0, shift=0.0, moved=0.0, moved_noise=0.0, directions=32, effective=30.0, layer0=1.0,
-    tail_run=2.0, length_correlation=0.0, length_auroc=0.5, above_shift=0.0, above_moved=0.0, above_noise=0.0,
-)  # fmt: skip
+    scale="reference",
+    at="p99",
+    rows=300,
+    above=9,
+    expected=3.0,
+    chance=0.5,
+    random=2.5,
+    random_highest=8,
+    random_chance=0.9,
+    tail=2.0,
+    tail_rows=5,
+    tail_random=0.5,
+    tail_random_spread=0.1,
+    tail_random_highest=1.0,
+    tail_clean=1.5,
+    tail_without_length=0.0,
+    shift=0.0,
+    moved=0.0,
+    moved_noise=0.0,
+    directions=32,
+    effective=30.0,
+    layer0=1.0,
+    tail_run=2.0,
+    length_correlation=0.0,
+    length_auroc=0.5,
+    above_shift=0.0,
+    above_moved=0.0,
+    above_noise=0.0,
+)
 
 
 def judged(**changes: Any) -> tuple[str, str]:
