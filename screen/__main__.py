@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -16,6 +17,7 @@ _MEMORY = (
 
 
 def main() -> None:
+    gc.set_threshold(50_000, 20, 100)  # while large libraries are imported, walking costs a sixth of their time
     try:
         from screen.cli.main import run
 

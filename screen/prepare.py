@@ -21,6 +21,7 @@ from screen.progress import Progress
 from screen.scoring import calibrate
 from screen.scoring.flags import Threshold, threshold
 from screen.scoring.lengths import spearman
+from screen.scoring.passes import item_of
 from screen.scoring.scored import OwnAnswer
 from screen.scoring.standards import ControlSet, Directions, Stand, Standards, prompt_hashes
 from screen.setup import Engine
@@ -83,7 +84,8 @@ def prepare(
         progress.note("calibration", facts["calibration"])
     directions = _directions(arrays, facts, engine.vectors)
     engine.projector = with_directions(engine.projector, directions)
-    return Standards(directions, Stand.from_kept(arrays, facts), references, spec.refine)
+    drawn = tuple(facts.get("drawn", (0, 0)))
+    return Standards(directions, Stand.from_kept(arrays, facts), references, spec.refine, (drawn[0], drawn[1]))
 
 
 def _kept(folder: RunFolder, progress: Progress) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]] | None:
@@ -139,8 +141,8 @@ def _directions(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
 
 
 def _control_sets(spec: ScanSpec, dataset: Dataset, engine: Engine) -> tuple[dict[str, Float32], dict[str, Any]]:
-    """(key -> control directions; "sets" and, trait -> key, "set_of"): those that the reference was measured along,
-    for the traits that have them; for the others directions of the first rows' own activations, a set a layer."""
+    """(key -> control directions; "sets", "drawn" and, trait -> key, "set_of"): those that the reference was measured
+    along, for the traits that have them; for the others directions of the first rows' activations, a set a layer."""
     found: dict[str, Float32] = {}
     sets: dict[str, dict[str, Any]] = {}
     set_of: dict[str, str] = {}
@@ -153,15 +155,14 @@ def _control_sets(spec: ScanSpec, dataset: Dataset, engine: Engine) -> tuple[dic
         found[key] = card["directions"]
         sets[key] = {"key": key, "layer": card["layer"], "source": card["reference"]["controls"]["source"]}
         set_of[trait] = key
-    states = _answer_states(dataset, engine, sorted(lacking)) if lacking else None
-    for i, layer in enumerate(sorted(lacking)):
-        assert states is not None
-        rows = controls.directions(states[:, i], seed=spec.seed + layer, without=_traits_at(engine, layer))
+    states, drawn = _answer_states(dataset, engine) if lacking else ({}, (0, 0))
+    for layer in sorted(lacking):
+        rows = controls.directions(states[layer], seed=spec.seed + layer, without=_traits_at(engine, layer))
         key = controls.key(rows)
         found[key] = rows
         sets[key] = {"key": key, "layer": layer, "source": "run"}
         set_of |= dict.fromkeys(lacking[layer], key)
-    return found, {"sets": list(sets.values()), "set_of": set_of}
+    return found, {"sets": list(sets.values()), "set_of": set_of, "drawn": drawn}
 
 
 def _traits_at(engine: Engine, layer: int) -> Float32:
@@ -174,18 +175,27 @@ def _lower(layer: int) -> list[int]:
     return sorted({layer // 4, layer // 2, 3 * layer // 4} - {layer})
 
 
-def _answer_states(dataset: Dataset, engine: Engine, layers: list[int]) -> Float32:
-    """(n, layers, d_model): mean hidden states of the first rows' answers."""
+def _answer_states(dataset: Dataset, engine: Engine) -> tuple[dict[int, Float32], tuple[int, int]]:
+    """(layer -> (n, d_model) mean hidden states of the first rows' answers, `Standards.drawn`). Without own answers the
+    first shard runs the same sequences again: in batches of their own, whose states are kept for it."""
     window = next(dataset.windows(STATES))
     shard = read_window(window, dataset, engine.renderer)
-    items = []
-    for _, rendered in shard.samples:
-        for s in rendered.sequences:
-            positions = np.concatenate([t.tokens for t in s.turns])
-            items.append(Item(s.ids[: int(positions[-1]) + 1], positions, np.array([len(positions)], dtype=np.int32)))
-    found = [f for f in engine.projector.states(items[:STATES], layers) if not isinstance(f, str)]
-    good = [f[0] for f in found if np.isfinite(f).all()]
-    return np.stack(good) if good else np.zeros((0, len(layers), engine.vectors.vectors[0].d_model), dtype=np.float32)
+    sequences = [s for _, rendered in shard.samples for s in rendered.sequences][:STATES]
+    layers = sorted({0, *engine.vectors.layers})  # those that are measured then
+    again = engine.kind not in ("generate", "calibrated")
+    made = engine.projector.states([item_of(s) for s in sequences], layers, keep=again)
+    means = [_answer_mean(f, s) for f, s in zip(made, sequences, strict=True) if not isinstance(f, str)]
+    good = [m for m in means if np.isfinite(m).all()]
+    none = np.zeros((0, engine.model.d_model), dtype=np.float32)
+    states = {n: np.stack([m[i] for m in good]) if good else none for i, n in enumerate(layers)}
+    return states, (STATES, window.end_row) if again else (0, 0)
+
+
+def _answer_mean(means: Float32, sequence: TokenSequence) -> Float32:
+    """(layers, d_model) over all tokens of a sequence's answers, of means over each of its segments."""
+    lengths = [len(turn.tokens) for turn in sequence.turns]
+    mean: Float32 = np.average(means[: len(lengths)], axis=0, weights=lengths).astype(np.float32)
+    return mean
 
 
 def _asks(window: Any, dataset: Dataset, engine: Engine) -> Iterator[_Ask]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from screen.engines.guard import Death, Guard
-from screen.engines.serving import Directions
+from screen.engines.serving import Directions, States
 from screen.errors import ModelError
 from screen.model.batches import Batching, cost
 from screen.model.generate import Answer, Failed, Ids, Sampling
@@ -92,14 +92,14 @@ class GuardedProjector:
     def measure(self, items: Sequence[Item], step: Step = lambda _tokens, _of: None) -> list[Measured | str]:
         return self._endure(items, None, step)
 
-    def states(self, items: Sequence[Item], layers: Sequence[int]) -> list[Float32 | str]:
-        return self._endure(items, tuple(layers), lambda _tokens, _of: None)
+    def states(self, items: Sequence[Item], layers: Sequence[int], *, keep: bool = False) -> list[Float32 | str]:
+        return self._endure(items, States(tuple(layers), keep), lambda _tokens, _of: None)
 
-    def _endure(self, items: Sequence[Item], layers: tuple[int, ...] | None, step: Step) -> list[Any]:
+    def _endure(self, items: Sequence[Item], states: States | None, step: Step) -> list[Any]:
         out: list[Any] = [self._killers.get(_key(item)) if self._killers else None for item in items]
 
         def attempt(these: Sequence[int], step: Step = lambda _tokens, _of: None) -> list[Any] | Death:
-            return self._once([items[i] for i in these], layers, step, these)
+            return self._once([items[i] for i in these], states, step, these)
 
         well = [i for i, known in enumerate(out) if known is None]
         left, made, killers = endure(well, lambda these: attempt(these, step), attempt, self._plain)
@@ -110,7 +110,7 @@ class GuardedProjector:
         return out
 
     def _once(
-        self, items: Sequence[Item], layers: tuple[int, ...] | None, step: Step, names: Sequence[int]
+        self, items: Sequence[Item], states: States | None, step: Step, names: Sequence[int]
     ) -> list[Any] | Death:
         if not items:
             return []
@@ -122,7 +122,7 @@ class GuardedProjector:
             self._start = self._guard.starts
         whole = cost([len(part.ids) for item in items for part in parts_of(item)])
         made = self._guard.call(
-            "measure", id(self), self.budget, items, layers, cost=whole, told=lambda _kind, tokens, of: step(tokens, of)
+            "measure", id(self), self.budget, items, states, cost=whole, told=lambda _kind, tokens, of: step(tokens, of)
         )
         if isinstance(made, Death):
             return made.named(names)

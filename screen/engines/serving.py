@@ -24,6 +24,7 @@ from screen.model.batches import Batching
 from screen.model.generate import Generator, Ids, Sampling, logits_after
 from screen.model.host import Loading, timed_proof, without_weights
 from screen.model.items import Float32, Item
+from screen.model.kept import Kept
 from screen.model.load import BaseModel
 from screen.model.projector import Projector
 from screen.model.proof import Proof
@@ -55,6 +56,13 @@ class Directions(NamedTuple):
     layers: tuple[int, ...]
     probes: Float32
     probe_layers: tuple[int, ...]
+
+
+class States(NamedTuple):
+    """What is asked of a projector's `states`."""
+
+    layers: tuple[int, ...]
+    keep: bool
 
 
 def serve(connection: Connection, parents_end: Connection | None, order: Order) -> None:
@@ -101,21 +109,29 @@ class _Work:
 
     def __init__(self, model: BaseModel, batching: Batching, tell: Callable[[Any], None]) -> None:
         self._model, self._batching, self._tell = model, batching, tell
+        self._kept = Kept()
         self._projectors: dict[int, Projector] = {}
         self._generators: dict[tuple[frozenset[int], Sampling], Generator] = {}
 
     def direct(self, key: int, d: Directions, budget: int) -> None:
         """A projector under a number, to be named by it."""
         self._projectors[key] = Projector(
-            self._model, d.vectors, d.layers, self._batching, budget, probes=d.probes, probe_layers=d.probe_layers
+            self._model,
+            d.vectors,
+            d.layers,
+            self._batching,
+            budget,
+            probes=d.probes,
+            probe_layers=d.probe_layers,
+            kept=self._kept,
         )
 
-    def measure(self, key: int, budget: int, items: Sequence[Item], layers: Sequence[int] | None) -> Any:
-        """(results, the budget that is left): of `states` where layers are given."""
+    def measure(self, key: int, budget: int, items: Sequence[Item], states: States | None) -> Any:
+        """(results, the budget that is left): of `states` where those are asked for."""
         projector = self._projectors[key]
         projector.budget = budget
-        if layers is not None:
-            made: Any = projector.states(items, layers, self._begin)
+        if states is not None:
+            made: Any = projector.states(items, states.layers, self._begin, keep=states.keep)
         else:
             made = projector.measure(items, lambda tokens, of: self._tell(("step", tokens, of)), self._begin)
         return made, projector.budget

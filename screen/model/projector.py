@@ -18,6 +18,7 @@ from screen.model.faults import FAULTS, device_failed, failed_device, no_memory,
 from screen.model.forward import narrows, run_together, together
 from screen.model.fuse import stack
 from screen.model.items import Float32, Item, Measured, joined, parts_of
+from screen.model.kept import Kept, States, key_of
 from screen.model.layout import Places
 from screen.model.load import BaseModel
 from screen.model.transfer import Coming, send
@@ -38,6 +39,7 @@ class Projector:
     batching  as proved on the loaded model
     budget    tokens a batch; halved, for good, where a batch does not fit into memory
     probes    (p, d_model) float32; probe_layers  the hidden_states row of each, none deeper than the vectors'
+    kept      hidden states that `states` was told to keep, for `measure` of the same batches, whatever the probes
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class Projector:
         *,
         probes: Float32 | None = None,
         probe_layers: Sequence[int] = (),
+        kept: Kept | None = None,
     ) -> None:
         self.model, self.batching, self.budget = model, batching, budget
         self._vectors = vectors, layers
+        self._kept = Kept() if kept is None else kept
         self.k, self.p = len(layers), len(probe_layers)
         self.layers = sorted({*layers, *probe_layers})
         none = np.zeros((0, model.d_model), dtype=np.float32)
@@ -66,7 +70,14 @@ class Projector:
         """The same projector, which also measures segments on these."""
         vectors, layers = self._vectors
         return Projector(
-            self.model, vectors, layers, self.batching, self.budget, probes=probes, probe_layers=probe_layers
+            self.model,
+            vectors,
+            layers,
+            self.batching,
+            self.budget,
+            probes=probes,
+            probe_layers=probe_layers,
+            kept=self._kept,
         )
 
     def project(self, items: Sequence[Item], step: Step = lambda _tokens, _of: None) -> list[Float32 | str]:
@@ -114,15 +125,22 @@ class Projector:
             out.means.index_copy_(1, mine.probe_columns, means[:, k:])
 
     def states(
-        self, items: Sequence[Item], layers: Sequence[int], begin: Begin = lambda _items, _cost: None
+        self,
+        items: Sequence[Item],
+        layers: Sequence[int],
+        begin: Begin = lambda _items, _cost: None,
+        *,
+        keep: bool = False,
     ) -> list[Float32 | str]:
-        """(s + branches, layers, d_model) float32 an item: the mean hidden states themselves, for few items."""
+        """(s + branches, layers, d_model) float32 an item: the mean hidden states themselves, for few items.
+        `keep`: they will be measured too, alone and at these layers; on a CPU they are then not run again."""
 
         def seen(layer: int, states: torch.Tensor, chosen: _Chosen, out: _Out) -> None:
             out.means[:, list(layers).index(layer)] = _means(states.index_select(0, chosen.places), chosen.offsets)
 
         wide = (len(layers), self.model.d_model)
-        wanted = _Wanted(sorted(set(layers)), seen, 0, wide, halved=False)
+        keep = keep and self.model.device.type == "cpu" and not self.batching.fused
+        wanted = _Wanted(sorted(set(layers)), seen, 0, wide, halved=False, keep=keep)
         found = self._run(items, wanted, lambda _tokens, _of: None, begin)
         return [m if isinstance(m, str) else m.means for m in found]
 
@@ -177,6 +195,9 @@ class Projector:
         """A batch, or, where it fails, its halves: a poison sequence costs itself and nothing else. Raises _NoMemory
         where several sequences do not fit into memory."""
         at = batch.order.tolist()
+        known = None if wanted.keep else self._kept.take([parts[i] for i in at], batch.shared, wanted.layers)
+        if known is not None:
+            return [_Queued(at, self._again([parts[i] for i in at], known, wanted))]
         begin(at)
         try:
             self._check_ids([parts[i] for i in at])
@@ -205,24 +226,46 @@ class Projector:
         batch = together(self.model, self.batching, [part.ids for part in parts], shared)
         flat = np.concatenate([places[part.positions] for part, places in zip(parts, batch.where, strict=True)])
         chosen = _chosen(flat, np.concatenate([part.segments for part in parts]), device)
-        out = _Out(
-            torch.zeros(len(flat), wanted.k, dtype=torch.float32, device=device),
-            torch.zeros(sum(len(part.segments) for part in parts), *wanted.wide, dtype=torch.float32, device=device),
-        )
+        out = _out(parts, wanted, device)
+        kept: dict[int, torch.Tensor] = {}
         deepest, rows, last = max(wanted.layers), None, chosen
         if narrows(self.batching, wanted.layers) and len(flat) < batch.inputs["input_ids"].numel():
             rows, last = chosen.places, chosen._replace(places=torch.arange(len(flat), device=device))
 
         def see(layer: int, hidden: torch.Tensor) -> None:
-            wanted.seen(layer, hidden.flatten(0, 1), last if layer == deepest else chosen, out)
+            states, these = hidden.flatten(0, 1), last if layer == deepest else chosen
+            wanted.seen(layer, states, these, out)
+            if wanted.keep:
+                kept[layer] = states.index_select(0, these.places)
 
         run_together(self.model, self.batching, batch, wanted.layers, see, rows, wanted.halved)
+        if wanted.keep:
+            self._kept.put(key_of(parts, shared, wanted.layers), kept)
+        return Coming(out.tokens, out.means)
+
+    @torch.inference_mode()
+    def _again(self, parts: Sequence[Item], known: States, wanted: _Wanted) -> Coming:
+        """As `_batch`, of hidden states that were kept."""
+        device = self.model.device
+        flat = np.arange(sum(len(part.positions) for part in parts))
+        chosen = _chosen(flat, np.concatenate([part.segments for part in parts]), device)
+        out = _out(parts, wanted, device)
+        for layer in wanted.layers:
+            wanted.seen(layer, known[layer], chosen, out)
         return Coming(out.tokens, out.means)
 
 
 class _Out(NamedTuple):
     tokens: torch.Tensor  # (positions, k)
     means: torch.Tensor  # (segments, ...)
+
+
+def _out(parts: Sequence[Item], wanted: _Wanted, device: torch.device) -> _Out:
+    positions, segments = sum(len(part.positions) for part in parts), sum(len(part.segments) for part in parts)
+    return _Out(
+        torch.zeros(positions, wanted.k, dtype=torch.float32, device=device),
+        torch.zeros(segments, *wanted.wide, dtype=torch.float32, device=device),
+    )
 
 
 class _Chosen(NamedTuple):
@@ -246,13 +289,14 @@ _Seen = Callable[[int, torch.Tensor, _Chosen, _Out], None]
 
 class _Wanted(NamedTuple):
     """`seen(layer, (tokens, d_model) hidden states, tokens chosen, out)` is called at each of `layers`. `halved`: the
-    deepest one's states are left in two halves."""
+    deepest one's states are left in two halves. `keep`: all states are wanted again."""
 
     layers: Sequence[int]
     seen: _Seen
     k: int
     wide: tuple[int, ...]
     halved: bool
+    keep: bool = False
 
 
 class _Queued(NamedTuple):

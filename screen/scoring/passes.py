@@ -83,17 +83,19 @@ def run(
     branches: Mapping[int, Sequence[tuple[bytes, Branch]]],
     measures: Measures,
     step: Step,
+    first: int = 0,
 ) -> Passed:
-    """Run every sequence once, the branches of each with it. `branches`: sequence -> (prompt key, branch)."""
-    items = [_item(s, [b for _, b in branches.get(i, ())]) for i, s in enumerate(sequences)]
-    results = list(measures.measure(items, step))
+    """Run every sequence once, the branches of each with it. `branches`: sequence -> (prompt key, branch). `first`: so
+    many sequences share no batch with the others."""
+    items = [item_of(s, [b for _, b in branches.get(i, ())]) for i, s in enumerate(sequences)]
+    results = [r for some in (items[:first], items[first:]) if some for r in measures.measure(some, step)]
     passed = Passed([], [], [], [])
     clean = _all_finite(results)
     for i, (sequence, result) in enumerate(zip(sequences, results, strict=True)):
         problem = None if clean else _problem(result)
         if problem is not None and branches.get(i):
             own(branches[i], sequence, measures, step, passed)
-            [result] = measures.measure([_item(sequence, [])], step)
+            [result] = measures.measure([item_of(sequence)], step)
             problem = _problem(result)
             _keep(passed, sequence, [], i, result, problem)
         else:
@@ -141,8 +143,9 @@ def _mean_of(several: Sequence[Float32]) -> Float32:
     return mean
 
 
-def _item(sequence: TokenSequence, branches: Sequence[Branch]) -> Item:
-    """Only tokens up to the last scored one are run: what comes after cannot change them."""
+def item_of(sequence: TokenSequence, branches: Sequence[Branch] = ()) -> Item:
+    """Its answers, last prompt tokens and thoughts, a segment each. Only tokens
+    up to the last scored one are run: what comes after cannot change them."""
     turns = sequence.turns
     before = np.array([t.prompt_end - 1 for t in turns], dtype=np.int32)
     thoughts = [t.thought_tokens for t in turns if len(t.thought_tokens)]

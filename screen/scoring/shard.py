@@ -130,9 +130,14 @@ class _Work:
             if own and key not in seen and (branch := own[0].branch(len(turn.prompt))):
                 seen.add(key)
                 branches.setdefault(turn.place, []).append((key, branch))
-        self.passed = passes.run(self.sequences, branches, self.measures, self.step)
+        self.passed = passes.run(self.sequences, branches, self.measures, self.step, self._first())
         if self.kind == "answers":
             self._given()
+
+    def _first(self) -> int:
+        """How many sequences share no batch with the others (`Standards.drawn`)."""
+        most, below = self.standards.drawn
+        return min(most, sum(len(r.sequences) for s, r in self.shard.samples if s.row < below))
 
     def _answer(self, turns: Sequence[int]) -> None:
         """Answer the prompts of these turns, each distinct one once."""

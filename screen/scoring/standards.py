@@ -111,12 +111,15 @@ class Stand:
 
 @dataclass(frozen=True)
 class Standards:
-    """`references`: trait -> (n,) float32 ascending differences of a clean reference set."""
+    """`references`: trait -> (n,) float32 ascending differences of a clean reference set. `drawn`: the control
+    directions are drawn from the first sequences, this many, of the rows below this one, which share no batch with
+    others."""
 
     directions: Directions = NO_DIRECTIONS
     calibration: Stand | None = None
     references: Mapping[str, Float32] = field(default_factory=dict)
     refine: bool = False
+    drawn: tuple[int, int] = (0, 0)
 
 
 def prompt_hashes(prompts: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.uint64]:
