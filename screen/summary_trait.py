@@ -88,7 +88,7 @@ def summarise_trait(
     judged = len(over) if folder.identity.get("settings", {}).get("refine") else len(values)
     refused = np.asarray(pc.fill_null(base["base_refused"], False))
     found = _compare(read, card, limit)
-    told = judge(found, card["layer"], scored=len(values), threshold=limit.value is not None)
+    told = judge(found, card["layer"], scored=len(values), threshold=limit.value is not None, at=limit.at)
     made = {
         "column": read.column,
         "layer": card["layer"],

@@ -213,6 +213,7 @@ def _next(terminal: Terminal, fitting: Sequence[str], path: Path, rows: Sequence
     told = list(fitting)
     told += [f"screen show {place} {rows[0].row}"] if rows else []
     told += [f"screen sql {place} 'select code, count(*) from skipped group by 1'"] if skipped else []
-    terminal.put("next:", style="bold")
+    if told:
+        terminal.put("next:", style="bold")
     for command in dict.fromkeys(told):
         terminal.print(Text(f"  {one_line(command)}"), soft_wrap=True)

@@ -41,7 +41,10 @@ def legend(summary: Summary) -> str:
     if not found:
         return ""
     directions, effective = max(f["directions"] for f in found), min(f["effective"] for f in found)
-    scale = "the threshold's own percentile of clean rows" if found[0]["scale"] == "reference" else "robust z > 3"
+    scales = [
+        f"{f['at']} of clean rows" if f["scale"] == "reference" else "robust z > 3 within this run" for f in found
+    ]
+    scale = ", or ".join(dict.fromkeys(scales))
     return (
         f"random: rows above {scale} along directions that mean nothing, mean-highest ({directions} directions, as"
         f" good as {effective:.0f} independent ones)"
@@ -67,6 +70,7 @@ def next_commands(summary: Summary, run: str, facts: Mapping[str, Any]) -> list[
         "controls": reference,
         "no-reference": reference,
         "no-threshold": reference,
+        "low-cut": f"screen reflag {quote(run)} --at p99",
         "length": f"screen rank {quote(run)} --by {{}}_corrected",
         "layer0": f"screen run {_line([data], same + _reading(spec))} --layer {{}}=LAYER --out ANOTHER",
         "no-scores": f"screen sql {quote(run)} 'select code, count(*) from skipped group by 1'",

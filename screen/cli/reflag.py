@@ -57,6 +57,8 @@ def command(run: Path, at: str | None, fdr: float | None, as_json: bool) -> None
         for t, pair in pairs.items()
     ]
     terminal.table(heads, rows)
+    for rule in dict.fromkeys(s["rule"] for s in after["traits"].values()):
+        terminal.put(f"threshold: {rule}")
 
 
 def _cut(summary: dict[str, Any]) -> dict[str, Any]:

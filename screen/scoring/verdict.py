@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from screen.scoring.controls import Comparison
+from screen.scoring.controls import RUN_REACH, Comparison
+from screen.vectors.measure import share_below
 
 Kind = Literal["review", "nothing", "cannot-tell"]
 CHANCE = 0.01  # more rows above the threshold than clean data give with this probability are too many
@@ -16,6 +17,7 @@ MOVED = 0.3  # standard deviations of clean rows: text that has moved this far a
 MOVED_ABOVE = 0.5  # the same for the rows above the threshold
 TIMES = 10.0  # unless it has moved this many times as far along the trait
 PART = 0.001  # more rows above along a control than clean data give with this probability: some are unlike it
+_RUN_ONLY = "without control directions on clean rows, what most rows share cannot be seen"
 LENGTH = 0.5  # Spearman of score and length, and ...
 LENGTH_TELLS = 0.9  # ... AUROC of length for the rows above, from which length may be what stands out
 
@@ -23,7 +25,7 @@ LENGTH_TELLS = 0.9  # ... AUROC of length for the rows above, from which length 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`reason`: a code, for what to do next: "rows", "clean", "unlike", "controls", "length", "layer0", "no-reference",
-    "no-controls", "no-threshold", "no-scores". `doubt`: what does not decide and is worth knowing."""
+    "no-controls", "no-threshold", "low-cut", "no-scores". `doubt`: what does not decide and is worth knowing."""
 
     kind: Kind
     reason: str
@@ -34,16 +36,19 @@ class Verdict:
         return asdict(self)
 
 
-def judge(found: Comparison | None, layer: int, *, scored: int, threshold: bool) -> Verdict:
-    """`found`: the trait beside its controls; `scored`: rows with a score; `threshold`: whether rows can be flagged."""
+def judge(found: Comparison | None, layer: int, *, scored: int, threshold: bool, at: str | None = None) -> Verdict:
+    """`found`: the trait beside its controls; `scored`: rows with a score; `threshold`: whether rows can be flagged;
+    `at`: the percentile of the reference that it is, if any."""
     if not scored:
         return _cannot("no-scores", "no row has a score")
     if layer == 0:
         return _cannot("layer0", "it is read at layer 0, before the model has read anything: words alone")
     if not threshold:
         return _cannot("no-threshold", "there is no threshold to hold the scores against")
+    if at is not None and share_below(at) <= 0.5:
+        return _cannot("low-cut", f"{at} is not above the median, so half of all clean rows and more lie above it")
     if found is None:
-        return _cannot("no-controls", "there are no control directions to hold it against")
+        return _cannot("no-controls", "there is nothing to hold it against: no control directions, or no spread")
     return _on_clean_rows(found) if found.scale == "reference" else _within_the_run(found)
 
 
@@ -77,11 +82,11 @@ def _within_the_run(found: Comparison) -> Verdict:
         return _cannot(
             "no-reference",
             f"its highest rows stand out ({found.tail:.1f}) no more than those of random directions"
-            f" ({found.tail_random_highest:.1f}), and without a clean reference what most rows share cannot be seen",
+            f" ({found.tail_random_highest:.1f}), and {_RUN_ONLY}",
         )
     if _length(found):
         return _cannot("length", _length_reason(found))
-    rows = f"{found.above:,} rows stand out within this run ({_random(found)})"
+    rows = f"{_stand(found)} out within this run, robust z > {RUN_REACH:g} ({_random(found)}); {_RUN_ONLY}"
     return Verdict("review", "rows", rows, _words(found))
 
 
@@ -112,8 +117,12 @@ def _words(found: Comparison) -> str:
 
 
 def _rows(found: Comparison) -> str:
-    rows = f"{found.above:,} {'row stands' if found.above == 1 else 'rows stand'} above {found.at} of clean rows"
+    rows = f"{_stand(found)} above {found.at} of clean rows"
     return f"{rows} ({_number(found.expected or 0)} expected; {_random(found)})"
+
+
+def _stand(found: Comparison) -> str:
+    return f"{found.above:,} {'row stands' if found.above == 1 else 'rows stand'}"
 
 
 def _random(found: Comparison) -> str:

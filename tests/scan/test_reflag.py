@@ -112,4 +112,6 @@ def test_the_verb_tells_both_cuts_and_loads_no_model(spec: ScanSpec, tmp_path: P
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("flagged by p50; before, by p99\n")
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["trait", "evil", "kind"]
+    told = done.stdout.splitlines()[1:]
+    assert [line.split()[0] for line in told[:3]] == ["trait", "evil", "kind"]
+    assert told[3].startswith("threshold: p50 of the reference clean.reference (")
