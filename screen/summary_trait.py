@@ -165,7 +165,11 @@ def _away(read: TraitScores, limit: Threshold, over: Bool) -> dict[str, int] | N
         return None
     away = ~read.toward & ~np.isnan(read.scores)
     above = 0 if limit.value is None else int((away & (read.scores > limit.value)).sum())
-    return {"rows": int(away.sum()), "above": above, "flagged": int((away & over).sum())}
+    return {
+        "rows": int((~read.toward & ~np.isnan(read.every)).sum()),
+        "above": above,
+        "flagged": int((away & over).sum()),
+    }
 
 
 def _length(read: TraitScores) -> dict[str, float | None]:

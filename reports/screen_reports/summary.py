@@ -105,9 +105,9 @@ def doubts(summary: Summary) -> list[str]:
         away = stats.get("away")
         if away and away["rows"]:  # the rejected sides of pairs have no score of their own
             told.append(
-                f"{trait}: {count(away['rows'])} of {plural(stats['n'], 'row')} push away: {count(away['above'])} above"
-                f" the threshold, not flagged, as they teach against the trait; {count(away['flagged'])} as far below,"
-                " flagged, as they teach it"
+                f"{trait}: {count(away['rows'])} of {plural(stats['judged'], 'row')} push away:"
+                f" {count(away['above'])} above the threshold, not flagged, as they teach against the trait;"
+                f" {count(away['flagged'])} as far below, flagged, as they teach it"
             )
         if few := stats.get("flagged_few_tokens"):
             rows = f"{count(few)} of {plural(stats['flagged'], 'flagged row')}"

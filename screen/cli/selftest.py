@@ -30,6 +30,7 @@ _TAKEN = [
     "reference",
     "shape",
     "fields",
+    "max_row_mib",
     "config",
     "train_on",
     "render",

@@ -46,7 +46,7 @@ def test_the_reference_of_pairs_is_of_pairs() -> None:
 
 
 def test_rows_that_push_away_are_told_only_where_there_are_some() -> None:
-    stats = {"n": 70, "flagged": 3, "flagged_base_refused": 0}
+    stats = {"judged": 70, "flagged": 3, "flagged_base_refused": 0}
     none, some = ({"traits": {"evil": {**stats, "away": {"rows": n, "above": 7, "flagged": 1}}}} for n in (0, 20))
     assert doubts(none) == []
     assert doubts(some) == [
