@@ -4,7 +4,8 @@
     python bench/host.py 10000 1000000      # sizes of your own
 
 The fake tokenizer makes a token of every four characters, the fake model projects a token to a constant a token id:
-what is left is the host's own work. One process a size, one thread; rates are rows a second of processor time.
+what is left is the host's own work. One process a size, one thread; rates are rows a second of its processor time. The
+process in which templates run is told beside it, its start included.
 """
 
 from __future__ import annotations
@@ -161,7 +162,14 @@ def one_size(n: int) -> dict[str, Any]:
         "grown_mb": (peak - before) / 1024,
         "host_rows_per_s": n / (seconds - stages["score"]),
         "stages": {k: v / n * 1e6 for k, v in stages.items()},
+        "process_s": time.process_time(),
     }
+
+
+def _children() -> float:
+    """Seconds of the processor that ended child processes took, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -169,15 +177,18 @@ def main() -> None:
         print(json.dumps(one_size(int(sys.argv[2]))))
         return
     for n in [int(a) for a in sys.argv[1:]] or [10_000, 100_000]:
+        before = _children()
         done = subprocess.run(
             [sys.executable, __file__, "--one", str(n)], stdout=subprocess.PIPE, text=True, check=True
         )
         r = json.loads(done.stdout)
+        templates = (_children() - before - r["process_s"]) / n * 1e6
         stages = ", ".join(f"{k} {v:.0f}" for k, v in r["stages"].items())
         print(
             f"{r['rows']:>9,} rows ({r['mb']:,.0f} MB): {r['host_rows_per_s']:>7,.0f} rows/s a core to read, render, "
             f"plan and store, {r['rows_per_s']:,.0f} with the scores' arithmetic (windows, tables); "
-            f"peak {r['peak_mb']:,.0f} MB, {r['grown_mb']:,.0f} MB above the start; us a row: {stages}"
+            f"peak {r['peak_mb']:,.0f} MB, {r['grown_mb']:,.0f} MB above the start; us a row: {stages}; "
+            f"templates' own process {templates:.0f}"
         )
 
 
