@@ -20,7 +20,8 @@ from screen.model.host import Loading
 from screen.model.load import BaseModel
 from screen.model.proof import Proof
 
-FLOOR = 60.0  # seconds that a forward pass may always take
+FLOOR = 30.0  # seconds that a forward pass may always take, once some were seen
+FIRST = 60.0  # before that, and what is no forward pass
 TIMES = 50  # of what its tokens took so far
 _ALIVE = 20.0  # seconds that a fork may take to its first sum
 _PROOF = 400.0  # what the proof costs at least, in tokens: what they take is on the safe side
@@ -136,7 +137,8 @@ class Guard:
 
     def _limit(self, cost: float) -> float:
         """Seconds for a forward pass, or for what stands between two."""
-        return FLOOR + TIMES * cost * self._seconds / max(self._cost, 1.0)
+        floor = FLOOR if self._measured and cost else FIRST
+        return floor + TIMES * cost * self._seconds / max(self._cost, 1.0)
 
     def _start(self) -> Ready:
         assert self._order is not None

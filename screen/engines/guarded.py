@@ -1,8 +1,8 @@
 """The model in a process of its own: what kills or hangs it costs the one sequence that does, and nothing else.
 
-A process that dies is tried once more, with all of its work; what dies again (or hangs) is looked for by halving what
-was under way, and left out once it has killed a process of its own, alone. What is left is then run as if it had never
-been there: the bytes are those of a run without it.
+A process that dies is tried once more, with all of its work. What dies again is looked for by halving what was under
+way, what hangs by running each of it alone; it is left out once it has ended a process of its own, alone. What is left
+is then run as if it had never been there: the bytes are those of a run without it.
 """
 
 from __future__ import annotations
@@ -214,16 +214,17 @@ def endure(
         if again and not made.hung:  # one death may have been of anything
             again = False
             continue
-        found = _search(made.suspects or tuple(left), trial)
-        if found is None:
+        suspects = made.suspects or tuple(left)
+        found = _each(suspects, trial, plain) if made.hung else _search(suspects, trial)
+        if not found:
             fruitless += 1
         elif not plain():
             raise ModelError(
                 f"the process that runs the model dies of any sequence ({made.how})", "see --in-process, or --device"
             )
         else:
-            i, killers[i] = found
-            left.remove(i)
+            killers |= found
+            left = [i for i in left if i not in found]
         if fruitless == _FRUITLESS:
             raise ModelError(
                 f"the process that runs the model died again and again, and no row alone kills it: {made.how}",
@@ -231,12 +232,23 @@ def endure(
             )
 
 
-def _search(things: Sequence[int], trial: Callable[[Sequence[int]], object]) -> tuple[int, str] | None:
-    """One thing that kills a process alone, and how, by halving; None where there is none."""
+def _each(things: Sequence[int], trial: Callable[[Sequence[int]], object], plain: Callable[[], bool]) -> dict[int, str]:
+    """The things that end a process alone, and how: where an end is a long wait, none is spent on a group. Stops where
+    it is not the things' fault."""
+    found: dict[int, str] = {}
+    for i in things:
+        if isinstance(died := trial([i]), Death):
+            found[i] = died.how
+            if not plain():
+                break
+    return found
+
+
+def _search(things: Sequence[int], trial: Callable[[Sequence[int]], object]) -> dict[int, str]:
+    """One thing that kills a process alone, and how, by halving; empty where there is none."""
     if len(things) == 1:
-        died = trial(things)
-        return (things[0], died.how) if isinstance(died, Death) else None
+        return _each(things, trial, lambda: True)
     half, rest = things[: len(things) // 2], things[len(things) // 2 :]
-    if isinstance(trial(half), Death) and (found := _search(half, trial)) is not None:
+    if isinstance(trial(half), Death) and (found := _search(half, trial)):
         return found
     return _search(rest, trial)

@@ -29,9 +29,10 @@ def neighbours(scan: Scan, row: int, count: int = 10) -> list[dict[str, Any]]:
     run; a score that is null counts as the run's median. Raises UsageError where the row has no scores.
     """
     columns = [c for t in scan.traits for c in (_column(scan, t), f"{t}_window")]
-    table = pa.concat_tables(
-        [pq.read_table(f, columns=["row", "variant", *columns]) for f in scan.folder.tables("scores")]
-    )
+    files = scan.folder.tables("scores")
+    if not files:
+        raise UsageError(f"{scan.path} holds no rows yet", "wait for its first shard, or see screen status")
+    table = pa.concat_tables([pq.read_table(f, columns=["row", "variant", *columns]) for f in files])
     values = np.stack([table[c].to_numpy(zero_copy_only=False).astype(np.float64) for c in columns], axis=1)
     place = _standard(values)
     rows = table["row"].to_numpy()

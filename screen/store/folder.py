@@ -101,7 +101,7 @@ class RunFolder:
     @classmethod
     def read(cls, path: Path, *, disk: Disk = DISK) -> RunFolder:
         """For readers: takes no lock, changes nothing, and may look while a run goes on."""
-        if not (path / scanfile.SCAN).exists():
+        if not (path / scanfile.SCAN).is_file():
             raise StoreError(
                 f"there is no run at {path}: it has no {scanfile.SCAN}", "give the folder that `screen run` wrote"
             )

@@ -140,6 +140,21 @@ def test_a_run_that_is_not_finished_is_told_in_one_way(args: list[str], screen: 
     assert not Path("x.reference").exists()
 
 
+@pytest.mark.parametrize("args", [["similar", "1"], ["similar", "--copies"], ["rank"], ["show", "1"], ["status"]])
+def test_a_run_without_a_shard_yet_is_no_bug(args: list[str], screen: Screen, tmp_path: Path) -> None:
+    fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"), shards=0, finish=False)
+    verb, *more = args
+    said = screen(verb, "chats.screen", *more)
+    assert (said.code, "no rows yet" in said.err) == ((2, True) if more and more[0] == "1" else (0, False))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_in_place_of_a_record_is_not_waited_for(screen: Screen) -> None:
+    Path("odd").mkdir()
+    os.mkfifo("odd/scan.json")
+    assert screen("rank", "odd").err.startswith("error: there is no run at")
+
+
 OLD = [["rank"], ["show", "1"], ["sql", "from scores"], ["filter", "--drop", "evil>1", "--dry-run"]]
 
 

@@ -35,7 +35,7 @@ def hangs_on_a_row(connection: Connection, parents_end: Connection | None, order
     real = Projector._batch
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())  # as in the tiny model's vocabulary
     asked = np.array([alphabet.index(c) for c in f"ĠisĠ{KILLER}Ġtimes"], dtype=np.int32).tobytes()
-    guard.FLOOR, guard.TIMES = 4.0, 5
+    guard.FLOOR, guard.FIRST, guard.TIMES = 4.0, 4.0, 5
 
     def batch(self: Projector, parts: Sequence[Item], *rest: Any) -> Any:
         while any(asked in part.ids.tobytes() for part in parts):

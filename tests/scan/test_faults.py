@@ -99,6 +99,7 @@ def test_a_row_costs_itself(
     baseline = "last-prompt" if where is Projector else "generate"
     spec = make_spec(baseline=baseline, shard_rows=20)
     monkeypatch.setattr(guard, "FLOOR", 4.0)
+    monkeypatch.setattr(guard, "FIRST", 4.0)
     monkeypatch.setattr(guard, "TIMES", 5)
     for out, fault in (("plain", raises), ("out", FAULTS[name])):
         with monkeypatch.context() as patch:
@@ -165,3 +166,31 @@ def test_several_killers_are_told_apart_and_groups_are_no_killers() -> None:
 
     with pytest.raises(ModelError, match="no row alone kills it: full"):
         endure(range(9), many, many, lambda: True)
+
+
+def test_a_hang_among_many_is_waited_for_twice() -> None:
+    """Once in its batch and once alone; two in one batch three times."""
+    for bad, waits in (({11}, 2), ({3, 60}, 3)):
+        waited: list[int] = []
+
+        def run(things: Any, bad: set[int] = bad, waited: list[int] = waited) -> Any:
+            if set(things) & bad:
+                waited.append(len(things))
+                return guard.Death(tuple(things), "slow", hung=True)
+            return len(things)
+
+        left, made, killers = endure(range(64), run, run, lambda: True)
+        assert (made, set(killers), len(waited)) == (64 - len(bad), bad, waits)
+        assert set(left) == set(range(64)) - bad
+
+
+def test_a_model_that_hangs_on_everything_is_not_waited_for_row_by_row() -> None:
+    waited: list[int] = []
+
+    def run(things: Any) -> Any:
+        waited.append(len(things))
+        return guard.Death(tuple(things), "slow", hung=True)
+
+    with pytest.raises(ModelError, match=r"dies of any sequence \(slow"):
+        endure(range(64), run, run, lambda: False)
+    assert waited == [64, 1]
