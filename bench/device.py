@@ -28,7 +28,7 @@ from screen.model.generate import Generator, Sampling
 from screen.model.items import Item
 from screen.model.load import BaseModel, load_model
 from screen.model.projector import Projector
-from screen.model.proof import TOLERANCE, prove
+from screen.model.proof import prove
 from tests.model.architectures import CONFIGS, save_random
 
 LAYERS = (0, 1, 3)
@@ -71,7 +71,7 @@ def check(name: str, folder: Path, dtype: str, device: str) -> Found:
     generator = Generator(model, frozenset({5}), Sampling(max_new_tokens=12))
     answers = generator.answer(PLAIN[:7])
     same = generator.answer(PLAIN[:7][::-1])[::-1] == answers and generator.answer(PLAIN[2:3]) == answers[2:3]
-    bound = TOLERANCE[model.dtype]
+    bound = proof.bound
     right = gaps[0] <= bound and gaps[1] <= 2 * bound and again and same and not waited
     return Found(str(proof.batching), proof.reason, *gaps, again, waited, same, right)
 

@@ -262,6 +262,8 @@ def _facts(spec: ScanSpec, vectors: VectorSet, model: BaseModel, proof: Proof, l
             "context": model.context,
             "batching": str(proof.batching),
             "batching_difference": proof.difference,
+            "batching_noise": proof.noise,
+            "batching_bound": proof.bound,
             "batching_reason": proof.reason,
             "longest_row": longest,
             "notes": notes,

@@ -228,7 +228,7 @@ def test_projections_by_the_fused_kernels(name: str, dtype: str, tmp_path: Path,
     monkeypatch.setattr(sys.modules[__name__], "SEQUENCES", [*PLAIN[:3], PLAIN[2][:20]])
     want = measured(model, Batching("alone"), few=True)
     for a, b in zip(measured(model, FUSED, few=True), want, strict=True):
-        assert np.abs(a - b).max() < proof.TOLERANCE[model.dtype] * np.abs(b).max()
+        assert np.abs(a - b).max() < {"float32": 1e-4, "bfloat16": 5e-2}[dtype] * np.abs(b).max()
 
 
 @pytest.mark.usefixtures("as_on_cuda")
