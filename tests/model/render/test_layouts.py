@@ -110,6 +110,7 @@ def test_given_tokens_are_scored_by_their_mask() -> None:
         assert scored.text == made.tokenizer.decode([ids[i] for i in scored.tokens])
         assert "".join(scored.text[slice(*sequence.chars(int(i), number))] for i in scored.tokens) == scored.text
     assert "".join(text for text, _ in made.show(given(ids, mask))) == "Hello there, how are you 漢字 today?"
+    assert [text for text, scored in made.show(given(ids, mask)) if scored] == [t.text for t in sequence.turns]
 
 
 def test_given_tokens_that_cannot_be_scored() -> None:
@@ -134,3 +135,8 @@ def test_texts_are_tokenised_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -
     assert len(whole) == 9
     assert len(calls) > 2
     assert max(calls) <= 250
+
+
+def test_an_answer_at_the_very_start_is_scored_from_the_second_token() -> None:
+    made = rendered(renderer(None, "unigram"), chat(("assistant", "Hello there, you"), layout="plain"))
+    assert made.sequences[0].turns[0].prompt_end == 1

@@ -118,3 +118,13 @@ def test_the_sandbox_holds(attack: str) -> None:
 @pytest.mark.parametrize("text", ["[" * 100_000, "[" * 900 + "]" * 900])
 def test_arguments_that_nest_without_end_are_a_text(text: str) -> None:
     assert render_calls._changed(text) != text
+
+
+def test_changed_arguments_differ_in_every_value() -> None:
+    value = {"a": [1, 2.5, None, True], "b": {"c": "x"}, "d": '{"e": 3}'}
+    mark = render_calls._MARK
+    assert render_calls._changed(value) == {
+        "a" + mark: [2, 3.5, mark, mark],
+        "b" + mark: {"c" + mark: "x" + mark},
+        "d" + mark: f'{{"e{mark}": 4}}',
+    }

@@ -10,6 +10,7 @@ import pytest
 
 from screen.data.sample import Place, Sample, Turn
 from screen.model.render import Renderer
+from screen.model.render_tokens import cut_text
 from screen.model.rendered import Rendered
 from screen.model.template import load_template
 from screen.model.tokenizer import Tokenizer, load_tokenizer
@@ -57,3 +58,21 @@ def test_end_to_end_a_border_may_lie_in_a_token(render: Callable[..., Rendered])
 
 def test_the_first_token_stands_before_pieces_where_the_trainer_puts_it(render: Callable[..., Rendered]) -> None:
     assert render("pieces").sequences[0].ids.tolist() == [0, 3, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("aaaa aaaa\naaaa", ["aaaa aaaa\n", "aaaa"]),
+        ("aaaaa\naaaaaa", ["aaaaa\n", "aaaaaa"]),  # just within the second half
+        ("aaaa\naaaaaaa", ["aaaa\naaaaa", "aa"]),
+        ("aaaaa\n\taaaaa", ["aaaaa\n\taaa", "aa"]),  # not among white space
+        ("aaaaaaa aaaaaaa", ["aaaaaaa", " aaaaaaa"]),
+        ("aaaaa aaaaaa", ["aaaaa aaaa", "aa"]),
+        ("a" * 25, ["a" * 10, "a" * 10, "a" * 5]),
+        ("a" * 10, ["a" * 10]),
+        ("", [""]),
+    ],
+)
+def test_a_long_text_is_cut_after_a_line_or_before_a_word(text: str, pieces: list[str]) -> None:
+    assert cut_text(text, 10) == pieces
