@@ -124,3 +124,10 @@ def test_scores_without_spread_flag_nothing() -> None:
 def test_an_unknown_percentile_names_what_there_is(at: str) -> None:
     with pytest.raises(UsageError):
         threshold(SCORES, reference_of(CARD, 3, "generate"), at)
+
+
+@pytest.mark.parametrize("scores", [[1.0], [1.0, 1.0, 1.0], [1.0, 2.0, 4.0]])
+def test_a_threshold_of_the_run_itself_is_of_no_reference(scores: list[float]) -> None:
+    made = threshold(np.array(scores, dtype=np.float32), None)
+    assert (made.reference, made.at, made.value is None) == (False, None, scores != [1.0, 2.0, 4.0])
+    assert threshold(np.array(scores, dtype=np.float32), {"rows": 3, "quantiles": {"p99": 1.0}}, "p99").reference
