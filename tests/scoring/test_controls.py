@@ -160,3 +160,8 @@ def test_within_a_run_the_threshold_stands_three_robust_deviations_above_its_med
     assert ruler.heights(np.array([[10 + 3 * 1.4826]])) == pytest.approx(1.0)
     assert ruler.depths(np.array([[10 - 3 * 1.4826]])) == pytest.approx(1.0)
     assert (ruler.z(np.array([[10 - 1.4826]])), ruler.rows) == (pytest.approx(-1.0), 0)
+
+
+def test_robust_z_does_not_depend_on_the_unit() -> None:
+    values = RNG(0).normal(size=(50, 2))
+    np.testing.assert_allclose(robust_z(values * 1e-3), robust_z(values), rtol=1e-9)

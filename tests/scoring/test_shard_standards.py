@@ -169,11 +169,14 @@ def test_controls_beside_a_calibration_have_their_own_columns() -> None:
     np.testing.assert_allclose(tables["controls"][1]["random"], expected[2 + RANDOM :], atol=1e-4)
 
 
-def test_refine_answers_every_turn_of_every_row_that_may_reach_the_cut() -> None:
-    says = Says([6])
-    held = stand(constant(0.0, 0.4, 4), evil=-1e9, kind=1e9)
-    samples = (sample(0, ([1], [3]), ([2], [4])), sample(1, ([3], [5])), sample(2, ([4], [5]), ([5], [4])))
+@pytest.mark.parametrize("place", range(3))
+def test_refine_answers_every_turn_of_the_rows_that_may_reach_the_cut_and_no_other(place: int) -> None:
+    said = [[3], [4, 5], [5]]
+    means = [float(STATES[tokens].mean(0) @ V[0]) for tokens in said]
+    order = [i for i in range(3) if i != int(np.argmax(means))]
+    order.insert(place, int(np.argmax(means)))  # the one that reaches it
+    samples = [sample(n, *(([10 + t], [t]) for t in said[i])) for n, i in enumerate(order)]
+    held, says = stand(constant(0.0, 0.0, 4), evil=max(means) - 1e-4, kind=1e9), Says([6])
     tables = score(*samples, standards=Standards(calibration=held, refine=True), baseline="calibrated", says=says)
-    assert len(says.asked) == 5
-    for row, tokens in zip(tables["scores"], ([3, 4], [5], [5, 4]), strict=True):
-        assert row["evil"] == pytest.approx(float((STATES[tokens].mean(0) - STATES[6]) @ V[0]), abs=1e-4)
+    assert [row["evil"] is not None for row in tables["scores"]] == [n == place for n in range(3)]
+    assert len(says.asked) == len(said[order[place]])

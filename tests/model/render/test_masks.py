@@ -130,3 +130,11 @@ def test_rendering_a_batch_is_rendering_each() -> None:
     for one, other in zip(batch[:3], alone[:3], strict=True):
         assert one.sequences[0].ids.tolist() == other.sequences[0].ids.tolist()  # type: ignore[union-attr]
     assert batch[3] == alone[3]
+
+
+def test_marks_of_a_template_that_are_not_one_an_answer_are_not_used() -> None:
+    words = "{% if loop.last %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}"
+    template = f"{{% for m in messages %}}<|im_start|>{{{{ m.role }}}}\n{words}<|im_end|>\n{{% endfor %}}"
+    sample = chat(("user", "one"), ("assistant", "first"), ("user", "two"), ("assistant", "second"))
+    result = rendered(renderer(template), sample)
+    assert (result.rung, [t.text for t in result.sequences[0].turns]) == ("sentinel", ["first", "second"])
