@@ -10,6 +10,7 @@ import traceback
 from screen.errors import ScreenError, memory_ended
 
 _BUG = 70  # as sysexits.h has it; Python's own 1 would read as a gate that failed
+_INTERRUPTED = 130
 _MEMORY = (
     b"error: memory ran out\n"
     b"next: close other programs or raise the limit (ulimit -v, the container's), then run the same command again\n"
@@ -22,6 +23,9 @@ def main() -> None:
         from screen.cli.main import run
 
         code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while the command was still being imported
+        os.write(2, b"interrupted\n")
+        code = _INTERRUPTED
     except Exception as error:
         code = _failed(error)
     sys.exit(code)

@@ -187,6 +187,18 @@ def test_a_bug_has_an_exit_code_of_its_own(monkeypatch: pytest.MonkeyPatch, caps
     assert "\x1b" not in "".join(said)
 
 
+def test_ctrl_c_while_the_command_is_imported(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("screen.cli.main.run", stop)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capfd.readouterr().err) == (130, "interrupted\n")
+
+
 def test_a_closed_pipe_ends_quietly(run: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
