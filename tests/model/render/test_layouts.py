@@ -135,8 +135,3 @@ def test_texts_are_tokenised_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -
     assert len(whole) == 9
     assert len(calls) > 2
     assert max(calls) <= 250
-
-
-def test_an_answer_at_the_very_start_is_scored_from_the_second_token() -> None:
-    made = rendered(renderer(None, "unigram"), chat(("assistant", "Hello there, you"), layout="plain"))
-    assert made.sequences[0].turns[0].prompt_end == 1
