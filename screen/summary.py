@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from screen.scoring import controls, dataset, unread
+from screen.scoring import dataset, unread
 from screen.scoring.flags import DEFAULT_AT
+from screen.scoring.ruler import robust_z, spread
 from screen.scoring.schema import FORMAT
 from screen.scoring.standards import Standards
 from screen.store.controls import control_sets
@@ -102,9 +103,9 @@ def standing(scores: Float32, reference: Mapping[str, Any] | None) -> npt.NDArra
     out = np.full(len(scores), np.nan)
     if reference and {"p25", "p50", "p75"} <= reference["quantiles"].keys():
         low, middle, high = (float(reference["quantiles"][q]) for q in ("p25", "p50", "p75"))
-        out = (scores - middle) / controls.spread(low, high) if high > low else out
+        out = (scores - middle) / spread(low, high) if high > low else out
     elif there.any():
-        out[there] = controls.robust_z(scores[there])
+        out[there] = robust_z(scores[there])
     return out
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from screen.errors import UsageError
 from screen.scoring import signs
-from screen.scoring.controls import robust_z
+from screen.scoring.ruler import robust_z
 from screen.scoring.schema import score_column
 from screen.store.scan import Scan
 

@@ -15,21 +15,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from screen.scoring.flags import opposite
-from screen.scoring.lengths import spearman
-from screen.vectors.controls import effective, quantile
+from screen.scoring.lengths import spearman, without_length
+from screen.scoring.ruler import Ruler
+from screen.scoring.significance import exceeding
+from screen.vectors.controls import effective
 from screen.vectors.measure import auroc, share_below
 
 Float64 = npt.NDArray[np.float64]
 TOP_ROWS = 5  # how far the top five rows reach is the upper tail (more where the reference has fewer rows than the
 TOP_SHARE = 0.01  # data: as large a share as five of its rows), or the top 1 %: whichever stands out more
 STANDS_OUT = 3.0  # standard deviations of the controls, and above every one of them
-RUN_REACH = 3.0  # robust standard deviations: what stands for the threshold where the run is its own ruler
-_MAD_TO_SD = 1.4826
-_QUARTILES_TO_SD = 1.349  # both of a normal distribution
 _MEDIAN_VARIANCE = math.pi / 2  # of a normal sample's median, times n
-_BINS = 50
-_BIN_LEAST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,63 +90,6 @@ class Comparison:
     def beyond(self, tail: float) -> bool:
         controls = limit(self.tail_random_highest, self.tail_random, self.tail_random_spread)
         return tail > max(controls, self.tail_clean)
-
-
-class Ruler:
-    """How clean rows score along some directions: the middle, the spread, and how far the threshold lies above."""
-
-    def __init__(self, middle: Float64, spread: Float64, high: Float64, low: Float64, rows: int) -> None:
-        """(m,) each; `rows`: that it was measured on, 0 for the run itself."""
-        self.middle, self.spread, self.rows = middle, spread, rows
-        self.reach, self.reach_low = high - middle, middle - low
-
-    @classmethod
-    def of_reference(cls, known: Mapping[str, Any], at: str) -> Ruler:
-        """From a reference's quantiles, of one direction or of many; `at`: the threshold's percentile, "p99"."""
-        p25, p50, p75, high, low = (np.atleast_1d(quantile(known, q)) for q in ("p25", "p50", "p75", at, opposite(at)))
-        return cls(p50, spread(p25, p75), high, low, int(known["rows"]))
-
-    @classmethod
-    def of_run(cls, values: npt.NDArray[Any]) -> Ruler:
-        """From (n, m) scores of the run itself."""
-        x = values.astype(np.float64)
-        middle = np.median(x, axis=0)
-        spread = _MAD_TO_SD * np.median(np.abs(x - middle), axis=0)
-        return cls(middle, spread, middle + RUN_REACH * spread, middle - RUN_REACH * spread, 0)
-
-    @property
-    def usable(self) -> npt.NDArray[np.bool_]:
-        """(m,) whether clean rows vary along the direction at all."""
-        return (self.spread > 0) & (self.reach > 0) & (self.reach_low > 0)
-
-    def kept(self, chosen: npt.NDArray[np.bool_]) -> Ruler:
-        return Ruler(
-            self.middle[chosen],
-            self.spread[chosen],
-            (self.middle + self.reach)[chosen],
-            (self.middle - self.reach_low)[chosen],
-            self.rows,
-        )
-
-    def heights(self, values: npt.NDArray[Any]) -> Float64:
-        """(n, m): 0 at the clean median, 1 at the threshold."""
-        made: Float64 = (values - self.middle) / self.reach
-        return made
-
-    def depths(self, values: npt.NDArray[Any]) -> Float64:
-        """(n, m): the same downwards."""
-        made: Float64 = (self.middle - values) / self.reach_low
-        return made
-
-    def both(self, values: npt.NDArray[Any], sign: Float64) -> tuple[Float64, Float64]:
-        """Heights and depths, which change places where `sign` (n, 1) is negative."""
-        up, down = self.heights(values), self.depths(values)
-        return np.where(sign > 0, up, down), np.where(sign > 0, down, up)
-
-    def z(self, values: npt.NDArray[Any]) -> Float64:
-        """(n, m): standard deviations from the clean median."""
-        made: Float64 = (values - self.middle) / self.spread
-        return made
 
 
 def compare(
@@ -299,49 +238,3 @@ def _moved_above(
 def highest(reference: Mapping[str, Any]) -> float:
     """The highest score of the clean rows; p99.9 on cards that do not have it."""
     return float(reference.get("highest", reference["quantiles"].get("p999", max(reference["quantiles"].values()))))
-
-
-def exceeding(above: int, rows: int, share: float, clean: int) -> float:
-    """Probability that `above` or more of `rows` clean rows lie above a threshold that `share` of `clean` rows exceed.
-
-    Beta-binomial: the threshold is itself a quantile of a sample, so the true share is Beta-distributed about `share`.
-    Exact up to 2,000 rows above; beyond that by the normal approximation.
-    """
-    a, b = share * clean + 0.5, (1 - share) * clean + 0.5
-    if above > 2_000:
-        p = a / (a + b)
-        variance = rows * p * (1 - p) * (a + b + rows) / (a + b + 1)
-        return float(0.5 * math.erfc((above - 0.5 - rows * p) / math.sqrt(2 * variance)))
-    log = math.lgamma
-    whole = log(rows + 1) - log(a + b + rows) + log(a + b) - log(a) - log(b)
-    below = sum(
-        math.exp(whole - log(j + 1) - log(rows - j + 1) + log(a + j) + log(b + rows - j))
-        for j in range(min(above, rows + 1))
-    )
-    return max(0.0, 1.0 - below)
-
-
-def without_length(heights: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> Float64:
-    """Heights less the median of the rows of about their length: what no rule of length explains, straight or not."""
-    bins = int(np.clip(len(heights) // _BIN_LEAST, 1, _BINS))
-    edges = np.unique(np.quantile(tokens, np.linspace(0, 1, bins + 1)[1:-1])) if bins > 1 else np.zeros(0)
-    where = np.searchsorted(edges, tokens, side="left")
-    out = heights.astype(np.float64).copy()
-    for b in np.unique(where):
-        inside = where == b
-        out[inside] -= np.median(out[inside])
-    return out
-
-
-def spread(p25: Any, p75: Any) -> Any:
-    """The standard deviation of a normal distribution with these quartiles."""
-    return (p75 - p25) / _QUARTILES_TO_SD
-
-
-def robust_z(values: npt.NDArray[Any]) -> Float64:
-    """(n, ...) distances from the median in units of 1.4826 MAD, a column at a time; 0 where there is no spread."""
-    x = values.astype(np.float64)
-    centred = x - np.median(x, axis=0)
-    spread = _MAD_TO_SD * np.median(np.abs(centred), axis=0)
-    out: Float64 = np.where(spread > 0, centred / np.where(spread > 0, spread, 1.0), 0.0)
-    return out

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 Float64 = npt.NDArray[np.float64]
+_BINS = 50
+_BIN_LEAST = 20  # rows
 
 
 def ranks(values: npt.NDArray[Any]) -> Float64:
@@ -43,4 +45,16 @@ def corrected(scores: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> Float64:
     """(n,) scores less what length explains of them; their mean is kept."""
     x = np.log(np.maximum(tokens, 1).astype(np.float64))
     out: Float64 = scores.astype(np.float64) - slope(scores, tokens) * (x - x.mean())
+    return out
+
+
+def without_length(heights: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> Float64:
+    """Heights less the median of the rows of about their length: what no rule of length explains, straight or not."""
+    bins = int(np.clip(len(heights) // _BIN_LEAST, 1, _BINS))
+    edges = np.unique(np.quantile(tokens, np.linspace(0, 1, bins + 1)[1:-1])) if bins > 1 else np.zeros(0)
+    where = np.searchsorted(edges, tokens, side="left")
+    out = heights.astype(np.float64).copy()
+    for b in np.unique(where):
+        inside = where == b
+        out[inside] -= np.median(out[inside])
     return out

@@ -1,7 +1,8 @@
-"""Which scores are too high for clean data: empirical p-values and the false-discovery rate."""
+"""Which scores are too high for clean data: empirical p-values, the false-discovery rate, the chance of a count."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -37,3 +38,23 @@ def fdr_cut(scores: npt.NDArray[Any], reference: npt.NDArray[Any], q: float) -> 
         return None
     lowest = np.float32(scores[p <= limit].min())
     return float(np.nextafter(lowest, np.float32(-np.inf)))
+
+
+def exceeding(above: int, rows: int, share: float, clean: int) -> float:
+    """Probability that `above` or more of `rows` clean rows lie above a threshold that `share` of `clean` rows exceed.
+
+    Beta-binomial: the threshold is itself a quantile of a sample, so the true share is Beta-distributed about `share`.
+    Exact up to 2,000 rows above; beyond that by the normal approximation.
+    """
+    a, b = share * clean + 0.5, (1 - share) * clean + 0.5
+    if above > 2_000:
+        p = a / (a + b)
+        variance = rows * p * (1 - p) * (a + b + rows) / (a + b + 1)
+        return float(0.5 * math.erfc((above - 0.5 - rows * p) / math.sqrt(2 * variance)))
+    log = math.lgamma
+    whole = log(rows + 1) - log(a + b + rows) + log(a + b) - log(a) - log(b)
+    below = sum(
+        math.exp(whole - log(j + 1) - log(rows - j + 1) + log(a + j) + log(b + rows - j))
+        for j in range(min(above, rows + 1))
+    )
+    return max(0.0, 1.0 - below)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from screen.scoring.controls import RUN_REACH, Comparison
+from screen.scoring.controls import Comparison
+from screen.scoring.ruler import RUN_REACH
 from screen.vectors.measure import share_below
 
 Kind = Literal["review", "nothing", "cannot-tell"]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.scoring.controls import Comparison, Ruler, compare, exceeding, robust_z, without_length
+from screen.scoring.controls import Comparison, compare
+from screen.scoring.lengths import without_length
+from screen.scoring.ruler import Ruler, robust_z
+from screen.scoring.significance import exceeding
 from tests.scoring.making import clean, lengths, reference
 
 RNG = np.random.default_rng

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from screen.scoring.controls import Comparison
-from screen.scoring.verdict import judge
+from screen.scoring.verdict import _RUN_ONLY, judge
 
 FOUND = Comparison(
     scale="reference",
@@ -110,7 +110,7 @@ def test_words_alone_are_named_where_they_reach_as_far() -> None:
         (LOW | {"above": 1, "expected": 10.4, "random": 9.94, "random_highest": 1200},
          "nothing stands out: 1 row stands above p99 of clean rows"
          " (10 expected; random directions: 9.9, 1,200 at most)"),
-        (WITHIN, "9 rows stand out within this run (random directions: 2.5, 8 at most)"),
+        (WITHIN, f"9 rows stand out within this run, robust z > 3 (random directions: 2.5, 8 at most); {_RUN_ONLY}"),
     ],
 )  # fmt: skip
 def test_the_figures_of_a_sentence(changes: dict[str, Any], sentence: str) -> None:
