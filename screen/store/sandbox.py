@@ -118,7 +118,7 @@ def _exchange(request: bytes, deadline: float, limits: Limits) -> bytes:
 
 def _read(pipe: int, deadline: float, limits: Limits) -> bytes:
     """All that comes until the pipe closes. Read by a thread: Windows cannot wait for a pipe with a deadline."""
-    coming: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    coming: queue.SimpleQueue[bytes | MemoryError] = queue.SimpleQueue()
     threading.Thread(target=_hand_on, args=(pipe, coming), daemon=True).start()
     parts: list[bytes] = []
     size = 0
@@ -130,6 +130,8 @@ def _read(pipe: int, deadline: float, limits: Limits) -> bytes:
                 f"the query ran longer than {limits.seconds:g} s and was stopped",
                 "ask for less, or allow it more time",
             ) from None
+        if isinstance(part, MemoryError):
+            raise part
         if not part:
             return b"".join(parts)
         parts.append(part)
@@ -138,13 +140,16 @@ def _read(pipe: int, deadline: float, limits: Limits) -> bytes:
             raise RuntimeError("the SQL child sent more than it may")
 
 
-def _hand_on(pipe: int, coming: queue.SimpleQueue[bytes]) -> None:
+def _hand_on(pipe: int, coming: queue.SimpleQueue[bytes | MemoryError]) -> None:
     part = b"..."
     while part:
         try:
             part = os.read(pipe, 1 << 20)
         except OSError:  # closed by the other thread, which has given up
             part = b""
+        except MemoryError as error:
+            coming.put(error)
+            return
         coming.put(part)
 
 

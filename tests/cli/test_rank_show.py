@@ -248,7 +248,10 @@ def test_tables_fit_a_narrow_terminal(
 def test_show_a_row_that_is_not_there(row: str, shards: int, where: str, screen: Screen, tmp_path: Path) -> None:
     chats = fake_run.write_chats(tmp_path / "chats.jsonl")
     fake_run.write_run(chats, shards=shards, finish=shards == 2)
-    assert screen("show", "chats.screen", row).err == (
+    said = screen("show", "chats.screen", row).err
+    note = "note: chats.screen is not finished: it holds 4 of 8 rows\nnext: finish it: screen run --spec"
+    assert said.startswith(note) is (shards == 1)
+    assert said.endswith(
         f"error: there is no row {row} in chats.screen\n"
         f"next: it holds rows {where}; an id of digits only is asked for with --id\n"
     )
@@ -262,8 +265,8 @@ def test_status_of_a_finished_run(screen: Screen, run: Path) -> None:
         "traits    evil, kind\n"
         "verdict   evil: 2 rows stand above p99 of clean rows (0.1 expected; random\n"
         "          directions: 0, 0 at most): review them\n"
-        "verdict   kind: cannot tell with this model and these vectors: there are no\n"
-        "          control directions to hold it against\n"
+        "verdict   kind: cannot tell with this model and these vectors: there is nothing\n"
+        "          to hold it against: no control directions, or no spread\n"
         "verified  7 files: all whole\n"
     )
 

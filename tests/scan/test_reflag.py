@@ -97,7 +97,9 @@ def test_a_reference_that_is_not_there_or_not_the_same(spec: ScanSpec, make_spec
     run_scan(spec, tmp_path / "out")
     clean = RunFolder.read(tmp_path / "clean")
     assert spec.reference is not None
-    dataclasses.replace(Reference.from_run(clean), card={"vectors": {}}).save(Path(spec.reference))
+    reference = Reference.from_run(clean)
+    higher = {trait: scores + 1 for trait, scores in reference.scores.items()}
+    dataclasses.replace(reference, scores=higher).save(Path(spec.reference))
     with pytest.raises(UsageError, match=r"clean\.reference has changed since the run"):
         reflag(tmp_path / "out", "p50", None)
 

@@ -46,7 +46,8 @@ def make(folder: Path) -> Path:
     liftfile.keep(at, pa.table({"row": [0, 1], "evil_lift": pa.array([0.5, 1.5], pa.float32())}))
     catalogue.build(at)
     scores = {"evil": np.arange(5, dtype=np.float32)}
-    Reference("clean", scores, {"vectors": {}, "rows": 5}).save(folder / "clean.reference")
+    card = {"vectors": {}, "model": {}, "rendering": {}, "baseline": "generate", "rows": 5}
+    Reference("clean", scores, card).save(folder / "clean.reference")
     answers = AnswerCache([], write_to=folder / "answers")
     for key in KEYS:
         answers.put({key: Answer((1, 2, 500), True)})
