@@ -109,3 +109,7 @@ bench-verdict *arguments:
 # Single changes of a room's code (scoring, rendering, reading, store, selection), one at a time: which its own tests do not notice; wants '.[mutants]'.
 mutants room sample="60" *arguments:
     OMP_NUM_THREADS=1 python -m bench.mutants {{room}} {{sample}} {{arguments}}
+
+# What verbs say where memory ends, at several limits; varies with how libraries lie in memory, so not among the tests.
+memory:
+    SCREEN_TEST_MEMORY=1 pytest -q tests/cli/test_memory.py

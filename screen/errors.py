@@ -80,7 +80,7 @@ class Interrupted(ScreenError):
 
 
 _NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't start new thread", "bad_alloc", "MemoryError",
-              "malloc of size", "out of memory")  # fmt: skip
+              "malloc of size", "out of memory", "error return without exception set")  # fmt: skip
 
 
 def memory_ended(error: BaseException | None) -> bool:
