@@ -8,7 +8,7 @@ is the run's own median and spread, and the comparison says so (`scale`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -124,13 +124,10 @@ def compare(
     good = others.usable
     if not len(scores) or not good.any() or not ruler.usable.all():
         return None
-    others, random = others.kept(good), random[:, good].astype(np.float64)
     x = scores.astype(np.float64)[:, None]
     sign = np.ones((len(scores), 1)) if toward is None else np.where(toward, 1.0, -1.0)[:, None]
     heights, _ = ruler.both(x, sign)
-    up, down = others.both(random, sign)
-    z, others_z = sign * ruler.z(x), sign * others.z(random)
-    counts = np.concatenate([(up > 1).sum(axis=0), (down > 1).sum(axis=0)])
+    z = sign * ruler.z(x)
     above = heights[:, 0] > 1
     share = 1 - share_below(at)
     clean = ruler.rows > 0
@@ -140,7 +137,9 @@ def compare(
         far = heights[:, 0] >= np.sort(heights[:, 0])[-TOP_ROWS:][0]
     left = without_length(heights[:, 0], tokens)
     least = max(TOP_ROWS, math.ceil(TOP_ROWS * len(scores) / ruler.rows) if clean else 0)
-    tails = (_Tails.of(n, heights, up, down, left) for n in {least, max(least, int(TOP_SHARE * len(scores)))})
+    sizes = {least, max(least, int(TOP_SHARE * len(scores)))}
+    along = _Along.of(others, random, np.flatnonzero(good), sign, far, sizes)
+    tails = (_Tails.of(n, heights, along.tails[n], left) for n in sizes)
     tail = max(tails, key=lambda t: t.own - limit(t.highest, t.mean, t.spread))
     return Comparison(
         scale="reference" if clean else "run",
@@ -149,9 +148,9 @@ def compare(
         above=int(above.sum()),
         expected=share * len(scores) if clean else None,
         chance=exceeding(int(above.sum()), len(scores), share, ruler.rows) if clean else None,
-        random=float(counts.mean()),
-        random_highest=int(counts.max()),
-        random_chance=min(1.0, len(counts) * exceeding(int(counts.max()), len(scores), share, others.rows))
+        random=float(along.counts.mean()),
+        random_highest=int(along.counts.max()),
+        random_chance=min(1.0, len(along.counts) * exceeding(int(along.counts.max()), len(scores), share, others.rows))
         if clean
         else None,
         tail=tail.own,
@@ -162,8 +161,8 @@ def compare(
         tail_clean=clean_top,
         tail_without_length=tail.left,
         shift=float(np.median(z)),
-        **_moved(z[:, 0], others_z, ruler.rows, independent),
-        **(_moved_above(z[:, 0], others_z, far, independent) if clean else {}),
+        **_moved(len(scores), along, ruler.rows, independent),
+        **(_moved_above(z[far, 0], along, independent) if clean else {}),
         directions=int(good.sum()),
         effective=independent,
         layer0=_own_tail(layer0, tail.rows),
@@ -171,6 +170,52 @@ def compare(
         length_correlation=spearman(scores, tokens),
         length_auroc=auroc(tokens[above], tokens[~above]) if 0 < above.sum() < len(above) else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Along:
+    """What the rows' scores along m controls come to, taken a direction at a time so that memory stays at some columns.
+
+    counts           (2 m,) rows above the threshold, upwards and then downwards
+    tails            by the number of top rows, their (2 m,) mean heights
+    medians          (m,) of z over all rows; means, variances: over the rows that stand out (0 for one row alone)
+    """
+
+    counts: npt.NDArray[np.int64]
+    tails: Mapping[int, Float64]
+    medians: Float64
+    means: Float64
+    variances: Float64
+
+    @classmethod
+    def of(
+        cls,
+        others: Ruler,
+        random: npt.NDArray[Any],
+        columns: npt.NDArray[np.intp],
+        sign: Float64,
+        far: npt.NDArray[np.bool_],
+        sizes: Collection[int],
+    ) -> _Along:
+        """`random` (n, m) scores, `columns` of which are taken; `others` their ruler; `sign` (n, 1); `far` (n,)."""
+        seen = []
+        for j in columns:
+            one, x = others.kept(np.arange(random.shape[1]) == j), random[:, j : j + 1].astype(np.float64)
+            ways, z = one.both(x, sign), (sign * one.z(x))[:, 0]
+            stands = z[far]
+            seen.append(
+                (
+                    [int((way > 1).sum()) for way in ways],
+                    {n: [float(top(way, n)[0]) for way in ways] for n in sizes},
+                    float(np.median(z)),
+                    float(stands.mean()),
+                    float(stands.var(ddof=1)) if len(stands) > 1 else 0.0,
+                )
+            )
+        counts, tails, *moments = zip(*seen, strict=True)
+        medians, means, variances = (np.array(m) for m in moments)
+        by_size = {n: np.array([t[n] for t in tails]).T.ravel() for n in sizes}
+        return cls(np.array(counts).T.ravel(), by_size, medians, means, variances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +230,7 @@ class _Tails:
     left: float
 
     @classmethod
-    def of(cls, rows: int, heights: Float64, up: Float64, down: Float64, left: Float64) -> _Tails:
-        controls = np.concatenate([top(up, rows), top(down, rows)])
+    def of(cls, rows: int, heights: Float64, controls: Float64, left: Float64) -> _Tails:
         own, rest = float(top(heights, rows)[0]), float(top(left[:, None], rows)[0])
         return cls(rows, own, float(controls.mean()), float(controls.std()), float(controls.max()), rest)
 
@@ -210,26 +254,23 @@ def _own_tail(values: npt.NDArray[Any] | None, rows: int) -> float | None:
     return float(top(ruler.heights(values[:, None]), rows)[0]) if ruler.usable.all() else 0.0
 
 
-def _moved(z: Float64, controls: Float64, clean: int, independent: float) -> dict[str, float | None]:
+def _moved(rows: int, along: _Along, clean: int, independent: float) -> dict[str, float | None]:
     """How far the median row has moved along the controls, less what sampling adds."""
     if not clean:
         return {"moved": None, "moved_noise": None}
-    sampling = _MEDIAN_VARIANCE * (1 / len(z) + 1 / clean)
-    square = (np.median(controls, axis=0) ** 2).mean() - sampling
+    sampling = _MEDIAN_VARIANCE * (1 / rows + 1 / clean)
+    square = (along.medians**2).mean() - sampling
     return {"moved": math.sqrt(max(square, 0.0)), "moved_noise": 2 * math.sqrt(2 / independent) * sampling}
 
 
-def _moved_above(
-    z: Float64, controls: Float64, far: npt.NDArray[np.bool_], independent: float
-) -> dict[str, float | None]:
-    """The same for the rows that stand out: how far their mean has moved along the controls."""
-    k = int(far.sum())
-    if k < 2:
+def _moved_above(z: Float64, along: _Along, independent: float) -> dict[str, float | None]:
+    """The same for the rows that stand out, (k,) of them: how far their mean has moved along the controls."""
+    if len(z) < 2:
         return dict.fromkeys(("above_shift", "above_moved", "above_noise"))
-    sampling = float(controls[far].var(axis=0, ddof=1).mean()) / k
-    square = (controls[far].mean(axis=0) ** 2).mean() - sampling
+    sampling = float(along.variances.mean()) / len(z)
+    square = (along.means**2).mean() - sampling
     return {
-        "above_shift": float(z[far].mean()),
+        "above_shift": float(z.mean()),
         "above_moved": math.sqrt(max(square, 0.0)),
         "above_noise": 3 * math.sqrt(2 / independent) * sampling,
     }
