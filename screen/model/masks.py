@@ -63,10 +63,6 @@ class Region(NamedTuple):
     thought: tuple[int, int] | None = None  # the thought's own text, without its tags
     begin: int = -1  # where the prompt ends, if not at `start`: before an opening tag that the data brought
 
-    @property
-    def prompt_end(self) -> int:
-        return self.start if self.begin < 0 else self.begin
-
 
 @dataclass(frozen=True, slots=True)
 class Masked:

@@ -103,6 +103,54 @@ def test_tool_calls_count_and_nothing_around_them(family: str, talk: str) -> Non
     assert ("sun" in called[0]) == (talk == "two_calls" and family != "harmony")
 
 
+_JSON = '{{"name": "look_up", "arguments": {{"q": "{}"}}}}'
+_ARGUMENTS = '{{"q": "{}"}}'
+# A family's calls as they count: what stands before them, one of them, what stands between two, what stands after.
+WRITTEN = {
+    "command-a": ("[\n    ", '{{"tool_name": "look_up", "parameters": {{"q": "{}"}}}}', ",\n    ", "\n]"),
+    "deepseek-r1": (
+        "", 'look_up\n```json\n{{"q": "{}"}}\n```',
+        "<｜tool▁call▁end｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>", "",
+    ),
+    "deepseek-v3.1": ("", _ARGUMENTS, "<｜tool▁call▁end｜><｜tool▁call▁begin｜>look_up<｜tool▁sep｜>", ""),
+    "gemma4": ("", 'call:look_up{{q:<|"|>{}', '<|"|>}<tool_call|><|tool_call>', ""),
+    "glm-4.7": (
+        "", "<tool_call>look_up<arg_key>q</arg_key><arg_value>{}</arg_value></tool_call>", "", "",
+    ),
+    "granite": ("", f"<tool_call>\n{_JSON}\n</tool_call>", "\n", ""),
+    "kimi-k2": ("", _ARGUMENTS, "<|tool_call_end|><|tool_call_begin|>abc123deg<|tool_call_argument_begin|>", ""),
+    "minimax-m2": (
+        "<minimax:tool_call>\n", '<invoke name="look_up">\n<parameter name="q">{}</parameter>\n</invoke>', "\n",
+        "\n</minimax:tool_call>",
+    ),
+    "ministral-3": ("", _ARGUMENTS, "[TOOL_CALLS]look_up[ARGS]", ""),
+    "mistral-v7": ("[", _JSON, ", ", "]"),
+    "nemotron-nano": ("<TOOLCALL>[", _JSON, ", ", "]</TOOLCALL>"),
+    "qwen2.5": ("", f"<tool_call>\n{_JSON}\n</tool_call>", "\n", ""),
+    "qwen3": ("", f"<tool_call>\n{_JSON}\n</tool_call>", "\n", ""),
+    "qwen3.5": (
+        "", "<tool_call>\n<function=look_up>\n<parameter=q>\n{}\n</parameter>\n</function>\n</tool_call>", "", "",
+    ),
+    "seed-oss": (
+        "", "<seed:tool_call>\n<function=look_up>\n<parameter=q>{}</parameter>\n</function>\n</seed:tool_call>", "\n",
+        "",
+    ),
+    "solar-open": ("", _ARGUMENTS, "<|tool_call:name|>look_up<|tool_call:args|>", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", WRITTEN)
+def test_a_call_counts_from_its_first_character_to_its_last(family: str) -> None:
+    before, one, between, after = WRITTEN[family]
+    rain, sun = one.format("rain in Oslo"), one.format("sun")
+    for talk in ("call", "call_text", "call_last", "call_reasoning", "two_calls"):
+        made = _outcomes(family)[talk]
+        assert isinstance(made, Masked)
+        region = next(region for region in made.regions if region.turn == 1)
+        said = "".join(made.text[a:b] for a, b in region.parts).replace("Let me look.", "").lstrip("\n")
+        assert said == before + rain + (between + sun if talk == "two_calls" else "") + after
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_only_what_a_template_refuses_is_refused(family: str) -> None:
     refused = {talk: made.code for talk, made in _outcomes(family).items() if isinstance(made, Refused)}

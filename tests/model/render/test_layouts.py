@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
-from screen.data.sample import Sample
+from screen.data.sample import Sample, Skip
 from screen.model.rendered import Rendered
 from tests.model.render import templates as T
 from tests.model.render.toys import KINDS, chat, refusal, rendered, renderer, texts, turn
@@ -57,9 +58,41 @@ def test_a_short_document_is_halved_and_a_token_is_too_little() -> None:
 
 
 def test_a_document_shows_its_first_prompt_and_the_rest() -> None:
-    pieces = renderer(None, document_prompt=8).show(document(TEXT))
+    made = renderer(None, document_prompt=8)
+    pieces = made.show(document(TEXT))
     assert [scored for _, scored in pieces] == [False, True]
     assert "".join(text for text, _ in pieces) == TEXT
+    assert pieces[0][0] == rendered(made, document(TEXT)).sequences[0].turns[0].prompt
+    assert made.show(document("Hello")) == [("Hello", False)]
+
+
+@pytest.mark.parametrize("context", [16, 17, 33, 40])
+@pytest.mark.parametrize("prompt", [4, 64])
+def test_a_window_fits_the_context_and_there_are_no_more_than_needed(context: int, prompt: int) -> None:
+    made = renderer(None, context=context, document_window=32, document_prompt=prompt)
+    ids = made.tokenizer.encode([TEXT])[0].ids
+    sequences = rendered(made, document(TEXT)).sequences
+    room = min(32, context - 1)
+    before = min(prompt, room // 2)
+    assert [len(s.ids) - len(s.turns[0].tokens) for s in sequences] == [1 + before] * len(sequences)
+    assert max(len(s.ids) for s in sequences) == 1 + room  # of this text
+    assert len(sequences) == math.ceil((len(ids) - before) / (room - before))
+
+
+def test_the_characters_of_a_window() -> None:
+    (sequence,) = rendered(renderer(None), document("Hello there, how are you 漢字 today?")).sequences
+    (scored,) = sequence.turns
+    assert (scored.prompt + scored.text, scored.turn) == ("Hello there, how are you 漢字 today?", 0)
+    ranges = [sequence.chars(i, 0) for i in range(len(sequence.ids))]
+    assert set(ranges[: int(scored.tokens[0])]) == {(0, 0)}
+    assert (ranges[int(scored.tokens[0])][0], ranges[-1][1]) == (0, len(scored.text))
+    assert "".join(dict.fromkeys(scored.text[a:b] for a, b in ranges)) == scored.text
+
+
+def test_a_document_without_a_prompt_has_nothing_to_compare_with() -> None:
+    assert refusal(renderer(None, document_prompt=0), document("Hello there")) == "no_answer_tokens"
+    assert refusal(renderer(None, context=2), document("Hello there, you")) == "no_answer_tokens"
+    assert len(rendered(renderer(None, context=3), document("Hello there, you")).sequences) > 1
 
 
 def test_long_documents_are_encoded_in_pieces_that_change_nothing() -> None:
@@ -120,7 +153,38 @@ def test_given_tokens_that_cannot_be_scored() -> None:
     assert refusal(made, given([1, 2, 3], [1, 0, 0])) == refusal(made, given([], [])) == "no_answer_tokens"
     assert refusal(made, given([1, 2, 3, 4], [0, 0, 0, 1])) == "too_long"
     assert refusal(made, given([1, 2], [1])) == "no_response_mask"
+    assert refusal(renderer(None, context=1), given([1, 2], [0, 1])) == "too_long"
     assert rendered(made, given([1, 2, 3, 4], [0, 0, 1, 1])).tokens_lost == 1
+    assert rendered(made, given([0, size - 1], [0, 1])).tokens_lost == 0
+
+
+def test_what_stands_before_given_tokens_is_their_prompt() -> None:
+    made = renderer(None)
+    ids = made.tokenizer.encode(["Hello there, how are you"])[0].ids
+    (sequence,) = rendered(made, given(ids, [i in (2, 4) for i in range(len(ids))])).sequences
+    decode = made.tokenizer.decode
+    assert [t.prompt for t in sequence.turns] == [decode(ids[:2]), decode(ids[3:4])]
+    assert [(t.turn, t.prompt_end) for t in sequence.turns] == [(0, 2), (1, 4)]
+    assert [sequence.chars(i, 1) for i in (0, 3)] == [(0, 0), (0, 0)]
+    assert sequence.chars(5, 1) == (len(sequence.turns[1].text),) * 2
+    assert made.show(given(ids, [0, 1])) == [
+        (decode(ids[:1]), False),
+        (decode(ids[1:2]), True),
+        (decode(ids[2:]), False),
+    ]
+
+
+def test_given_tokens_that_cannot_be_scored_say_why() -> None:
+    made = renderer(None, context=3)
+    for ids, mask, said in (
+        ([1, 9999], [0, 1], "token id 9999 is not in the tokenizer's vocabulary of"),
+        ([1, 2, 3, 4], [0, 0, 0, 1], "no scored token within the model's context: 3 of 4 tokens fit"),
+        ([1, 2], [1], "2 token ids have a mask of 1"),
+        ([1, 2], [1, 0], "the row's mask leaves no token to score"),
+    ):
+        (skip,) = made.render([given(ids, mask)])
+        assert isinstance(skip, Skip)
+        assert said in skip.message
 
 
 def test_texts_are_tokenised_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,12 @@ def test_what_fits_the_context_is_kept() -> None:
 def test_turns_beyond_the_context_are_dropped_and_none_is_too_long() -> None:
     sample = chat(("user", "Hi"), ("assistant", "Hello there"), ("user", "ok " * 50), ("assistant", "fine"))
     assert texts(renderer(T.CHATML, context=40), sample) == ["Hello there"]
-    assert refusal(renderer(T.CHATML, context=10), sample) == "too_long"
+    made = renderer(T.CHATML, context=10)
+    total = len(rendered(renderer(T.CHATML), sample).sequences[0].ids)
+    (skip,) = made.render([sample])
+    assert isinstance(skip, Skip)
+    assert skip.code == "too_long"
+    assert skip.message == f"no answer begins within the model's context: {total} tokens, 10 fit"
 
 
 @pytest.mark.parametrize("kind", KINDS)

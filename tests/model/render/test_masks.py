@@ -74,6 +74,33 @@ def test_the_end_of_turn_token_counts_on_request(template: str) -> None:
     assert with_end.turns[0].text.startswith(without.turns[0].text + "<|")
 
 
+@pytest.mark.parametrize(("between", "end"), [("\n", "<|end|>"), (".\n", "<|end|>"), ("x.\n", "x"), ("x\ny\n", "x")])
+def test_the_end_of_turn_is_one_of_the_three_tokens_after_an_answer(between: str, end: str) -> None:
+    template = (
+        "{% for m in messages %}<|user|>{{ m.content }}" + between.replace("\n", "{{ '\\n' }}") + "<|end|>{% endfor %}"
+    )
+    made = renderer(template, end_of_turn=True)
+    (sequence,) = rendered(made, chat(("user", "Hi"), ("assistant", "42 "))).sequences
+    assert made.tokenizer.decode(sequence.ids[sequence.turns[0].tokens[-1:]]) == end
+
+
+def test_a_turn_cut_by_the_context_has_no_end() -> None:
+    sample = chat(("user", "Hi"), ("assistant", "Hello"))
+    whole = rendered(renderer(T.CHATML), sample).sequences[0]
+    (last,) = whole.turns[0].tokens
+    for context, count in ((last + 1, 1), (last + 2, 2)):
+        made = renderer(T.CHATML, context=int(context), end_of_turn=True)
+        assert len(rendered(made, sample).sequences[0].turns[0].tokens) == count
+
+
+def test_a_prompt_has_a_token_where_a_template_writes_no_header() -> None:
+    made = renderer("{% for m in messages %}{{ m.content }}{% endfor %}")
+    (sequence,) = rendered(made, chat(("assistant", "<think>hm</think>Hello"))).sequences
+    (scored,) = sequence.turns
+    assert (scored.prompt_end, scored.prompt) == (1, "")
+    assert made.tokenizer.decode(sequence.ids[scored.thought_tokens]).endswith("hm")
+
+
 def test_character_ranges_restrict_what_counts() -> None:
     sample = chat(("user", "Hi"), turn("assistant", "  Hello there, you", spans=((2, 7), (14, 18))))
     for template in (T.CHATML, T.LLAMA3, T.GENERATION):
