@@ -58,12 +58,10 @@ def find_calls(
     owners = _owners(calling, [k for k, _, _ in cores], skeleton.keys)
     if owners is None:
         return None
-    plain = _plain(messages, calling, base)
-    wanted = keys | {(i, "c") for i in calling}
     starts = _starts(skeleton)
     ranges = {}
     for turn, (k, first, end) in zip(owners, cores, strict=True):
-        answers = _answers(plain, talk, turn, frames, base, wanted)
+        answers = _answers(messages, talk, turn, frames, base, keys | {(turn, "c")})
         around = next((found for one in answers if (found := _around(turn, k, skeleton, one))), None)
         if around is None:
             return None
@@ -95,26 +93,17 @@ def _texts(value: Any) -> list[str]:
     return [value] if isinstance(value, str) and not value.startswith(("{", "[")) else []
 
 
-def _plain(messages: Sequence[Message], calling: Sequence[int], base: str) -> list[Message]:
-    """The messages with a plain answer wherever a turn calls tools."""
-    made = []
-    for i, message in enumerate(messages):
-        if i in calling:
-            message = {key: value for key, value in message.items() if key != "tool_calls"}
-            message["content"] = sentinel(base, (i, "c"))
-        made.append(message)
-    return made
-
-
 def _answers(
-    plain: Sequence[Message], talk: Conversation, turn: int, frames: Frames, base: str, wanted: Set[Key]
+    messages: Sequence[Message], talk: Conversation, turn: int, frames: Frames, base: str, wanted: Set[Key]
 ) -> Iterator[Skeleton | None]:
     """Skeletons with a plain answer in the turn's place, the likest first: a template may want calls before a tool's
-    result, and may write a thought in the last turn only."""
-    yield frames.skeleton(plain, talk, base, wanted)
-    yield frames.skeleton(plain[: turn + 1], talk, base, wanted)
-    bare = {key: plain[turn][key] for key in ("role", "content")}
-    yield frames.skeleton([*plain[:turn], bare], talk, base, wanted)
+    result, and may write a thought in the last turn only. The calls of other turns stay as they are."""
+    plain = {key: value for key, value in messages[turn].items() if key != "tool_calls"}
+    plain["content"] = sentinel(base, (turn, "c"))
+    before = messages[:turn]
+    yield frames.skeleton([*before, plain, *messages[turn + 1 :]], talk, base, wanted)
+    yield frames.skeleton([*before, plain], talk, base, wanted)
+    yield frames.skeleton([*before, {key: plain[key] for key in ("role", "content")}], talk, base, wanted)
 
 
 def _starts(skeleton: Skeleton) -> list[int]:

@@ -72,6 +72,9 @@ TALKS = {
         _says("", reasoning="need the tool", tool_calls=(CALL,)), RESULT, _says("Rain.", reasoning="so it rains")
     ),
     "two_calls": _called(_says("", tool_calls=(CALL, OTHER)), RESULT, Turn("tool", "No sun."), _says("Rain.")),
+    "steps": _called(
+        _says("", tool_calls=(CALL,)), RESULT, _says("", tool_calls=(OTHER,)), Turn("tool", "No."), _says("Rain.")
+    ),
     "tools_unused": chat(_user("Hi"), _says("Hello."), tools=TOOLS),
 }
 

@@ -36,11 +36,11 @@ CALLS_ALONE = {"command-a", "harmony", "llama3.1", "mistral-v7", "solar-open"}
 # What the templates themselves refuse.
 REFUSED = {
     "gemma": {
-        "call", "call_reasoning", "call_text", "consecutive", "only_assistant", "two_calls", "two_users",
+        "call", "call_reasoning", "call_text", "consecutive", "only_assistant", "steps", "two_calls", "two_users",
     },
-    "llama2": {"call", "call_reasoning", "call_text", "two_calls"},
+    "llama2": {"call", "call_reasoning", "call_text", "steps", "two_calls"},
     "llama3.1": {"two_calls"},
-    "mistral-v1": {"call", "call_reasoning", "call_text", "system", "two_calls"},
+    "mistral-v1": {"call", "call_reasoning", "call_text", "steps", "system", "two_calls"},
 }  # fmt: skip
 _MARKS = re.compile(
     r"<[|｜](?!DSML|\"|tool|im_end|eot_id|end\|>|im_start|channel)[^<>]*>|\bassistant\b|\[/INST\]|</s>|It rains"
@@ -149,6 +149,16 @@ def test_a_call_counts_from_its_first_character_to_its_last(family: str) -> None
         region = next(region for region in made.regions if region.turn == 1)
         said = "".join(made.text[a:b] for a, b in region.parts).replace("Let me look.", "").lstrip("\n")
         assert said == before + rain + (between + sun if talk == "two_calls" else "") + after
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in NO_CALLS])
+def test_calls_in_several_steps_are_turns_of_their_own(family: str) -> None:
+    made = _outcomes(family)["steps"]
+    assert isinstance(made, Masked)
+    said = {region.turn: "".join(made.text[a:b] for a, b in region.parts) for region in made.regions}
+    assert list(said) == [1, 3, 5]
+    assert said[1].replace("rain in Oslo", "sun") == said[3]
+    assert ("rain in Oslo" in said[1], said[5].strip(), made.dropped) == (True, "Rain.", {})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
