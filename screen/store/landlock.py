@@ -35,11 +35,8 @@ def confine(readable: Iterable[Path]) -> int:
     found = version()
     if not found:
         return 0
-    rights = (1 << _RIGHTS.get(found, 16)) - 1
-    network = 0b11 if found >= 4 else 0  # bind and connect
-    scopes = 0b11 if found >= 6 else 0  # abstract sockets and signals to others
-    attributes = struct.pack("=QQQ", rights, network, scopes)[: 8 if found < 4 else 16 if found < 6 else 24]
-    ruleset = _checked(_CREATE_RULESET, attributes, len(attributes), 0)
+    asked = attributes(found)
+    ruleset = _checked(_CREATE_RULESET, asked, len(asked), 0)
     for path in readable:
         folder = os.open(path, getattr(os, "O_PATH", 0))
         _checked(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", _READ_FILE, folder), 0)
@@ -48,6 +45,14 @@ def confine(readable: Iterable[Path]) -> int:
     _checked(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
     return found
+
+
+def attributes(found: int) -> bytes:
+    """All that a kernel of this version can deny: a `struct landlock_ruleset_attr`, as long as that version has it."""
+    rights = (1 << _RIGHTS.get(found, 16)) - 1
+    network = 0b11 if found >= 4 else 0  # bind and connect
+    scopes = 0b11 if found >= 6 else 0  # abstract sockets and signals to others
+    return struct.pack("=QQQ", rights, network, scopes)[: 8 if found < 4 else 16 if found < 6 else 24]
 
 
 def die_with_parent() -> None:

@@ -120,3 +120,62 @@ def test_a_cache_that_cannot_be_written_names_its_own_flag(tmp_path):
     with pytest.raises(StoreError) as refused:
         AnswerCache([], write_to=tmp_path / "file").put({"ab" * 32: ((1, 2), True)})
     assert refused.value.next_step == "give --cache a folder that can be written"
+
+
+def test_keys_that_begin_alike_are_told_apart(tmp_path):
+    AnswerCache([], tmp_path).put({"ab" * 32: ((1,), True)})
+    cache = AnswerCache([tmp_path])
+    assert cache.get(["ab" * 8 + "cd" * 24, "ab" * 16]) == {}
+    assert cache.get(["ab" * 32]) == {"ab" * 32: Answer((1,), True)}
+
+
+def test_a_segment_cut_short_meanwhile_gives_no_answer_that_it_lacks(tmp_path):
+    AnswerCache([], tmp_path).put(answers(3, 2))
+    (segment,) = tmp_path.iterdir()
+    whole, cache = segment.read_bytes(), AnswerCache([tmp_path])
+    for keep in range(len(whole)):
+        segment.write_bytes(whole[:keep])
+        assert cache.get(answers(3, 2)).items() <= answers(3, 2).items()
+        assert key(2) not in cache.get([key(2)])
+    assert len(cache) == 2
+
+
+def test_only_a_cache_that_writes_keeps_what_is_new(tmp_path):
+    AnswerCache([], tmp_path).put(answers(1))
+    cache = AnswerCache([tmp_path])
+    cache.put(answers(1))
+    with pytest.raises(ValueError, match="open for reading"):
+        cache.put(answers(1, 2))
+
+
+def test_damaged_segments_are_told_and_the_others_read(tmp_path):
+    AnswerCache([], tmp_path).put(answers(1))
+    (tmp_path / "0.answers").write_bytes(b"screen answers 2\n")
+    (tmp_path / "notes.txt").write_bytes(b"mine")
+    cache = AnswerCache([tmp_path, tmp_path, tmp_path / "none"])
+    assert (cache.damaged, cache.get(answers(1))) == ([tmp_path / "0.answers"], answers(1))
+
+
+def test_a_known_key_keeps_its_place_before_and_after_a_merge():
+    index, one = KeyIndex(), bytes.fromhex(key(0))
+    for _ in range(2):
+        index.add([(one, 1, 2), (one, 3, 4)])
+        assert (len(index), index.get(one)) == (1, (1, 2))
+        index._merge()
+    far = (2**20 - 1, 2**44 - 1)
+    index.add([(one[::-1], *far)])
+    index._merge()
+    assert (index.get(one[::-1]), index.get(one)) == (far, (1, 2))
+
+
+def test_keys_wait_in_a_dict_only_until_they_are_many():
+    index = KeyIndex()
+    for n in range(1 << 14):
+        index.add([(n.to_bytes(8, "big"), 0, n)])
+    assert (len(index._pending), len(index)) == (0, 1 << 14)
+
+
+def test_a_short_key_is_a_bug():
+    with pytest.raises(ValueError, match="at least 16 hex digits"):
+        KeyIndex().get(b"1234567")
+    assert KeyIndex().get(b"12345678") is None

@@ -12,7 +12,8 @@ import pytest
 
 from screen import seal
 from screen.errors import ResumeRefused, StoreError
-from screen.store.folder import RunFolder
+from screen.store.files import Disk
+from screen.store.folder import RunFolder, read_published
 from tests.store import fake
 
 
@@ -261,3 +262,125 @@ def test_what_runs_beside_a_model_imports_nothing_heavy():
     code = f"import sys, screen.store.folder, screen.store.answers;print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_budget_that_a_shard_needed_is_on_record_and_the_next_shards(path):
+    identity = fake.identity(settings={"token_budget": 4096})
+    with RunFolder.open(path, identity) as run:
+        assert run.budget(0) == 4096
+        for shard, budget in enumerate((4096, 1024, 2048)):
+            run.publish(shard, 5 * shard, 5 * shard + 5, fake.shard_tables(5 * shard, 5 * shard + 5), budget)
+        assert [entry.token_budget for entry in run.published.values()] == [None, 1024, 2048]
+        assert [run.budget(shard) for shard in range(4)] == [4096, 1024, 2048, 1024]
+
+
+def test_what_cannot_be_done_with_a_folder_is_a_bug(path):
+    with pytest.raises(ValueError, match='an identity needs "traits"'):
+        RunFolder.open(path, {})
+    fake.scan(path)
+    run = RunFolder.read(path)
+    for action in (lambda: run.publish(9, 0, 5, {}), lambda: run.finish({}), run.sweep):
+        with pytest.raises(ValueError, match="open for reading, or closed"):
+            action()
+    with RunFolder.open(path, fake.identity()) as writing, pytest.raises(ValueError, match="the store's own field"):
+        writing.finish({"finished": True})
+
+
+def test_a_run_is_finished_with_the_shards_that_its_summary_is_of(path):
+    with RunFolder.open(path, fake.identity()) as run:
+        assert (run.summary, run.finished) == ({}, False)
+        run.publish(0, 0, 5, fake.shard_tables(0, 5))
+        run.finish({"rows": 5})
+        stamp = run.summary["finished"]
+        assert (stamp["shards"], stamp["rows"], stamp["run"], run.finished) == (1, 5, run.run, True)
+        run.publish(1, 5, 10, fake.shard_tables(5, 10))
+        assert not run.finished
+    assert not RunFolder.read(path).finished
+
+
+def test_a_damaged_summary_is_named(path):
+    fake.scan(path)
+    (path / "summary.json").write_text("{}")
+    with pytest.raises(StoreError) as caught:
+        RunFolder.read(path).summary  # noqa: B018
+    assert str(caught.value) == (
+        f"{path / 'summary.json'} is damaged: it does not end in its sha256\n"
+        "  next: type the run's command again: it is made anew from the shards"
+    )
+
+
+def test_a_finished_run_that_lost_a_shard_is_not_finished(path):
+    fake.scan(path)
+    (path / "scores/000001.parquet").unlink()
+    with pytest.raises(StoreError, match=r"scores/000001\.parquet is missing"):
+        RunFolder.read(path).check()
+    with RunFolder.open(path, fake.identity()) as run:
+        assert (run.finished, sorted(run.published)) == (False, [0, 2, 3, 4])
+
+
+class Reading(Disk):
+    """Counts the files that are hashed; what is read can be other than what is there."""
+
+    def __init__(self):
+        self.hashed = []
+        self.instead = None
+
+    def sha256(self, path):
+        self.hashed.append(path.name)
+        return super().sha256(path)
+
+    def read(self, path):
+        return super().read(path) if self.instead is None else self.instead
+
+
+def test_a_file_is_hashed_once_while_it_stays_as_it_is(path):
+    fake.scan(path)
+    disk = Reading()
+    run = RunFolder.read(path, disk=disk)
+    for _ in range(3):
+        run.tables("scores")
+    assert len(disk.hashed) == 5
+    os.utime(path / "scores/000000.parquet", ns=(1, 1))
+    run.tables("scores")
+    assert len(disk.hashed) == 6
+    assert run.verify() == []
+    assert len(disk.hashed) == 6 + len(list(path.glob("*/*.parquet")))
+
+
+def test_bytes_that_change_while_they_are_read_are_not_handed_out(path):
+    fake.scan(path)
+    disk = Reading()
+    run = RunFolder.read(path, disk=disk)
+    disk.instead = b"other"
+    with pytest.raises(StoreError, match="changed while it was read"):
+        run.bytes_of(run.files("scores")[0])
+
+
+def test_a_published_file_that_is_not_parquet_is_named(path):
+    fake.scan(path)
+    file = path / "scores/000000.parquet"
+    assert read_published(file, columns=["row"]).num_columns == 1
+    file.write_bytes(b"not parquet")
+    with pytest.raises(StoreError, match=r"scores/000000\.parquet is damaged: Could not open Parquet"):
+        read_published(file)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [("abc", "a, b, c"), ("abcd", "a, b, c, ..."), (["summary.json"], "summary.json")]
+)
+def test_a_folder_of_other_things_names_the_first(path, names, told):
+    path.mkdir()
+    (path / "writer.lock.tmp.1").touch()
+    for name in names:
+        (path / name).touch()
+    with pytest.raises(StoreError) as caught:
+        RunFolder.open(path, fake.identity())
+    assert caught.value.message == f"{path} is not a run: it has no scan.json and holds other files ({told})"
+
+
+def test_a_folder_that_a_crash_left_half_made_is_taken_up(path):
+    for name in ("scores", "turns", "controls", "skipped"):
+        (path / name).mkdir(parents=True)
+    (path / "scan.json.tmp.1").touch()
+    fake.scan(path)
+    assert RunFolder.read(path).finished

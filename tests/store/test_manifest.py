@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from screen.errors import StoreError
 from screen.store.folder import RunFolder
+from screen.store.manifest import FileEntry, Manifest, ShardEntry
 from tests.store import fake
 
 
@@ -72,3 +75,49 @@ def test_a_line_cannot_name_a_file_elsewhere(manifest):
         manifest.write_bytes(line * 2)
         with pytest.raises(StoreError, match="line 1: it names a file outside the run's tables"):
             RunFolder.read(manifest.parent)
+
+
+def test_damage_of_the_last_line_says_that_its_rows_can_be_scored_again(manifest):
+    whole = manifest.read_bytes()
+    broken = whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:]
+    for data, why in (
+        (broken, "line 5: its checksum does not match"),
+        (whole[:-1] + b"?", "line 5: something else stands where it ends"),
+    ):
+        manifest.write_bytes(data)
+        with pytest.raises(StoreError) as caught:
+            RunFolder.read(manifest.parent)
+        assert why in caught.value.message
+        assert caught.value.next_step == (
+            "restore the file from a backup, or delete that line, the last, and the run's command scores its rows again"
+        )
+    manifest.write_bytes(broken + b"{")  # a bad line with a torn one behind it is not the last
+    with pytest.raises(StoreError) as caught:
+        RunFolder.read(manifest.parent)
+    assert caught.value.next_step.endswith("or move the folder away and run the scan again")
+
+
+def test_shards_overlap_where_they_share_a_row(tmp_path):
+    entry = ShardEntry(0, 0, 0, 0, 0, 0, "", {})
+    spans = [(0, 3), (3, 4), (6, 9), (12, 20)]
+    lines = [replace(entry, shard=n, first_row=a, end_row=b).line() for n, (a, b) in enumerate(spans)]
+    (tmp_path / "manifest.jsonl").write_bytes(b"".join([lines[2], lines[0], lines[3], lines[1]]))
+    found = Manifest(tmp_path / "manifest.jsonl")
+    for first in range(22):
+        for end in range(first + 1, 23):
+            sharing = [n for n, (a, b) in enumerate(spans) if set(range(a, b)) & set(range(first, end))]
+            assert (found.overlap(first, end) in sharing) if sharing else found.overlap(first, end) is None
+
+
+def test_lines_whose_rows_overlap_are_damage(tmp_path):
+    entry = ShardEntry(0, 0, 5, 5, 5, 0, "", {})
+    lines = entry.line() + replace(entry, shard=1, first_row=4, end_row=9).line()
+    (tmp_path / "manifest.jsonl").write_bytes(lines)
+    with pytest.raises(StoreError, match="line 2: its rows overlap those of shard 0"):
+        Manifest(tmp_path / "manifest.jsonl")
+
+
+def test_a_line_reads_back_as_it_was_written():
+    file = FileEntry("scores/000000.parquet", 7, "ab", 5)
+    entry = ShardEntry(0, 0, 5, 5, 4, 1, "run", {"scores": file}, token_budget=512)
+    assert ShardEntry.parse(entry.line()[:-1]) == entry

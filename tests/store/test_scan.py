@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import pyarrow as pa
 import pytest
 
 from screen.errors import StoreError
-from screen.store import catalogue, tables, views
+from screen.store import catalogue, liftfile, tables, views
+from screen.store import scan as scan_module
 from screen.store.folder import RunFolder
 from screen.store.scan import Scan
+from screen.store.unfinished import unfinished as unfinished_told
 from tests.store import fake
 
 
@@ -172,3 +175,108 @@ def test_a_file_that_is_gone_or_cut_short_is_named(tmp_path, left):
     for ask in (scan.scores, lambda: scan.sql("from flagged")):
         with pytest.raises(StoreError, match=r"scores/000001\.parquet (is missing|has 100 bytes, not the )"):
             ask()
+
+
+def test_scores_are_corrected_by_what_length_explains(tmp_path):
+    place = {"file": "f", "line": 1, "offset": 0, "length": 1, "sha256": "a", "turns_scored": 1}
+    scores = [{**place, "row": n, "evil": 2.0, "answer_tokens": n} for n in (0, 1, 20)]
+    with RunFolder.open(tmp_path / "run", fake.identity()) as run:
+        place |= {"stage": "read", "code": "c", "message": "m", "head": ""}
+        skipped = [{**place, "row": n} for n in range(2, 20)]
+        run.publish(0, 0, 21, {"scores": fake.build("scores", scores), "skipped": fake.build("skipped", skipped)})
+    scan = Scan.open(tmp_path / "run")
+    text = 'select evil_corrected from samples order by "row"'
+    found = scan.sql(text, flags={"evil": {"length_slope": 0.5, "length_mean": 1.0}})["evil_corrected"].to_pylist()
+    assert found == pytest.approx([2.5, 2.5, 2.0 - 0.5 * (math.log(20) - 1)])
+    for known in ({}, {"length_slope": 0.5}, {"length_mean": 1.0}):
+        assert scan.sql(text, flags={"evil": known})["evil_corrected"].to_pylist() == [None] * 3
+
+
+def test_rows_trained_away_from_are_flagged_below_their_own_threshold(unfinished):
+    flags = {"evil": {"threshold": 2.0, "threshold_away": 1.5}}
+    rows = unfinished.sql('select "row", sign, flags from flagged', flags=flags).to_pylist()
+    assert rows == [{"row": 0, "sign": -1, "flags": ["evil"]}]
+    assert unfinished.sql("from flagged", flags={"evil": {"threshold_away": -2.0}}).num_rows == 0
+
+
+def test_a_flag_names_the_column_that_it_is_of(unfinished):
+    flags = {"evil": {"threshold": -1.0, "column": fake.TRAITS[1]}}
+    assert unfinished.sql("from flagged", flags=flags).num_rows == 4
+    for trait, column in (("evil", "nope"), ("nope", "evil")):
+        with pytest.raises(StoreError, match=f"there is no column '{column}' to flag '{trait}' by"):
+            unfinished.sql("from flagged", flags={trait: {"threshold": 1.0, "column": column}})
+
+
+def test_a_query_of_rows_reads_their_shards(scan):
+    rows = scan.sql('select distinct "row" from scores order by 1', rows=[6])["row"].to_pylist()
+    assert rows == [5, 6, 7, 8, 9]
+
+
+def test_a_catalogue_is_renewed_where_it_is_missing_or_older_than_the_summary(path):
+    run, target = RunFolder.read(path), path / "catalogue.duckdb"
+    target.unlink(missing_ok=True)
+    catalogue.renew(run)
+    at = (path / "summary.json").stat().st_mtime_ns
+    target.write_bytes(b"kept")
+    for now in (at, at + 1):
+        os.utime(target, ns=(now, now))
+        catalogue.renew(run)
+        assert target.read_bytes() == b"kept"
+    os.utime(target, ns=(at - 1, at - 1))
+    catalogue.renew(run)
+    assert target.read_bytes() != b"kept"
+
+
+def test_a_catalogue_holds_the_thresholds_that_it_is_given(path):
+    for flags, count in ((None, 0), ({"evil": {"threshold": -1.0}}, 1), ({}, 0)):
+        built = catalogue.build(RunFolder.read(path), flags)
+        with duckdb.connect(str(built), read_only=True) as database:
+            (flagged,) = database.sql("select count(*) from flagged").fetchall()[0]
+        above = Scan.open(path).sql("from flagged").num_rows
+        assert flagged == (above if flags is None else 20 * count)
+
+
+@pytest.mark.parametrize(
+    ("facts", "of", "how"),
+    [
+        ({}, "", "type the command that began it again"),
+        ({"dataset": {"rows": 2300}}, " of 2,300", "type the command that began it again"),
+        ({"spec": {"x": 1}}, "", "screen run --spec 'a run/scan.json' --out 'a run'"),
+    ],
+)
+def test_what_is_said_of_an_unfinished_run(tmp_path, monkeypatch, facts, of, how):
+    with RunFolder.open(tmp_path / "a run", fake.identity(), facts) as run:
+        run.publish(0, 0, 5, fake.shard_tables(0, 5))
+        assert unfinished_told(run)[0] == f"{tmp_path / 'a run'} is not finished: it holds 5{of} rows"
+        monkeypatch.chdir(tmp_path)
+        expected = how.replace("'a run/scan.json'", "'a run'/scan.json")
+        assert unfinished_told(run) == (f"a run is not finished: it holds 5{of} rows", f"finish it: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("statement", "reached"),
+    [
+        ("select 1", set()),
+        ("FROM Turns", {"turns"}),
+        ("from flagged", {"flagged", "scores"}),
+        ("from samples", {"samples", "scores", "turns"}),
+        ("from lift", {"lift"}),
+        ("from query('from sc' || 'ores')", {*views.NAMES, "lift"}),
+    ],
+)
+def test_the_tables_that_a_statement_reaches_are_hashed(statement, reached):
+    assert scan_module._reached(statement) == reached
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("evil", "evil"), ("a b", '"a b"'), ('a"b', '"a""b"'), ("é", '"\\xe9"'), ("1", '"1"')]
+)
+def test_a_column_as_it_is_written_in_sql(name, written):
+    assert scan_module.ascii_name(name) == written
+
+
+def test_a_lift_beside_a_run_can_be_asked_for(tmp_path):
+    fake.scan(tmp_path / "run")
+    liftfile.keep(RunFolder.read(tmp_path / "run"), pa.table({"row": [3, 4], "evil_lift": [0.5, 1.5]}))
+    scan = Scan.open(tmp_path / "run")
+    assert scan.sql("select max(evil_lift) m from lift")["m"].to_pylist() == [1.5]
