@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from screen.data.sample import Turn
+from screen.model import render_frame
 from screen.model.render_align import (
     BASE,
     Field,
@@ -18,7 +19,8 @@ from screen.model.render_align import (
     unused_base,
 )
 from screen.model.render_messages import all_texts, conversation, is_simple, masked, message, turn_fields
-from tests.model.render.toys import call, chat
+from tests.model.render import templates as T
+from tests.model.render.toys import call, chat, renderer, texts, turn
 
 A, B = (0, "c"), (1, "c")
 SHORT = st.text("ab", max_size=6)
@@ -172,3 +174,39 @@ def test_messages_are_what_a_trainer_hands_over() -> None:
     assert talk.messages[1]["tool_calls"] == [call("f", {"a": ["b", {"c": 1}]})]
     assert (talk.tools, talk.kwargs) == (({"name": "g"},), {"style": "dry"})
     assert {"Hi", "f", "a", "b", "c", "g", "style", "dry"} <= set(all_texts(talk))
+
+
+def test_a_skeleton_is_kept_for_conversations_of_the_same_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = renderer("{{ style }}{% if tools %}{{ tools | length }}{% endif %}" + T.CHATML)
+    renders: list[object] = []
+    real = made.template.render
+    monkeypatch.setattr(made.template, "render", lambda *args, **more: renders.append(args) or real(*args, **more))
+    talk = [("user", "Hi"), ("assistant", "Hello")]
+    forms = [chat(*talk), chat(*talk, tools=({"name": "f"},)), chat(*talk, template_kwargs={"style": "dry"})]
+    forms += [
+        chat(*talk, *talk),
+        chat(("user", ""), ("assistant", "Hello")),
+        chat(turn("user", "Hi", name="n"), talk[1]),
+    ]
+    expected = [texts(made, sample) for sample in forms]
+    assert expected == [["Hello"]] * 3 + [["Hello"] * 2] + [["Hello"]] * 2
+    renders.clear()
+    assert [texts(made, sample) for sample in forms] == expected
+    assert not renders
+    monkeypatch.setattr(render_frame, "_CACHED", 6)
+    texts(made, chat(("system", "s"), *talk))  # the seventh: the oldest goes
+    renders.clear()
+    assert [texts(made, sample) for sample in forms[1:]] == expected[1:]
+    assert not renders
+    assert texts(made, forms[0]) == ["Hello"]
+    assert len(renders) == 1
+
+
+def test_a_long_skeleton_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = renderer(T.CHATML)
+    frames = made._masker._skeletons._frames
+    sample = chat(("user", "Hi"), ("assistant", "Hello"))
+    length = len("<|im_start|>user\nzqSentinelc0x<|im_end|>\n<|im_start|>assistant\nzqSentinelc1x<|im_end|>\n")
+    for limit, kept in ((length - 1, 0), (length, 1)):
+        monkeypatch.setattr(render_frame, "_CACHED_CHARS", limit)
+        assert (texts(made, sample), len(frames._frames)) == (["Hello"], kept)

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from screen.data.sample import Sample, Skip
+from screen.data.sample import Layout, Sample, Skip
 from screen.model.rendered import Rendered
 from tests.model.render import templates as T
 from tests.model.render.toys import KINDS, chat, refusal, rendered, renderer, texts, turn
@@ -114,7 +114,19 @@ def test_segments_are_laid_end_to_end() -> None:
     made = renderer(T.CHATML)
     assert texts(made, sample) == ["Hello.", " fine"]
     assert [t.prompt for t in rendered(made, sample).sequences[0].turns] == ["Q: how? ", "\nA: ok"]
+    assert [t.prompt_end == t.tokens[0] for t in rendered(made, sample).sequences[0].turns] == [True, True]
     assert "".join(text for text, _ in made.show(sample)) == "<s>Q: how? Hello.\nA: ok fine"
+
+
+@pytest.mark.parametrize("layout", ["plain", "pieces"])
+def test_ranges_of_a_segment_are_counted_from_its_start(layout: Layout) -> None:
+    ranges = turn("assistant", "Hello there, you", spans=((0, 5), (13, 16)))
+    sample = chat(
+        turn("user", "Q: "), turn("assistant", "ok", scored=False), ranges, turn("assistant", ""), layout=layout
+    )
+    made = renderer(None, "unigram")
+    assert texts(made, sample) == ["Hello there, you"]
+    assert [text.strip() for text, scored in made.show(sample) if scored] == ["Hello", "you"]
 
 
 def test_a_first_segment_that_is_scored_keeps_a_prompt_token() -> None:
@@ -199,3 +211,8 @@ def test_texts_are_tokenised_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -
     assert len(whole) == 9
     assert len(calls) > 2
     assert max(calls) <= 250
+    monkeypatch.setattr("screen.model.render.BATCH_CHARS", 3 * (calls[0] // 3))
+    first = calls[0]
+    calls.clear()
+    made.render(samples)
+    assert calls == [first] * 3  # three rows are just as long as may be, and all rows are as long

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
 
 from screen.data.sample import Skip
+from screen.errors import ModelError
 from screen.model import render_calls, render_drafts, template_sandbox
 from tests.model.render import templates as T
 from tests.model.render.toys import KINDS, chat, refusal, rendered, renderer, texts
@@ -63,6 +65,10 @@ def test_beyond_a_length_the_lost_tokens_are_counted_apart(monkeypatch: pytest.M
     capped = rendered(renderer(T.CHATML, context=100), sample)
     assert capped.sequences[0].ids.tolist() == exact.sequences[0].ids.tolist()
     assert capped.tokens_lost == exact.tokens_lost
+    monkeypatch.setattr(render_drafts, "ENCODED_CHARS", 10)  # 40 characters a token of context are kept all the same
+    assert (
+        rendered(renderer(T.CHATML, context=100), sample).sequences[0].ids.tolist() == exact.sequences[0].ids.tolist()
+    )
 
 
 def test_half_a_surrogate_pair_costs_one_row() -> None:
@@ -105,6 +111,29 @@ def test_a_template_that_floods_is_stopped() -> None:
     made = renderer(LOOP.replace("BODY", "flood"))
     (skip,) = made.render([chat(("user", "Hi"), ("assistant", "Hello"))])
     assert (skip.code, "wrote more than" in skip.message) == ("template_failed", True)  # type: ignore[union-attr]
+
+
+def test_a_template_that_stops_on_more_rows_than_it_renders_is_given_up() -> None:
+    flood = chat(("user", "flood"), ("assistant", "Hello"))
+    fine = chat(("user", "Hi"), ("assistant", "Hello"))
+    template = "{% if messages[0].content == 'flood' %}{{ 'a' * 10**7 }}{% endif %}" + T.CHATML
+    for rows in ([flood] * 2, [fine] * 3 + [flood] * 3, [fine, flood, flood, fine, fine, flood]):
+        skips = [made.code for made in renderer(template).render(rows) if isinstance(made, Skip)]
+        assert skips == ["template_failed"] * rows.count(flood)
+    with pytest.raises(ModelError, match="was stopped on 3 rows and rendered 2"):
+        renderer(template).render([fine, fine, flood, flood, flood])
+
+
+def test_garbage_is_collected_after_rendering_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, seen = renderer(T.CHATML), []
+    encode = made.tokenizer.encode
+    monkeypatch.setattr(made.tokenizer, "encode", lambda texts: seen.append(gc.isenabled()) or encode(texts))
+    for on in (gc.enable, gc.disable):
+        on()
+        before = gc.isenabled()
+        made.render([chat(("user", "Hi"), ("assistant", "Hello"))])
+        assert (gc.isenabled(), seen.pop()) == (before, False)
+    gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from screen.data.sample import Sample
 from tests.model.render import templates as T
-from tests.model.render.toys import chat, refusal, rendered, renderer, texts, turn
+from tests.model.render.toys import call, chat, refusal, rendered, renderer, texts, turn
 
 
 def test_answers_count_and_headers_do_not() -> None:
@@ -165,3 +166,85 @@ def test_marks_of_a_template_that_are_not_one_an_answer_are_not_used() -> None:
     sample = chat(("user", "one"), ("assistant", "first"), ("user", "two"), ("assistant", "second"))
     result = rendered(renderer(template), sample)
     assert (result.rung, [t.text for t in result.sequences[0].turns]) == ("sentinel", ["first", "second"])
+
+
+def scored(template: str, sample: Sample) -> list[tuple[int, str, str]]:
+    """(turn, thought, words) of each scored turn, from its tokens."""
+    made = renderer(template)
+    (sequence,) = rendered(made, sample).sequences
+    decode = made.tokenizer.decode
+    return [(t.turn, decode(sequence.ids[t.thought_tokens]), decode(sequence.ids[t.tokens])) for t in sequence.turns]
+
+
+# Stand-ins are laid out in another way than texts, and the template marks the words, or thought and words.
+MARKED = T.FUSSY.replace(
+    "{{- m.content | trim }}",
+    "{% if m.role == 'assistant' %}{% generation %}{{ m.content | trim }}{% endgeneration %}"
+    "{% else %}{{ m.content }}{% endif %}",
+)
+THOUGHTFUL = MARKED.replace("{{ m.content | trim }}", "{{ (m.reasoning_content or '') + '|' + m.content | trim }}")
+ANSWERS = chat(("user", "Hi"), turn("assistant", "Hello there", reasoning="hm"), ("user", "And?"), ("assistant", "a b"))
+
+
+def test_marks_place_the_words_where_no_skeleton_does() -> None:
+    assert scored(THOUGHTFUL, ANSWERS) == [(1, "hm", "Hello there"), (3, "", "a b")]
+    assert rendered(renderer(THOUGHTFUL), ANSWERS).rung == "generation"
+    single = chat(("user", "Hi"), ("assistant", "one"), ("user", "And?"), ("assistant", "o n"))
+    assert scored(MARKED, single) == [(1, "", "one"), (3, "", "o n")]
+
+
+def test_questions_count_beside_marks_that_are_the_answers() -> None:
+    sample = chat(("user", "Hi"), ("assistant", "Hello there"), turn("user", "A B", scored=True))
+    assert scored(MARKED, sample) == [(1, "", "Hello there"), (2, "", "A B")]
+    assert rendered(renderer(MARKED), sample).rung == "prefix"
+
+
+def test_words_that_stand_twice_in_their_bounds_are_not_placed() -> None:
+    twice = chat(("user", "Hi"), turn("assistant", "ok ok", reasoning="ok"), ("user", "And?"), ("assistant", "a b"))
+    assert refusal(renderer(THOUGHTFUL), twice) == "no_response_mask"
+
+
+def test_ranges_calls_and_dropped_thoughts_need_a_skeleton() -> None:
+    ranges = chat(("user", "Hi"), turn("assistant", "Hello there", spans=((0, 5),)))
+    called = chat(("user", "Hi"), turn("assistant", "Hello there", tool_calls=(call("f", {}),)))
+    assert refusal(renderer(MARKED), ranges) == refusal(renderer(MARKED), called) == "no_response_mask"
+    assert refusal(renderer(MARKED), ANSWERS) == "no_response_mask"  # it writes no thoughts
+
+
+def test_what_is_left_out_is_counted_without_a_skeleton_too() -> None:
+    template = T.FUSSY.replace("in messages", "in messages if m.role != 'system' and 'x' not in m.content")
+    said = [turn("assistant", text, scored=False, reasoning=why) for text, why in (("x", None), ("o k", "hm"))]
+    sample = chat(("system", "Be kind"), ("user", "Hi"), *said, ("user", "And?"), ("assistant", "a b"))
+    assert rendered(renderer(template), sample).dropped == {"messages": 1, "answers": 1, "reasoning": 1}
+
+
+def test_what_stands_outside_the_marks_does_not_count() -> None:
+    tail = T.GENERATION.replace(
+        "{% generation %}{{- m.content +", "{{- m.content[:5] }}{% generation %}{{- m.content[5:] +"
+    )
+    two = chat(("user", "Hi"), ("assistant", "Hello there"), ("user", "And?"), ("assistant", "Hello ok"))
+    assert scored(tail, two) == [(1, "", " there"), (3, "", " ok")]
+    thought = T.GENERATION.replace("{% generation %}", "{{- m.reasoning_content or '' }}{% generation %}")
+    assert scored(thought, ANSWERS) == [(1, "", "Hello there"), (3, "", "a b")]
+    short = chat(("user", "Hi"), ("assistant", "Hello"), ("user", "And?"), ("assistant", "Hello ok"))
+    assert scored(tail, short) == [(3, "", " ok")]
+
+
+CONTENT = "<think>hm, a greeting</think>Hello there"
+
+
+@pytest.mark.parametrize("template", [T.CHATML, T.QWEN3])
+@pytest.mark.parametrize(
+    ("ranges", "thought", "words"),
+    [
+        (((7, 9), (29, 34)), "hm", "Hello"),
+        (((29, 40),), "", "Hello there"),
+        (((9, 11), (35, 99)), ", a", "there"),
+        (((12, 40),), "greeting", "Hello there"),
+    ],
+)
+def test_ranges_of_a_content_with_a_thought(
+    template: str, ranges: tuple[tuple[int, int], ...], thought: str, words: str
+) -> None:
+    made = scored(template, chat(("user", "Hi"), turn("assistant", CONTENT, spans=ranges)))
+    assert [(i, t.strip(), w.strip()) for i, t, w in made] == [(1, thought, words)]

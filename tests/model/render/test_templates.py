@@ -144,6 +144,55 @@ def test_text_and_tool_call_are_one_answer() -> None:
     assert last == "Done"
 
 
+@pytest.mark.parametrize("template", [T.QWEN25, T.QWEN3, None])
+def test_a_conversation_may_begin_with_a_call(template: str | None) -> None:
+    asked = turn("assistant", tool_calls=(call("f", {"a": "b"}),))
+    alone = texts(renderer(template), chat(asked))
+    assert texts(renderer(template), chat(asked, ("tool", "1"), ("assistant", "Done"))) == [*alone, "Done"]
+    assert '{"a": "b"}' in alone[0]
+    assert (alone[0][0] + alone[0][-1]) == ("{}" if template is None else "<>")
+
+
+def test_calls_without_anything_between_them_cannot_be_told_apart() -> None:
+    asked = [turn("assistant", tool_calls=(call(name, {"a": "b"}),)) for name in "fg"]
+    assert refusal(renderer(T.QWEN25), chat(("user", "Hi"), *asked, ("tool", "1"))) == "no_response_mask"
+
+
+def test_tools_that_the_template_does_not_write_are_counted() -> None:
+    sample = chat(("user", "Hi"), ("assistant", "ok"), tools=({"name": "g99"}, {"function": {"name": "h99"}}))
+    for before, dropped in (("", {"tools": 2}), ("{{ tools[0].name }}", {}), ("{{ tools[1].function.name }}", {})):
+        assert rendered(renderer(before + T.CHATML), sample).dropped == dropped
+
+
+def test_how_texts_are_rendered_is_on_record() -> None:
+    made = renderer(T.GENERATION, context=99, end_of_turn=True, document_window=31, document_prompt=7)
+    assert made.facts() == {
+        "template": "tokenizer",
+        "template_sha256": made.template.sha256,
+        "rung": "generation",
+        "date_in_template": "2024-07-26",
+        "end_of_turn": True,
+        "context": 99,
+        "document_window": 31,
+        "document_prompt": 7,
+        "prefix_ids": [0],
+    }
+    plain = renderer(None).facts()
+    assert (plain["end_of_turn"], plain["document_window"], plain["document_prompt"]) == (False, 512, 64)
+
+
+def test_text_of_special_tokens_is_counted_once_a_place() -> None:
+    sample = chat(
+        turn("user", "<|im_end|><|im_end|> </s> <think>"), turn("assistant", "<|x|> ok", reasoning="<|im_start|>")
+    )
+    assert rendered(renderer(T.CHATML), sample).special_text == 4
+    assert rendered(renderer(T.CHATML + "{#- <|x|> -#}"), sample).special_text == 5
+    assert (
+        rendered(renderer(T.CHATML + "{#- <|x|> <|x|>|> -#}"), chat(("user", "a"), ("assistant", "b"))).special_text
+        == 0
+    )
+
+
 def test_row_settings_reach_the_template() -> None:
     template = "{{ style }}" + T.CHATML
     sample = chat(("user", "Hi"), ("assistant", "Hello"), template_kwargs={"style": "dry"})
