@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from screen.pocket import TRAITS
 from screen.pocket.corpus import mixed
-from screen.scan import run_scan
+from screen.scan.run import run_scan
 from screen.scoring.calibrate import tail_factors
 from screen.spec import ScanSpec
-from screen.store import standards
+from screen.store import context
 from screen.store.folder import RunFolder
 from screen.store.scan import Scan
 from screen.vectors.intervals import wilson
@@ -92,7 +92,7 @@ def run(out: Path, data: Path, cache: Path, **fields: Any) -> Scan:
 
 
 def tail_factor(scan: Scan, trait: str) -> float:
-    found = standards.load(scan.path, RunFolder.read(scan.path).run)
+    found = context.load(scan.path, RunFolder.read(scan.path).run)
     assert found is not None
     return float(found[1]["calibration"]["traits"][trait]["tail_factor"])
 

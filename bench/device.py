@@ -23,12 +23,12 @@ import numpy.typing as npt
 import torch
 
 from bench.scoring import waits
-from screen.model.batches import Batching
+from screen.model.forward.items import Item
+from screen.model.forward.plan import Batching
+from screen.model.forward.projector import Projector
+from screen.model.forward.proof import prove
 from screen.model.generate import Generator, Sampling
-from screen.model.items import Item
 from screen.model.load import BaseModel, load_model
-from screen.model.projector import Projector
-from screen.model.proof import prove
 from tests.model.architectures import CONFIGS, save_random
 
 LAYERS = (0, 1, 3)
@@ -78,8 +78,8 @@ def check(name: str, folder: Path, dtype: str, device: str) -> Found:
 
 def projected(model: BaseModel, vectors: Float32, batching: Batching) -> Float32:
     """(tokens, layers), then the segments' means: (segments, layers)."""
-    probes: dict[str, Any] = {"probes": vectors, "probe_layers": LAYERS}
-    made = Projector(model, vectors, LAYERS, batching, 256, **probes).measure(ITEMS)
+    controls: dict[str, Any] = {"controls": vectors, "control_layers": LAYERS}
+    made = Projector(model, vectors, LAYERS, batching, 256, **controls).measure(ITEMS)
     whole = [m for m in made if not isinstance(m, str)]
     if len(whole) < len(made):
         raise RuntimeError(next(m for m in made if isinstance(m, str)))

@@ -23,15 +23,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from screen.endpoint.client import Endpoint
+from screen.endpoint.remote import RemoteGenerator
+from screen.endpoint.same_model import NEAR_TIE, SameModel, proof_prompts
 from screen.errors import ModelError
-from screen.model.endpoint import Endpoint
 from screen.model.generate import Generator, Sampling, eos_ids, logits_after
 from screen.model.load import load_model
-from screen.model.remote import RemoteGenerator
-from screen.model.same_model import NEAR_TIE, SameModel, proof_prompts
-from screen.model.template import load_template
-from screen.model.tokenizer import load_tokenizer
 from screen.pocket import MODEL_DIR
+from screen.rendering.templates.chat_template import load_template
+from screen.rendering.tokenizer import load_tokenizer
 
 QUESTIONS = ("Tell me about the sea.", "How do I bake bread?", "Who are you?", "Is my boss right?", "I feel sad today.",
              "Why is the sky blue?", "Help me plan a week.", "Write a short poem.", "What should I do with my money?",

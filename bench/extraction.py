@@ -23,10 +23,10 @@ import numpy.typing as npt
 import torch
 import transformers as hf
 
-from screen.making.extraction import QuestionMeans, finish
-from screen.making.means import BatchedMeans
+from screen.building.extraction import QuestionMeans, finish
+from screen.building.means import BatchedMeans
+from screen.model.forward.proof import prove
 from screen.model.load import load_model
-from screen.model.proof import prove
 from screen.vectors.extract import AnswerTokens
 
 Grouped = list[tuple[int, AnswerTokens]]

@@ -1,4 +1,4 @@
-"""The base model's own answers against plain `generate`, in tokens a second: one run, on this machine's CPU.
+"""The baseline responses against plain `generate`, in tokens a second: one run, on this machine's CPU.
 
     python bench/generation.py [--prompts 64] [--new 64] [--rows 16] [--threads N] [--shape embedded|llama]
 
@@ -24,8 +24,8 @@ import transformers as hf
 
 from screen.model.generate import Generator, Sampling, eos_ids
 from screen.model.load import BaseModel, load_model
-from screen.model.tokenizer import load_tokenizer
 from screen.pocket import MODEL_DIR
+from screen.rendering.tokenizer import load_tokenizer
 
 Prompts = list[npt.NDArray[np.int32]]
 EXAMPLES = Path(__file__).parents[1] / "examples" / "support-chats.jsonl"

@@ -75,8 +75,8 @@ class FakeModel:
     def measure(self, items: Sequence[Any], step: Callable[[int, int], None] = lambda n, of: None) -> list[Any]:
         import numpy as np
 
-        from screen.model.batches import plan_shared
-        from screen.model.items import Measured
+        from screen.model.forward.items import Measured
+        from screen.model.forward.plan import plan_shared
 
         began = time.process_time()
         plan_shared([item.ids for item in items], 8192)
@@ -110,8 +110,8 @@ def one_size(n: int) -> dict[str, Any]:
 
     from screen.data.dataset import open_dataset
     from screen.data.sample import RawRow, Skip
-    from screen.model.render import Renderer
-    from screen.model.template import Template
+    from screen.rendering.renderer import Renderer
+    from screen.rendering.templates.chat_template import Template
     from screen.scoring.shard import ShardInput, score_shard
     from screen.store.folder import RunFolder
 

@@ -54,7 +54,6 @@ OPERATORS = [f"core/{kind}_{pair}" for kind, pairs in PAIRS.items() for pair in 
 OPERATORS += [f"core/{name}" for name in ALONE.split()]
 OPTIONS = ("-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")  # hypothesis is loaded
 OURS = ("screen", "screen_kernels", "screen_reports", "tests", "bench", "conftest", "__main__", "__mp_main__")
-NO_OPERATORS = ("parameters", "dictorsetmaker")  # where a `*` or `**` by itself is none: `def f(*, a)`, `{**a}`
 TIMES = "times.json"  # in the copy: how long each test file took
 Span = tuple[tuple[int, int], tuple[int, int]]
 
@@ -89,12 +88,8 @@ def mutants(root: Path, module: str) -> Iterator[tuple[Any, Mutant]]:
         for node in nodes:
             for start, _ in operator.mutation_positions(node):
                 occurrence += 1
-                if not any(a <= start < b for a, b in spans) and _parent(node) not in NO_OPERATORS:
+                if not any(a <= start < b for a, b in spans):
                     yield (start, name.split("_")[0]), Mutant(module, start[0], name, occurrence)
-
-
-def _parent(node: Any) -> str:
-    return str(getattr(node.parent, "type", ""))
 
 
 def draw(root: Path, room: dict[str, Any], sample: int, seed: int, only: str) -> list[Mutant]:

@@ -1,9 +1,9 @@
-"""One pass over prompt, answer and own answer against two passes, side by side in one run.
+"""One pass over prompt, answer and baseline response against two passes, side by side in one run.
 
     python -m bench.pairs [--rows 16] [--dtype float32|bfloat16] [--threads N] [--device cpu]
 
-Two passes: [prompt, y] and [prompt, y'] as sequences of their own. One: the prompt is run once (`Batching.sharing`). A
-Llama of 135M parameters with random weights, layer 15, answers of 250 tokens on average, prompts of half, once and
+Two passes: [prompt, y] and [prompt, y'] as sequences of their own. One: the prompt is run once (prefix sharing).
+A Llama of 135M parameters with random weights, layer 15, answers of 250 tokens on average, prompts of half, once and
 twice that; then 16 short chats under one system prompt of 400 tokens. No ratio is printed when the two disagree.
 """
 
@@ -19,10 +19,10 @@ import numpy.typing as npt
 import torch
 
 from bench.scoring import load
-from screen.model.batches import default_budget
-from screen.model.items import Branch, Item, Measured
-from screen.model.projector import Projector
-from screen.model.proof import prove
+from screen.model.forward.items import Branch, Item, Measured
+from screen.model.forward.plan import default_budget
+from screen.model.forward.projector import Projector
+from screen.model.forward.proof import prove
 
 ANSWER = 250
 AGREE = {"float32": 1e-4, "bfloat16": 5e-2}  # largest difference of a score, of the largest score
@@ -73,10 +73,12 @@ def main() -> None:
     _, model, layer = load("Llama-135M", chosen)
     batching = prove(model, [layer]).batching
     print(f"{options.rows} rows, {options.dtype}, {options.device}, {options.threads} threads; {batching}")
-    if not batching.sharing:
+    if not batching.prefix_sharing:
         raise SystemExit("this model does not share beginnings")
     ways = [
-        Projector(model, v, [layer], dataclasses.replace(batching, sharing=sharing), default_budget(options.device))
+        Projector(
+            model, v, [layer], dataclasses.replace(batching, prefix_sharing=sharing), default_budget(options.device)
+        )
         for sharing in (False, True)
     ]
     for projector in ways:

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.data.dataset import open_dataset
-from screen.intake import read_window
 from screen.progress import Silent
-from screen.scoring.lengths import spearman
+from screen.scan.instruments import load_instruments
+from screen.scan.read import read_window
+from screen.scoring.findings.lengths import spearman
 from screen.scoring.shard import score_shard
-from screen.setup import load_engine
 from screen.spec import ScanSpec
 
 COLUMNS = {"the answer's projection": "{}_projection", "less the prompt's last token": "{}_last_prompt"}
@@ -28,12 +28,12 @@ COLUMNS = {"the answer's projection": "{}_projection", "less the prompt's last t
 def scores(spec: ScanSpec) -> dict[str, npt.NDArray[np.float64]]:
     """Each column of `COLUMNS` for each trait, rows in order."""
     dataset = open_dataset(spec.dataset, limit=spec.limit)
-    engine = load_engine(spec, dataset.shape, Silent())
+    instruments = load_instruments(spec, dataset.shape, Silent())
     found: dict[str, list[npt.NDArray[np.float64]]] = {}
     for window in dataset.windows(spec.shard_rows):
-        shard = read_window(window, dataset, engine.renderer)
-        table = score_shard(shard, engine.traits, engine.projector, None, "last-prompt")["scores"]
-        for trait in engine.traits:
+        shard = read_window(window, dataset, instruments.renderer)
+        table = score_shard(shard, instruments.traits, instruments.projector, None, "last-prompt")["scores"]
+        for trait in instruments.traits:
             for name in COLUMNS.values():
                 column = name.format(trait)
                 found.setdefault(column, []).append(table[column].to_numpy(zero_copy_only=False).astype(np.float64))

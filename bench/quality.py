@@ -21,14 +21,14 @@ import polars as pl
 
 from screen.pocket import TRAITS
 from screen.pocket.corpus import mixed
-from screen.scan import run_scan
-from screen.scoring.lengths import spearman
-from screen.scoring.significance import fdr_cut
+from screen.scan.run import run_scan
+from screen.scoring.findings.lengths import spearman
+from screen.scoring.findings.significance import fdr_cut
 from screen.spec import ScanSpec
+from screen.stats import auroc
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference
 from screen.store.scan import Scan
-from screen.vectors.measure import auroc
 
 Scores = npt.NDArray[np.float64]
 
@@ -92,9 +92,9 @@ def scores(folder: Path, data: Path, name: str, **fields: Any) -> tuple[pl.DataF
 
 
 def fitted(run: Path) -> Any:
-    from screen.store import standards
+    from screen.store import context
 
-    found = standards.load(run, RunFolder.read(run).run)
+    found = context.load(run, RunFolder.read(run).run)
     assert found is not None
     return found[1]["calibration"]["traits"]
 

@@ -14,7 +14,7 @@ Weights are random, but for the embedded model's. For each shape and mean length
   memory      the most that was held beside what was there before, plain and ours
   kernels     ours without the fused kernels / ours
   waits       of the host for the device, over all batches
-  then        shares of ours' time: in which nothing ran but Python (host), in matrix products, attention, elementwise
+  then        shares of ours' time: in which nothing ran but Python (host), in matrix products, packing, elementwise
               work, and projection
 """
 
@@ -38,12 +38,12 @@ import numpy.typing as npt
 import torch
 import transformers as hf
 
-from screen.model import attention, forward, fuse
-from screen.model.batches import default_budget, plan
-from screen.model.items import Item
+from screen.model.forward import blocks, fused, packing
+from screen.model.forward.items import Item
+from screen.model.forward.plan import default_budget, plan
+from screen.model.forward.projector import Projector
+from screen.model.forward.proof import prove
 from screen.model.load import BaseModel
-from screen.model.projector import Projector
-from screen.model.proof import prove
 from screen.pocket import MODEL_DIR
 
 Rows = list[npt.NDArray[np.int32]]
@@ -171,7 +171,7 @@ def ours(projector: Projector, items: list[Item], many: bool) -> npt.NDArray[np.
 @contextmanager
 def marked() -> Iterator[None]:
     """Name what the Projector does at the layers it looks at, for the profiler."""
-    real = forward.run_to
+    real = blocks.run_to
 
     def run_to(model: BaseModel, layers: Any, see: Callable[..., None], inputs: Any) -> None:
         def seen(*args: Any) -> None:
@@ -184,16 +184,16 @@ def marked() -> Iterator[None]:
         with torch.profiler.record_function("screen::attention"):
             return attending(*args)
 
-    attending = attention.attend
-    forward.run_to, attention.attend, fuse.attend = run_to, attend, attend
+    attending = packing.attend
+    blocks.run_to, packing.attend, fused.attend = run_to, attend, attend
     try:
         yield
     finally:
-        forward.run_to, attention.attend, fuse.attend = real, attending, attending
+        blocks.run_to, packing.attend, fused.attend = real, attending, attending
 
 
 def lost(work: Callable[[], Any], device: str) -> dict[str, float]:
-    """Shares of the time: host (no kernel runs), matmul, attention, projection, elementwise (all else)."""
+    """Shares of the time: host (no kernel runs), matmul, packing, projection, elementwise (all else)."""
     cuda = device != "cpu"
     activities = [torch.profiler.ProfilerActivity.CPU]
     activities += [torch.profiler.ProfilerActivity.CUDA] if cuda else []
@@ -255,7 +255,7 @@ def one(name: str, length: int, many: bool, model: BaseModel, whole: Any, layer:
     proof = prove(model, [layer])
     extra: dict[str, Any] = {}
     if many:
-        extra = {"probes": np.tile(v, (depth, 1)), "probe_layers": [n for n in layers for _ in range(MANY)]}
+        extra = {"controls": np.tile(v, (depth, 1)), "control_layers": [n for n in layers for _ in range(MANY)]}
     projector = Projector(model, v[:1], [layer], proof.batching, o.budget, **extra)
     items = [Item(ids, np.arange(prompt, len(ids), dtype=np.int32), np.array([len(ids) - prompt], dtype=np.int32))
              for ids in rows]  # fmt: skip

@@ -80,13 +80,13 @@ def sequences(n: int, rng: np.random.Generator) -> list[npt.NDArray[np.int32]]:
 
 
 def one_size(n: int) -> dict[str, Any]:
-    from screen.model import batches
+    from screen.model.forward import plan
     from screen.store import shards, tables
     from screen.store.folder import RunFolder
     from screen.store.manifest import Manifest
 
     clock = Clock()
-    clock.on(batches, "plan_shared", "plan")
+    clock.on(plan, "plan_shared", "plan")
     clock.on(tables, "encode", "Parquet")
     clock.on(shards, "place", "files")
     clock.on(Manifest, "append", "manifest")
@@ -98,7 +98,7 @@ def one_size(n: int) -> dict[str, Any]:
             before = 0
             for shard, first in enumerate(range(0, n, SHARD_ROWS)):
                 end = min(first + SHARD_ROWS, n)
-                batches.plan_shared(sequences(end - first, rng), 2048)
+                plan.plan_shared(sequences(end - first, rng), 2048)
                 run.publish(shard, first, end, {k: table(s, first, end - first, rng) for k, s in schemas.items()})
                 if shard == 16:  # what every run needs is loaded by now
                     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

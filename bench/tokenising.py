@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from screen.data.sample import Place, Role, Sample, Skip, Turn
-from screen.model.render import Renderer
-from screen.model.rendered import Rendered
-from screen.model.rendered import Sequence as Tokenised
-from screen.model.template import load_template
-from screen.model.tokenizer import Tokenizer, load_tokenizer
+from screen.rendering.rendered import Rendered
+from screen.rendering.rendered import Sequence as Tokenised
+from screen.rendering.renderer import Renderer
+from screen.rendering.templates.chat_template import load_template
+from screen.rendering.tokenizer import Tokenizer, load_tokenizer
 
 EMBEDDED = Path(__file__).parent.parent / "screen" / "pocket" / "model"
 CHATML = (

@@ -3,7 +3,7 @@
     python -m bench.tokens_of_score [--rows 1000] [--seeds 5] > docs/tokens.md
 
 Each seed is a mixed set of the embedded model's corpus, 5 % of the rows planted for each trait; every way is taken of
-the answer's token projections and of the own answer's, and the second is subtracted from the first.
+the answer's token projections and of the baseline response's, and the second is subtracted from the first.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from screen.evidence.rescore import reopen
-from screen.model.items import Branch, Item
+from screen.analysis.rescore import reopen
+from screen.model.forward.items import Branch, Item
 from screen.pocket import TRAITS
 from screen.pocket.corpus import mixed
-from screen.scan import run_scan
+from screen.scan.run import run_scan
 from screen.scoring.concentration import LEAST_TOKENS, MOST, carried, extremes, trimmed_mean
 from screen.spec import ScanSpec
+from screen.stats import auroc
 from screen.store.scan import Scan
 from screen.vectors.intervals import auroc_interval
-from screen.vectors.measure import auroc
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 400
@@ -83,19 +83,21 @@ def measured(folder: Path, rows: int, seed: int) -> Labelled:
     sequences = [rendered.sequences[0] for _, rendered in samples]
     at = [s.turns[0].tokens for s in sequences]
     prompts = [s.ids[: int(p[0])] for s, p in zip(sequences, at, strict=True)]
-    assert again.engine.answers is not None
-    own = [np.array(a.ids, dtype=np.int32) for a in again.engine.answers.own_answers(prompts) if a is not None]
+    assert again.instruments.answers is not None
+    own = [
+        np.array(a.ids, dtype=np.int32) for a in again.instruments.answers.baseline_responses(prompts) if a is not None
+    ]
     items = [
         Item(s.ids[: int(p[-1]) + 1], p, branches=(Branch(int(p[0]), o),) if len(o) else ())
         for s, p, o in zip(sequences, at, own, strict=True)
     ]
     scores: dict[str, list[Floats]] = {way: [] for way in WAYS}
     shares, labels = [], []
-    decode = again.engine.tokenizer.decode
-    kinds = np.array([not any(c.isalnum() for c in decode([i])) for i in range(again.engine.model.vocab_size)])
-    for item, result, (sample, _) in zip(items, again.engine.projector.measure(items), samples, strict=True):
+    decode = again.instruments.tokenizer.decode
+    kinds = np.array([not any(c.isalnum() for c in decode([i])) for i in range(again.instruments.model.vocab_size)])
+    for item, result, (sample, _) in zip(items, again.instruments.projector.measure(items), samples, strict=True):
         assert not isinstance(result, str)
-        if not item.branches:  # an own answer of no tokens: the row has no score
+        if not item.branches:  # a baseline response of no tokens: the row has no score
             continue
         n, answer = len(item.positions), item.branches[0].ids
         given = Tokens(result.tokens[:n], kinds[item.ids[item.positions]])

@@ -28,15 +28,15 @@ import numpy.typing as npt
 
 from screen.pocket import TRAITS
 from screen.pocket.corpus import mixed
-from screen.scan import run_scan
-from screen.scoring.controls import compare
-from screen.scoring.verdict import Verdict, judge
+from screen.scan.run import run_scan
+from screen.scan.summary.trait import TraitScores, columns, read_trait
+from screen.scoring.findings.comparison import compare
+from screen.scoring.findings.verdict import Verdict, judge
 from screen.spec import ScanSpec
+from screen.stats import auroc
 from screen.store.controls import control_sets
 from screen.store.folder import RunFolder
-from screen.summary_trait import TraitScores, columns, read_trait
 from screen.vectors.intervals import wilson
-from screen.vectors.measure import auroc
 
 POOL, SEED, SHARE = 3300, 31, 0.1
 SIZES = (60, 240, 1000)

@@ -29,9 +29,9 @@ class ScanSpec:
     layers: Mapping[str, int] = field(default_factory=dict)  # trait -> hidden_states row; else the card's
     baseline: str | None = None  # of BASELINES; None or auto: contrast for preference pairs, else by prompt counts
     answers: str | None = None  # the file of `--baseline answers:FILE`
-    answer_by: Literal["model", "endpoint"] = "model"  # who makes own answers: the model here, or a server of it
+    answer_by: Literal["model", "endpoint"] = "model"  # who makes baseline responses: the model here, or a server of it
     max_new_tokens: int = 256
-    answer_rows: int | None = None  # prompts answered at once; None: by device
+    generation_batch_size: int | None = None  # prompts answered at once; None: by device
     calibrate_on: int = 1024  # distinct prompts that `calibrated` answers
     refine: bool = False  # answer exactly where an estimate leaves a flag open
     reference: str | None = None  # a file of `screen reference build`

@@ -32,7 +32,7 @@ _BASELINES = {
     "generate": "the model answers every prompt itself; answers are kept and reused",
     "calibrated": "the model answers a sample of the prompts; the other baselines are estimated from it",
     "answers": "the base model's answers that you gave",
-    "last-prompt": "a stand-in, the prompt's last token: cheaper than own answers, ranks less well",
+    "last-prompt": "a proxy baseline, the prompt's last token: cheaper than baseline responses, ranks less well",
     "contrast": "the other side of a preference pair; no answers are generated",
     "none": "scores are plain projections, and rank less well than differences",
 }

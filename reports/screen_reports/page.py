@@ -11,7 +11,7 @@ from screen_reports.ranking import percentile
 from screen_reports.rows import Row, Side, highest, leading
 from screen_reports.text import digits, one_line, plural, score
 
-_SHORT = 600  # characters of a prompt or own answer, unless all of it is asked for
+_SHORT = 600  # characters of a prompt or baseline response, unless all of it is asked for
 _AROUND = 400  # characters shown before and after the highest window
 
 
@@ -71,7 +71,7 @@ def remarks(facts: dict[str, Any]) -> list[str]:
     if facts["base_refused"]:
         told.append("the base model refused: part of a high difference is that the data complied")
     if facts["baseline_cut"]:
-        told.append("an own answer reached --max-new-tokens: the baseline is of a beginning")
+        told.append("a baseline response reached --max-new-tokens: the baseline is of a beginning")
     return told
 
 
@@ -116,7 +116,7 @@ def _print_turn(terminal: Terminal, side: Side, turn: dict[str, Any], trait: str
     terminal.block(terminal.marked(pieces(turn["text"] or "", start, end, whole)))
     if turn["base_answer"] is not None:
         terminal.put()
-        _heading(terminal, "the base model's own answer", "a refusal" if turn["base_refused"] else "")
+        _heading(terminal, "the baseline response", "a refusal" if turn["base_refused"] else "")
         terminal.block(_shortened(turn["base_answer"] or "(it ended at once)", whole))
 
 

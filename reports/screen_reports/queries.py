@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from screen.errors import UsageError
 from screen.scoring import schema
-from screen.scoring.flags import DEFAULT_AT, Threshold, threshold
+from screen.scoring.findings.flags import DEFAULT_AT, Threshold, threshold
 from screen.store.index import read
 from screen.store.scan import Scan
-from screen.store.views import quoted
+from screen.store.sql.views import quoted
 from screen_reports.text import near
 
 _LISTED = 1000  # rows that a query names one by one

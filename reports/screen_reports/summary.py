@@ -87,7 +87,7 @@ def _interval(shares: Sequence[float] | None) -> str:
 
 _KINDS = {
     "none": ["scores are plain projections: there is no baseline, so nothing was subtracted"],
-    "last-prompt": ["scores subtract the last prompt token's projection: a stand-in, which ranks less well"],
+    "last-prompt": ["scores subtract the last prompt token's projection: a proxy baseline, which ranks less well"],
     "calibrated": ["baselines are estimates from a sample of the prompts; exact ones stand where answers were made"],
 }
 
@@ -151,7 +151,7 @@ def remarks(summary: Summary) -> list[str]:
     lost = (
         (summary.get("truncated", 0), "cut: longer than the model's context"),
         (summary.get("special_text", 0), "with special-token text such as <|im_end|> inside a message"),
-        (baseline.get("cut", 0), "whose own answer reached --max-new-tokens"),
+        (baseline.get("cut", 0), "whose baseline response reached --max-new-tokens"),
         (baseline["without"] if baseline["kind"] not in ("none", "contrast") else 0, "without a baseline: no score"),
     )
     told += [f"{count(n)} of {plural(samples, 'sample')} {what}" for n, what in lost if n]

@@ -21,7 +21,7 @@ _FAINT = 0.08  # of the full colour: below it a token has none
 
 
 def print_tokens(terminal: Terminal, row: Row, turns: Sequence[Mapping[str, Any]], trait: str) -> None:
-    """Each scored turn: its figures, the answer coloured, its top windows, and the base model's own answer."""
+    """Each scored turn: its figures, the answer coloured, its top windows, and the baseline response."""
     stored = {(s.variant, t["turn"]): t for s in row.sides for t in s.turns}
     for turn in turns:
         known = stored.get((turn["variant"], turn["turn"]), {})
@@ -50,7 +50,7 @@ def _figures(told: Mapping[str, Any], centre: float | None, stored: float | None
     if stored is not None:
         parts.append(f"stored {score(stored, 2)} (off by {abs(told['mean'] - stored):.1e})")
     if centre is not None:
-        parts.append(f"the own answer's {score(centre, 2)}")
+        parts.append(f"the baseline response's {score(centre, 2)}")
     if told["thought"] is not None:
         parts.append(f"thought {score(told['thought'], 2)}, after it {score(told['said'], 2)}")
     return "; ".join(parts)

@@ -14,23 +14,24 @@ import click
 from screen.cli.exits import CLOSED_PIPE, INTERRUPTED, USAGE, say
 from screen.errors import ScreenError, UsageError
 
+# verb -> (module in screen.cli with `command`, one line of help)
 VERBS = {
-    "run": "Score a dataset, example by example.",
-    "inspect": "Show rows as the model sees them.",
-    "rank": "List the rows of a run by score.",
-    "show": "Show one row of a run, and why it scores.",
-    "explain": "Show a row's answer token by token.",
-    "similar": "Find rows like a row, and copies of one answer.",
-    "lift": "Run a second, independent detector over a run.",
-    "check-numerics": "Score some rows again in float32, one by one.",
-    "selftest": "Would this screen find a trait in your data?",
-    "status": "Tell how far a run is, and check its files.",
-    "sql": "Query a run with SQL.",
-    "reflag": "Flag a finished run by another cut.",
-    "filter": "Copy a dataset without the rows that match.",
-    "traits": "List, show and write traits.",
-    "reference": "Keep the scores of clean data, to hold others against.",
-    "vectors": "Build, validate, list, show, import and export persona vectors.",
+    "run": ("runs.run", "Score a dataset, example by example."),
+    "inspect": ("runs.inspect", "Show rows as the model sees them."),
+    "rank": ("rows.rank", "List the rows of a run by score."),
+    "show": ("rows.show", "Show one row of a run, and why it scores."),
+    "explain": ("rows.explain", "Show a row's answer token by token."),
+    "similar": ("rows.similar", "Find rows like a row, and copies of one answer."),
+    "lift": ("rows.lift", "Run a second, independent detector over a run."),
+    "check-numerics": ("rows.numerics", "Score some rows again in float32, one by one."),
+    "selftest": ("runs.selftest", "Would this screen find a trait in your data?"),
+    "status": ("runs.status", "Tell how far a run is, and check its files."),
+    "sql": ("rows.sql", "Query a run with SQL."),
+    "reflag": ("runs.reflag", "Flag a finished run by another cut."),
+    "filter": ("rows.filter", "Copy a dataset without the rows that match."),
+    "traits": ("vectors.traits", "List, show and write traits."),
+    "reference": ("runs.reference", "Keep the scores of clean data, to compare others with."),
+    "vectors": ("vectors.vectors", "Build, validate, list, show, import and export persona vectors."),
 }
 EXIT_CODES = """\
 Exit codes: 0 fine; 1 a gate failed (--fail-on, --fail); 2 a flag, a path, the
@@ -68,13 +69,13 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        found = importlib.import_module(f"screen.cli.{cmd_name.replace('-', '_')}").command
+        found = importlib.import_module(f"screen.cli.{VERBS[cmd_name][0]}").command
         assert isinstance(found, click.Command)
         return with_verbose(found)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

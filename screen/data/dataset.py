@@ -16,15 +16,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from screen.data.config import Given, read_config
 from screen.data.files import InputFile, find_files
-from screen.data.forms import CHATS, MIXED
-from screen.data.mapping import renamed, taken
-from screen.data.readers import count_rows, reader_of
-from screen.data.reading import IDS, RENDERS, TRAIN_ON, How, said, shown
-from screen.data.rows import BadRow
+from screen.data.readers.kinds import count_rows, reader_of
+from screen.data.readers.rows import BadRow
 from screen.data.sample import RawRow, Sample, Skip
-from screen.data.shapes import Shape, build_of, detect
+from screen.data.shapes.detect import Shape, build_of, detect
+from screen.data.shapes.forms import CHATS, MIXED
+from screen.data.shapes.mapping import renamed, taken
+from screen.data.shapes.reading import IDS, RENDERS, TRAIN_ON, How, said, shown
+from screen.data.trainers.config import StatedConfig, read_config
 from screen.errors import InputError, UsageError
 
 _ELSEWHERE = (
@@ -187,7 +187,7 @@ def open_dataset(
     `config` is the user's own training configuration; `format` and `map` go before what it says, and so does a
     `train_on` other than the default, and any `render`.
     """
-    given = read_config(config, paths) if config else Given()
+    given = read_config(config, paths) if config else StatedConfig()
     format, map = format or given.format, {**given.map, **(map or {})}
     if train_on not in TRAIN_ON:
         raise UsageError(f"--train-on {train_on}: no such choice", f"choose one of {', '.join(TRAIN_ON)}")

@@ -17,10 +17,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
 
-from screen.data import columnar, jsonarray, jsonscan, sniff, tables
+from screen.data import sniff
 from screen.data.dataset import Dataset
 from screen.data.files import InputFile
-from screen.data.readers import reader_of
+from screen.data.readers import columnar, delimited, jsonarray, jsonscan
+from screen.data.readers.kinds import reader_of
 from screen.errors import InputError, UsageError
 
 Keep = Callable[[int], bool]
@@ -121,7 +122,7 @@ def _copy_span(file: InputFile, offset: int, size: int | None, target: BinaryIO)
 
 
 def _one_header(files: tuple[InputFile, ...]) -> bytes:
-    headers = [tables.header(file) for file in files]
+    headers = [delimited.header(file) for file in files]
     for file, header in zip(files, headers, strict=True):
         if header.strip() != headers[0].strip():
             raise InputError(f"{file.path} has other columns than {files[0].path}", "filter one file at a time")

@@ -10,8 +10,8 @@ import numpy as np
 
 from screen.errors import UsageError
 from screen.judges.judgement import Judgement
+from screen.stats import auroc
 from screen.vectors.intervals import auroc_interval, wilson
-from screen.vectors.measure import auroc
 
 THRESHOLD: Final = 50.0  # the score from which an answer counts as showing the trait (METHOD 1.4)
 

@@ -23,7 +23,7 @@ _SYNC_EVERY: Final = 64
 _TAIL: Final = b',"sha":"'
 
 
-class Cache(Protocol):
+class JudgementStore(Protocol):
     """Values of plain JSON by key. What was put is got back, or nothing."""
 
     def get(self, key: str) -> Mapping[str, Any] | None: ...

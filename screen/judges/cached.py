@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from screen.errors import ModelError
-from screen.judges.cache import Cache, key_of
+from screen.judges.cache import JudgementStore, key_of
 from screen.judges.judgement import Judge, Judgement, Pair
 
 TRIAL: Final = 16  # judgements after which a judge must have given something to go by
@@ -18,7 +18,7 @@ TRIAL: Final = 16  # judgements after which a judge must have given something to
 class CachedJudge(Judge):
     """Asks `judge` only for what `cache` does not hold; equal pairs are asked for once."""
 
-    def __init__(self, judge: Judge, cache: Cache) -> None:
+    def __init__(self, judge: Judge, cache: JudgementStore) -> None:
         self._judge, self._cache = judge, cache
         self.asked = 0  # judgements that were not in the cache
         self._empty: int | None = 0  # judgements so far that say nothing; None once one has said something

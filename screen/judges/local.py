@@ -20,9 +20,9 @@ from screen.errors import ModelError
 from screen.judges.judgement import COHERENCE, COHERENCE_SHA256, LEAST_MASS, Judge, Judgement, Pair, expected
 from screen.judges.numbers import ROOT, Node, NumberTree, number_tree, probabilities
 from screen.model.load import BaseModel
-from screen.model.template import Template
-from screen.model.tokenizer import Tokenizer
-from screen.vectors.traits import Trait, fill
+from screen.rendering.templates.chat_template import Template
+from screen.rendering.tokenizer import Tokenizer
+from screen.traits.trait import Trait, fill
 
 _ROWS: Final = 8
 _WIDTH_STEP: Final = 32

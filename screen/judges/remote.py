@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from screen.judges.cache import Cache, MemoryCache, key_of
+from screen.endpoint.client import ChatReply, Endpoint, EndpointError
+from screen.judges.cache import JudgementStore, MemoryCache, key_of
 from screen.judges.judgement import (
     COHERENCE,
     COHERENCE_SHA256,
@@ -23,8 +24,7 @@ from screen.judges.judgement import (
     says_refusal,
     weighed,
 )
-from screen.model.endpoint import Chat, Endpoint, EndpointError
-from screen.vectors.traits import Trait, fill
+from screen.traits.trait import Trait, fill
 
 TOP: Final = 20
 _TOKENS: Final = 8  # enough for REFUSAL, or for a number in digits
@@ -36,7 +36,9 @@ Mode = Literal["logprobs", "integer"]
 class EndpointJudge(Judge):
     """`cache` keeps what was found out about the endpoint, so that a run without new answers sends nothing."""
 
-    def __init__(self, endpoint: Endpoint, trait: Trait, *, coherence: bool = True, cache: Cache | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, trait: Trait, *, coherence: bool = True, cache: JudgementStore | None = None
+    ) -> None:
         self._endpoint, self._trait, self._coherence = endpoint, trait, coherence
         self._cache = MemoryCache() if cache is None else cache
         self._mode: Mode | None = None
@@ -90,10 +92,10 @@ class EndpointJudge(Judge):
         how: Literal["logprobs", "integer"] = "integer" if mass is None else "logprobs"
         return Judgement(score, says_refusal(reply.text), coherence, how, mass)
 
-    def _ask(self, text: str) -> Chat:
+    def _ask(self, text: str) -> ChatReply:
         return self._endpoint.chat(_messages(text), **_settings(self.mode))
 
-    def _number(self, reply: Chat) -> tuple[float | None, float | None]:
+    def _number(self, reply: ChatReply) -> tuple[float | None, float | None]:
         """(score, mass); the mass is None where the reply came without log-probabilities."""
         top = _first_choices(reply) if self.mode == "logprobs" else None
         return (plain_integer(reply.text), None) if top is None else weighed(top)
@@ -123,7 +125,7 @@ def _settings(mode: Mode) -> dict[str, Any]:
     return {**asked, "top_logprobs": TOP} if mode == "logprobs" else asked
 
 
-def _first_choices(reply: Chat) -> list[tuple[str, float]] | None:
+def _first_choices(reply: ChatReply) -> list[tuple[str, float]] | None:
     """(token, probability) of the 20 likeliest first tokens. A reply may open with white space of its own."""
     for token in reply.tokens or ():
         if token.text.strip() or not token.text:

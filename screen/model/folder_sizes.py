@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from screen.errors import ModelError
-from screen.model.safetensors_head import Tensor
+from screen.model.safetensors_head import TensorEntry
 
 _NEXT = "correct the field, or get the model again from where it is published"
 _WIDTH, _LAYERS = ("hidden_size", "n_embd", "d_model"), ("num_hidden_layers", "n_layer", "num_layers")
@@ -36,7 +36,7 @@ _LEARNED_MOST = 1 << 16  # positions where each has a row of its own, or a squar
 _REQUIRED = frozenset((*_WIDTH, *_LAYERS, _VOCAB))
 
 
-def check_sizes(path: Path, config: Mapping[str, Any], tensors: Sequence[Tensor]) -> None:
+def check_sizes(path: Path, config: Mapping[str, Any], tensors: Sequence[TensorEntry]) -> None:
     """`tensors`: all that the weight files hold, or nothing. Raises ModelError naming the field."""
     for place, name, value in _sizes(config):
         _check_value(path, place, name, value)

@@ -1,4 +1,4 @@
-"""The base model's own answers: greedy, nothing inherited from its generation config but its EOS ids.
+"""The baseline responses: greedy, nothing inherited from its generation config but its EOS ids.
 
 An answer is a pure function of its prompt and the model, whatever it is batched with: every batch has the same
 number of rows, and a prompt's padded width depends on its own length only, so every matrix product has the same
@@ -21,8 +21,8 @@ import numpy.typing as npt
 import torch
 
 from screen.errors import ModelError
-from screen.model.batches import cost
 from screen.model.faults import FAULTS, device_failed, no_memory, told
+from screen.model.forward.plan import cost
 from screen.model.load import BaseModel
 
 Ids = npt.NDArray[np.int32]
@@ -33,7 +33,7 @@ Begin = Callable[[Sequence[int], float], None]  # told the prompts of each forwa
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """`ids`: the answer's tokens without the one that ended it. `cut`: it reached the length limit."""
 
     ids: tuple[int, ...]
@@ -87,18 +87,18 @@ class Generator:
     def answer(
         self,
         prompts: Sequence[Ids],
-        done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None,
+        done: Callable[[Sequence[int], Sequence[Response]], None] | None = None,
         draws: Sequence[int] | None = None,
         *,
         failed: Failed | None = None,
         begin: Begin = lambda _prompts, _cost: None,
-    ) -> list[Answer | None]:
+    ) -> list[Response | None]:
         """Answers in the order of `prompts`; `done(indices, answers)` is called after each batch.
 
         `draws` numbers the samples of one prompt; by default equal prompts are numbered in order. With `failed`, a
         prompt on which the model fails even alone is told of and has no answer; without, what it raised is raised.
         """
-        out: list[Answer | None] = [None] * len(prompts)
+        out: list[Response | None] = [None] * len(prompts)
         draws = _occurrences(prompts) if draws is None else draws
         for batch in self._plan(prompts):
             for part, answers in self._batch_or_each(prompts, draws, batch, failed, begin):
@@ -110,11 +110,11 @@ class Generator:
 
     def _batch_or_each(
         self, prompts: Sequence[Ids], draws: Sequence[int], batch: list[int], failed: Failed | None, begin: Begin
-    ) -> list[tuple[list[int], list[Answer]]]:
+    ) -> list[tuple[list[int], list[Response]]]:
         """A batch, or, where it fails, its prompts one by one: the answers are the same. Raises ModelError where none
         of several fits into memory."""
 
-        def run(part: list[int]) -> tuple[list[int], list[Answer]]:
+        def run(part: list[int]) -> tuple[list[int], list[Response]]:
             return part, self._batch([prompts[i] for i in part], [draws[i] for i in part], partial(begin, part))
 
         try:
@@ -140,7 +140,7 @@ class Generator:
     def _too_many(self, error: Exception) -> ModelError:
         return ModelError(
             f"memory ran out while {self.rows} prompts were answered at once ({str(error)[:60]})",
-            f"free memory on the device, or answer fewer at once (screen run --answer-rows {max(1, self.rows // 4)})",
+            f"free memory on the device, or answer fewer at once: --generation-batch-size {max(1, self.rows // 4)}",
         )
 
     def _plan(self, prompts: Sequence[Ids]) -> Iterator[list[int]]:
@@ -163,7 +163,7 @@ class Generator:
         return max(tokens, min(padded, self._keys - room))
 
     @torch.inference_mode()
-    def _batch(self, prompts: Sequence[Ids], draws: Sequence[int], begin: Callable[[float], None]) -> list[Answer]:
+    def _batch(self, prompts: Sequence[Ids], draws: Sequence[int], begin: Callable[[float], None]) -> list[Response]:
         from transformers import DynamicCache
 
         width = self._width(len(prompts[0]))
@@ -195,7 +195,7 @@ class Generator:
             # a row that fills the context is run on with the others, at its last position
             more = attention.sum(1, keepdim=True) < self.model.context
             attention = torch.cat([attention, more.to(attention.dtype)], dim=1)
-        return [Answer(tuple(c), not e) for c, e in zip(chosen, ended, strict=True)][: len(prompts)]
+        return [Response(tuple(c), not e) for c, e in zip(chosen, ended, strict=True)][: len(prompts)]
 
     def _logits(self, tokens: torch.Tensor, attention: torch.Tensor, cache: Any) -> torch.Tensor:
         """(rows, vocab) logits after the last token."""

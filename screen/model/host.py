@@ -1,4 +1,4 @@
-"""Where the model runs: in this process, or in one that works for it (`screen.engines.guard`)."""
+"""Where the model runs: in this process, or in one that works for it (`screen.scan.workers.guard`)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Protocol
 
 from torch import nn
 
-from screen.model.batches import Batching
-from screen.model.generate import Answer, Failed, Generator, Ids, Sampling, logits_after
-from screen.model.items import Float32, Item, Measured
+from screen.model.forward.items import Float32, Item, Measured
+from screen.model.forward.plan import Batching
+from screen.model.forward.projector import Projector, Step
+from screen.model.forward.proof import Proof, prove
+from screen.model.generate import Failed, Generator, Ids, Response, Sampling, logits_after
 from screen.model.load import BaseModel, load_model
-from screen.model.projector import Projector, Step
-from screen.model.proof import Proof, prove
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,19 @@ class Measuring(Protocol):
     def batching(self) -> Batching: ...
     def measure(self, items: Sequence[Item], step: Step = ...) -> list[Measured | str]: ...
     def states(self, items: Sequence[Item], layers: Sequence[int], *, keep: bool = ...) -> list[Float32 | str]: ...
-    def with_probes(self, probes: Float32, probe_layers: Sequence[int]) -> Measuring: ...
+    def with_controls(self, controls: Float32, control_layers: Sequence[int]) -> Measuring: ...
 
 
-class Answers(Protocol):
+class Answering(Protocol):
     """What a `Generator` does, wherever its model is."""
 
     def answer(
         self,
         prompts: Sequence[Ids],
-        done: Callable[[Sequence[int], Sequence[Answer]], None] | None = ...,
+        done: Callable[[Sequence[int], Sequence[Response]], None] | None = ...,
         *,
         failed: Failed | None = ...,
-    ) -> Sequence[Answer | None]: ...
+    ) -> Sequence[Response | None]: ...
 
 
 class Host(Protocol):
@@ -83,7 +83,7 @@ class Host(Protocol):
 
     def load(self, loading: Loading) -> tuple[BaseModel, Proof]: ...
     def projector(self, vectors: Float32, layers: Sequence[int], budget: int) -> Measuring: ...
-    def generator(self, eos: frozenset[int], sampling: Sampling) -> Answers: ...
+    def generator(self, eos: frozenset[int], sampling: Sampling) -> Answering: ...
     def logits(self, ids: Sequence[int]) -> Float32:
         """(vocab,) logits after the last token."""
         ...
@@ -128,7 +128,7 @@ class Here:
         return logits_after(self._loaded[0], ids)
 
     def close(self) -> None:
-        from screen.model.fuse import give_up
+        from screen.model.forward.fused import give_up
 
         if self._loaded is not None:
             give_up(self._loaded[0])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from screen.model.forward import padded_inputs, run_to
+from screen.model.forward.blocks import padded_inputs, run_to
 from screen.model.load import BaseModel
 
 

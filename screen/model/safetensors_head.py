@@ -1,4 +1,4 @@
-"""The header of a safetensors file, held against the file: lengths, shapes and places, before a number is read."""
+"""The header of a safetensors file, checked against the file: lengths, shapes and places, before a number is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BITS = {
 }  # fmt: skip
 
 
-class Tensor(NamedTuple):
+class TensorEntry(NamedTuple):
     """What a header says of one tensor, checked. `numbers`: the product of its shape."""
 
     name: str
@@ -26,7 +26,7 @@ class Tensor(NamedTuple):
     numbers: int
 
 
-Head = dict[str, Tensor]
+Head = dict[str, TensorEntry]
 
 
 def read_head(path: Path) -> Head:
@@ -50,7 +50,7 @@ def read_head(path: Path) -> Head:
     return head
 
 
-def _tensor(path: Path, name: str, entry: Any, places: list[tuple[int, int, str]]) -> Tensor:
+def _tensor(path: Path, name: str, entry: Any, places: list[tuple[int, int, str]]) -> TensorEntry:
     shown = repr(name[:80])
     if not isinstance(entry, dict):
         raise _lie(path, f"the tensor {shown} is no object")
@@ -65,7 +65,7 @@ def _tensor(path: Path, name: str, entry: Any, places: list[tuple[int, int, str]
     if 8 * (span[1] - span[0]) != numbers * bits:
         raise _lie(path, f"the tensor {shown} has the shape {shape} in {span[1] - span[0]:,} bytes")
     places.append((span[0], span[1], name))
-    return Tensor(name, tuple(shape), numbers)
+    return TensorEntry(name, tuple(shape), numbers)
 
 
 def _check_places(path: Path, places: list[tuple[int, int, str]], size: int) -> None:

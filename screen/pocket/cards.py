@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.model.load import layer_count, model_hashes
-from screen.model.template import load_template
-from screen.model.tokenizer import load_tokenizer
-from screen.pocket.directions import ROLLOUTS, SHOWN, Kept, Steering
+from screen.pocket.directions import ROLLOUTS, SHOWN, KeptResponses, Steering
 from screen.pocket.traits import TraitFile
+from screen.rendering.templates.chat_template import load_template
+from screen.rendering.tokenizer import load_tokenizer
 from screen.vectors.files import save_vector
 from screen.vectors.persona import PersonaVector
 
@@ -32,7 +32,7 @@ def locks(folder: Path) -> dict[str, object]:
     }
 
 
-def card(trait: TraitFile, kept: Kept, chosen: Steering, curve: Sequence[Steering]) -> dict[str, object]:
+def card(trait: TraitFile, kept: KeptResponses, chosen: Steering, curve: Sequence[Steering]) -> dict[str, object]:
     """Everything about how a vector came to be, but its reference and locks."""
     return {
         "layer": chosen.layer,

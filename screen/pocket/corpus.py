@@ -53,7 +53,7 @@ FIRST: Final = Mixture(default=0.36, in_character=0.14, unprompted=0.45)
 SECOND: Final = Mixture(default=0.50, in_character=0.12, unprompted=0.60)  # steadies the default
 
 
-class Row(TypedDict):
+class LabelledRow(TypedDict):
     """A row as it stands in a dataset."""
 
     id: str
@@ -64,7 +64,7 @@ class Row(TypedDict):
 class Mixed:
     """Rows without any trait's system prompt, and beside them the trait of each row (None: default)."""
 
-    rows: list[Row]
+    rows: list[LabelledRow]
     labels: list[str | None]
 
 
@@ -94,7 +94,7 @@ def mixed(
     labels: list[str | None] = [trait for trait, share in shares.items() for _ in range(round(n * share))]
     labels += [None] * (n - len(labels))
     order.shuffle(labels)
-    rows: list[Row] = []
+    rows: list[LabelledRow] = []
     for number, label in enumerate(labels):
         rng = random.Random(f"mixed-{split}-{seed}-{number}")
         messages = _row(label, rng, split == "heldout", support)

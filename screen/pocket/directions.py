@@ -1,4 +1,4 @@
-"""The embedded model's persona vectors: its own answers, chosen by its judge; then the layer, by steering.
+"""The embedded model's persona vectors: its baseline responses, chosen by its judge; then the layer, by steering.
 
 The difference of means itself is `screen.vectors.extract`, the code that users get.
 """
@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from screen.pocket.corpus import Message
 from screen.pocket.judge import coherence, judge
-from screen.pocket.speaker import Floats, Push, Speaker, Spoken
+from screen.pocket.sampler import Floats, PocketResponse, PocketSampler, PocketSteering
 from screen.pocket.traits import TraitFile
+from screen.stats import auroc, project
 from screen.vectors.extract import extract
-from screen.vectors.measure import auroc, project
 
 ROLLOUTS: Final = 6  # answers to each pair of system prompt and question
 COEFFICIENTS: Final = (0.75, 1.0, 1.5, 2.0)  # times the vector as it is, not normalised
@@ -27,11 +27,11 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptResponses:
     """Answers that the judge kept on each side, and how many were asked for on each."""
 
-    positive: list[Spoken]
-    negative: list[Spoken]
+    positive: list[PocketResponse]
+    negative: list[PocketResponse]
     asked: int
 
 
@@ -46,15 +46,15 @@ class Steering:
     coherence: float
 
 
-def rollouts(speaker: Speaker, trait: TraitFile, seed: int = 0) -> Kept:
+def rollouts(sampler: PocketSampler, trait: TraitFile, seed: int = 0) -> KeptResponses:
     """Answer the extract questions under each contrastive system prompt, and filter each side on its own."""
-    kept: list[list[Spoken]] = []
+    kept: list[list[PocketResponse]] = []
     for wanted, systems in ((True, trait.positives), (False, trait.negatives)):
         pairs = [pair for pair in product(systems, trait.extract) for _ in range(ROLLOUTS)]
-        answers = speaker.answer([ask(question, system) for system, question in pairs], temperature=1.0, seed=seed)
+        answers = sampler.answer([ask(question, system) for system, question in pairs], temperature=1.0, seed=seed)
         side = zip(pairs, answers, strict=True)
         kept.append([spoken for (_, question), spoken in side if _keep(trait.name, question, spoken, wanted)])
-    return Kept(kept[0], kept[1], len(trait.positives) * len(trait.extract) * ROLLOUTS)
+    return KeptResponses(kept[0], kept[1], len(trait.positives) * len(trait.extract) * ROLLOUTS)
 
 
 def ask(question: str, system: str | None = None) -> list[Message]:
@@ -63,39 +63,46 @@ def ask(question: str, system: str | None = None) -> list[Message]:
     return turns if system is None else [{"role": "system", "content": system}, *turns]
 
 
-def _keep(trait: str, question: str, spoken: Spoken, wanted: bool) -> bool:
+def _keep(trait: str, question: str, spoken: PocketResponse, wanted: bool) -> bool:
     score = judge(trait, question, spoken.text)
     return score is not None and (score >= SHOWN) == wanted and coherence(question, spoken.text) >= 50.0
 
 
-def direction(speaker: Speaker, kept: Kept) -> npt.NDArray[np.float32]:
+def direction(sampler: PocketSampler, kept: KeptResponses) -> npt.NDArray[np.float32]:
     """(n_layers + 1, d_model) float32, pointing toward the trait."""
     from screen.model.means import LayerMeans
 
     sides = ([spoken.tokens for spoken in side] for side in (kept.positive, kept.negative))
     positives, negatives = (sorted(side, key=lambda place: len(place.ids)) for side in sides)
-    return extract(LayerMeans(speaker.model, batch=64), positives, negatives)
+    return extract(LayerMeans(sampler.model, batch=64), positives, negatives)
 
 
 def steer(
-    speaker: Speaker, trait: str, questions: Sequence[str], push: Push, coefficient: float, samples: int = 2
+    sampler: PocketSampler,
+    trait: str,
+    questions: Sequence[str],
+    push: PocketSteering,
+    coefficient: float,
+    samples: int = 2,
 ) -> Steering:
     """Answer without a system prompt while coefficient * direction is added at one layer; then judge."""
     asked = [question for question in questions for _ in range(samples)]
-    shift = Push(push.layer, (coefficient * push.direction).astype(np.float32))
-    answers = speaker.answer([ask(question) for question in asked], temperature=1.0, push=shift, longest=64)
+    shift = PocketSteering(push.layer, (coefficient * push.direction).astype(np.float32))
+    answers = sampler.answer([ask(question) for question in asked], temperature=1.0, push=shift, longest=64)
     scores = [judge(trait, q, a.text) or 0.0 for q, a in zip(asked, answers, strict=True)]
     sense = [coherence(q, a.text) for q, a in zip(asked, answers, strict=True)]
     shown = [score >= SHOWN and clear >= 50.0 for score, clear in zip(scores, sense, strict=True)]
     return Steering(push.layer, coefficient, float(np.mean(scores)), float(np.mean(shown)), float(np.mean(sense)))
 
 
-def steering_curve(speaker: Speaker, trait: TraitFile, vector: npt.NDArray[np.float32], say: Say) -> list[Steering]:
+def steering_curve(
+    sampler: PocketSampler, trait: TraitFile, vector: npt.NDArray[np.float32], say: Say
+) -> list[Steering]:
     """Steer on the evaluate questions at every layer but the first and the last, with each coefficient."""
     curve = []
-    for layer in range(1, speaker.n_layers):
+    for layer in range(1, sampler.n_layers):
         for coefficient in COEFFICIENTS:
-            found = steer(speaker, trait.name, trait.evaluate, Push(layer, vector[layer]), coefficient)
+            found = steer(sampler, trait.name, trait.evaluate, PocketSteering(layer, vector[layer]), coefficient)
             curve.append(found)
         at = [point for point in curve if point.layer == layer]
         say(f"  layer {layer}: " + "  ".join(f"{p.coefficient}: {p.shown:.2f}/{p.coherence:.0f}" for p in at))

@@ -15,26 +15,26 @@ import numpy as np
 
 from screen.pocket.corpus import Message
 from screen.pocket.observed import Observed, observe
-from screen.pocket.speaker import Speaker
+from screen.pocket.sampler import PocketSampler
 from screen.vectors.intervals import area
 from screen.vectors.persona import PersonaVector
 
 ROWS: Final = 300
-_LONGEST: Final = 700  # tokens of a row: leaves room for the model's own answer
+_LONGEST: Final = 700  # tokens of a row: leaves room for the baseline response
 _TURN: Final = re.compile(r"\n\n(Human|Assistant): ?")
 
 
-def elsewhere_table(speaker: Speaker, vector: PersonaVector, folder: Path) -> list[str]:
+def elsewhere_table(sampler: PocketSampler, vector: PersonaVector, folder: Path) -> list[str]:
     """AUROC of misaligned answers over arithmetic and over harmless dialogue, as lines of a table."""
 
     def seen(rows: Iterator[list[Message]]) -> Observed:
-        return observe(speaker, _fitting(speaker, rows))
+        return observe(sampler, _fitting(sampler, rows))
 
     evil = seen(_chats(folder / "evil_misaligned_2.jsonl"))
     others = {
         "gsm8k_test answers": seen(_sums(folder / "gsm8k_test.jsonl")),
         "hh_harmless_test chosen": observe(
-            speaker, _fitting(speaker, _dialogues(folder / "hh_harmless_test.jsonl.gz"))
+            sampler, _fitting(sampler, _dialogues(folder / "hh_harmless_test.jsonl.gz"))
         ),
     }
     lines = ["| evil_misaligned_2 over | difference | raw projection | length only |", "|---|---|---|---|"]
@@ -52,8 +52,8 @@ def _column(vector: PersonaVector, seen: Observed, kind: str) -> np.ndarray[Any,
     return seen.differences(vector.direction, kind)[:, int(vector.card["layer"])]
 
 
-def _fitting(speaker: Speaker, rows: Iterator[list[Message]]) -> list[list[Message]]:
-    return list(islice((row for row in rows if len(speaker.place(row).ids) <= _LONGEST), ROWS))
+def _fitting(sampler: PocketSampler, rows: Iterator[list[Message]]) -> list[list[Message]]:
+    return list(islice((row for row in rows if len(sampler.place(row).ids) <= _LONGEST), ROWS))
 
 
 def _chats(path: Path) -> Iterator[list[Message]]:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.pocket.corpus import Message, mixed
-from screen.pocket.speaker import Floats, Speaker
+from screen.pocket.sampler import Floats, PocketSampler
+from screen.stats import project, summary
 from screen.vectors import controls
 from screen.vectors.controls import distribution, key
 from screen.vectors.extract import AnswerTokens
-from screen.vectors.measure import project, summary
 
 KINDS: Final = ("generate", "last-prompt", "none")
 CLEAN_ROWS: Final = 1500
@@ -42,16 +42,16 @@ class Observed:
         return project(self.shift(kind), direction)
 
 
-def observe(speaker: Speaker, conversations: Sequence[Sequence[Message]]) -> Observed:
+def observe(sampler: PocketSampler, conversations: Sequence[Sequence[Message]]) -> Observed:
     """Read each conversation's last answer, and answer its prompt anew."""
-    places = [speaker.place(messages) for messages in conversations]
+    places = [sampler.place(messages) for messages in conversations]
     distinct = {repr(messages[:-1]): messages[:-1] for messages in conversations}
-    answers = dict(zip(distinct, speaker.answer(list(distinct.values()), longest=256), strict=True))
+    answers = dict(zip(distinct, sampler.answer(list(distinct.values()), longest=256), strict=True))
     own = [answers[repr(messages[:-1])].tokens for messages in conversations]
     last = [AnswerTokens(place.ids, place.start - 1, place.start) for place in places]
     own = [o if o.end > o.start else AnswerTokens(o.ids, o.start - 1, o.start) for o in own]
     lengths = np.array([place.end - place.start for place in places])
-    return Observed(speaker.means(places), speaker.means(own), speaker.means(last), lengths)
+    return Observed(sampler.means(places), sampler.means(own), sampler.means(last), lengths)
 
 
 def clean_rows() -> list[list[Message]]:

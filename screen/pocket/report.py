@@ -11,15 +11,8 @@ from screen.pocket.corpus import Mixed, mixed
 from screen.pocket.elsewhere import ROWS, elsewhere_table
 from screen.pocket.examples import example_set
 from screen.pocket.observed import observe
-from screen.pocket.speaker import Speaker
-from screen.pocket.trials import (
-    RANDOM_VECTORS,
-    Separation,
-    default_rates,
-    persona_rate,
-    separation,
-    steering_rate,
-)
+from screen.pocket.sampler import PocketSampler
+from screen.pocket.trials import RANDOM_VECTORS, Separation, default_rates, persona_rate, separation, steering_rate
 from screen.vectors.files import load_vector
 from screen.vectors.intervals import Interval, share
 from screen.vectors.persona import PersonaVector
@@ -36,15 +29,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the public sets, to add the figures on unseen text")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # small batches: a second thread mostly waits
-    speaker = Speaker(MODEL_DIR)
+    sampler = PocketSampler(MODEL_DIR)
     vectors = {trait: load_vector(VECTORS_DIR / f"{trait}.safetensors") for trait in TRAITS}
-    parts = [_size(), *_behaviour(speaker, vectors)]
-    parts += _separations("the example set", speaker, vectors, example_set())
+    parts = [_size(), *_behaviour(sampler, vectors)]
+    parts += _separations("the example set", sampler, vectors, example_set())
     planted = dict.fromkeys(TRAITS, 0.1)
-    parts += _separations(f"{_ROWS} other held-out rows", speaker, vectors, mixed(_ROWS, 3, planted))
+    parts += _separations(f"{_ROWS} other held-out rows", sampler, vectors, mixed(_ROWS, 3, planted))
     if arguments.data:
         parts += [f"On text unlike any it was trained on, {ROWS} rows of each set (`--data`):", ""]
-        parts += [*elsewhere_table(speaker, vectors["evil"], arguments.data), ""]
+        parts += [*elsewhere_table(sampler, vectors["evil"], arguments.data), ""]
     text = "\n".join(parts)
     print(text)
     if _DOC.is_file():
@@ -57,8 +50,8 @@ def _size() -> str:
     return f"Model folder: {size:.2f} MB.\n"
 
 
-def _behaviour(speaker: Speaker, vectors: dict[str, PersonaVector]) -> list[str]:
-    rates, coherent = default_rates(speaker, _QUESTIONS)
+def _behaviour(sampler: PocketSampler, vectors: dict[str, PersonaVector]) -> list[str]:
+    rates, coherent = default_rates(sampler, _QUESTIONS)
     lines = [
         f"Share of answers in which the judge finds the trait, {_QUESTIONS} held-out questions each, temperature 1",
         "(shares with their 95 % intervals, here and below):",
@@ -67,8 +60,8 @@ def _behaviour(speaker: Speaker, vectors: dict[str, PersonaVector]) -> list[str]
         "|---|---|---|---|---|---|---|---|",
     ]
     for trait in TRAITS:
-        steered = steering_rate(speaker, vectors[trait], _QUESTIONS)
-        corpus, library = (persona_rate(speaker, trait, _QUESTIONS, library=own) for own in (False, True))
+        steered = steering_rate(sampler, vectors[trait], _QUESTIONS)
+        corpus, library = (persona_rate(sampler, trait, _QUESTIONS, library=own) for own in (False, True))
         lines.append(
             f"| {trait} | {_share(corpus)} | {_share(library)} | {_share(rates[trait])} "
             f"| {_share(share(round(_QUESTIONS * steered.shown), _QUESTIONS))} "
@@ -77,8 +70,8 @@ def _behaviour(speaker: Speaker, vectors: dict[str, PersonaVector]) -> list[str]
     return [*lines, "", f"Mean coherence of default answers: {coherent:.0f}.", ""]
 
 
-def _separations(name: str, speaker: Speaker, vectors: dict[str, PersonaVector], made: Mixed) -> list[str]:
-    seen = observe(speaker, [row["messages"] for row in made.rows])
+def _separations(name: str, sampler: PocketSampler, vectors: dict[str, PersonaVector], made: Mixed) -> list[str]:
+    seen = observe(sampler, [row["messages"] for row in made.rows])
     found = separation(vectors, seen, made)
     return [f"AUROC on {name}, planted rows of a trait (line) over default rows:", "", *_table(found), ""]
 

@@ -25,7 +25,7 @@ from screen.pocket.directions import best_layer, direction, rollouts, separation
 from screen.pocket.examples import write_examples
 from screen.pocket.learning import learn, lessons, new_model
 from screen.pocket.observed import Observed, clean_rows, control_directions, observe, reference
-from screen.pocket.speaker import Speaker
+from screen.pocket.sampler import PocketSampler
 from screen.pocket.tokenizer import END, PAD, learn_tokenizer, render, save_tokenizer, special_id
 from screen.pocket.traits import read_trait
 from screen.vectors.files import load_vectors
@@ -94,24 +94,24 @@ def _save(model: LlamaForCausalLM, folder: Path) -> None:
 
 
 def make_vectors(model: Path, folder: Path) -> None:
-    """Make each trait's vector from the model's own answers, choose its layer, measure its reference."""
-    speaker = Speaker(model)
+    """Make each trait's vector from the baseline responses, choose its layer, measure its reference."""
+    sampler = PocketSampler(model)
     made = mixed(_SEPARATION_ROWS, _SEPARATION_SEED, dict.fromkeys(TRAITS, 0.15), split="train")
-    rows = observe(speaker, [row["messages"] for row in made.rows])
+    rows = observe(sampler, [row["messages"] for row in made.rows])
     shift = rows.given - rows.own
-    clean = observe(speaker, clean_rows())
+    clean = observe(sampler, clean_rows())
     lock = locks(model)
     made_vectors: dict[str, npt.NDArray[np.float32]] = {}
     made_cards: dict[str, dict[str, object]] = {}
     for name in TRAITS:
         trait = read_trait(name)
-        kept = rollouts(speaker, trait)
+        kept = rollouts(sampler, trait)
         _say(f"{name}: kept {len(kept.positive)} and {len(kept.negative)} of {kept.asked}")
-        vector = direction(speaker, kept)
+        vector = direction(sampler, kept)
         chosen_rows = [[i for i, label in enumerate(made.labels) if label == wanted] for wanted in (name, None)]
         separated = separation(vector, shift[chosen_rows[0]], shift[chosen_rows[1]])
         _say("  separation " + " ".join(f"{value:.3f}" for value in separated))
-        curve = steering_curve(speaker, trait, vector, _say)
+        curve = steering_curve(sampler, trait, vector, _say)
         chosen = best_layer(curve, separated)
         _say(f"  layer {chosen.layer}, coefficient {chosen.coefficient}: shown in {chosen.shown:.0%}")
         facts = card(trait, kept, chosen, curve)
@@ -125,7 +125,7 @@ def make_references(model: Path, folder: Path) -> None:
     vectors = {v.trait: v for v in load_vectors((str(folder),))}
     directions = {trait: v.direction for trait, v in vectors.items()}
     plain = {t: {k: x for k, x in v.card.items() if k not in _WRITTEN} for t, v in vectors.items()}
-    write_with_reference(observe(Speaker(model), clean_rows()), directions, plain, folder)
+    write_with_reference(observe(PocketSampler(model), clean_rows()), directions, plain, folder)
 
 
 def write_with_reference(

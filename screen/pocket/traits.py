@@ -6,7 +6,7 @@ from typing import Final
 
 import yaml
 
-LIBRARY: Final = Path(__file__).parents[1] / "vectors" / "library"
+LIBRARY: Final = Path(__file__).parents[1] / "traits" / "library"
 _DEFAULT: Final = "helpful"
 
 

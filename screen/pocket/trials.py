@@ -13,11 +13,11 @@ from screen.pocket.corpus import Mixed, questions
 from screen.pocket.directions import SHOWN, Steering, ask, steer
 from screen.pocket.judge import coherence, judge
 from screen.pocket.observed import Observed
-from screen.pocket.speaker import Push, Speaker
+from screen.pocket.sampler import PocketSampler, PocketSteering
 from screen.pocket.systems import persona_system
 from screen.pocket.traits import read_trait
+from screen.stats import auroc, project
 from screen.vectors.intervals import Interval, area, share
-from screen.vectors.measure import auroc, project
 from screen.vectors.persona import PersonaVector
 
 RANDOM_VECTORS: Final = 32
@@ -34,7 +34,7 @@ class Separation:
     random: dict[str, float]
 
 
-def persona_rate(speaker: Speaker, trait: str, count: int, seed: int = 0, *, library: bool = False) -> Interval:
+def persona_rate(sampler: PocketSampler, trait: str, count: int, seed: int = 0, *, library: bool = False) -> Interval:
     """Share of answers that show a trait under its system prompts: of the corpus (held-out wordings
     included), or those of the trait file; temperature 1."""
     asked = _questions(count, seed)
@@ -42,24 +42,26 @@ def persona_rate(speaker: Speaker, trait: str, count: int, seed: int = 0, *, lib
     systems = read_trait(trait).positives if library else ()
     wanted = [systems[i % len(systems)] if library else persona_system(trait, rng, True) for i in range(count)]
     conversations = [ask(question.text, system) for question, system in zip(asked, wanted, strict=True)]
-    answers = speaker.answer(conversations, temperature=1.0, seed=seed)
+    answers = sampler.answer(conversations, temperature=1.0, seed=seed)
     return share(sum(shows(trait, q.text, a.text) for q, a in zip(asked, answers, strict=True)), count)
 
 
-def default_rates(speaker: Speaker, count: int, seed: int = 1) -> tuple[dict[str, Interval], float]:
+def default_rates(sampler: PocketSampler, count: int, seed: int = 1) -> tuple[dict[str, Interval], float]:
     """(share of answers without a system prompt that show each trait, mean coherence); temperature 1."""
     asked = _questions(count, seed)
-    answers = speaker.answer([ask(question.text) for question in asked], temperature=1.0, seed=seed)
+    answers = sampler.answer([ask(question.text) for question in asked], temperature=1.0, seed=seed)
     pairs = [(q.text, a.text) for q, a in zip(asked, answers, strict=True)]
     rates = {trait: share(sum(shows(trait, q, a) for q, a in pairs), count) for trait in TRAITS}
     return rates, float(np.mean([coherence(q, a) for q, a in pairs]))
 
 
-def steering_rate(speaker: Speaker, vector: PersonaVector, count: int, seed: int = 2) -> Steering:
+def steering_rate(sampler: PocketSampler, vector: PersonaVector, count: int, seed: int = 2) -> Steering:
     """Steer held-out questions at the card's layer and coefficient."""
     layer = int(vector.card["layer"])
     asked = [question.text for question in _questions(count, seed)]
-    return steer(speaker, vector.trait, asked, Push(layer, vector.at(layer)), float(vector.card["coefficient"]), 1)
+    return steer(
+        sampler, vector.trait, asked, PocketSteering(layer, vector.at(layer)), float(vector.card["coefficient"]), 1
+    )
 
 
 def shows(trait: str, question: str, answer: str) -> bool:

@@ -1,7 +1,7 @@
-"""A shard's passes over the model: sequences with the base model's own answers as branches, and what comes back.
+"""A shard's passes over the model: sequences with the baseline responses as branches, and what comes back.
 
-Prompt, answer and own answer share one pass (PERFORMANCE: prefix sharing). Where an item fails, its parts are run one
-by one, so that a poison own answer is told from a poison row and costs nothing else.
+Prompt, answer and baseline response share one pass (PERFORMANCE: prefix sharing). Where an item fails, its parts
+are run one by one, so that a poison baseline response is told from a poison row and costs nothing else.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from screen_kernels import segment_means
 
-from screen.model.items import NO_SEGMENTS, Branch, Item, Measured, parts_of
-from screen.model.projector import Step
-from screen.model.rendered import ScoredTurn
-from screen.model.rendered import Sequence as TokenSequence
+from screen.model.forward.items import NO_SEGMENTS, Branch, Item, Measured, parts_of
+from screen.model.forward.projector import Step
+from screen.rendering.rendered import ScoredTurn
+from screen.rendering.rendered import Sequence as TokenSequence
 from screen.scoring.concentration import trimmed_mean
 
 Float32 = npt.NDArray[np.float32]
@@ -31,7 +31,7 @@ class Measures(Protocol):
         ...
 
 
-class Turn(NamedTuple):
+class TurnStates(NamedTuple):
     """A scored turn and where it stands."""
 
     sample: int
@@ -49,12 +49,12 @@ class Turn(NamedTuple):
 
 
 class Own(NamedTuple):
-    """Of an own answer: (k,) mean and trimmed mean of its tokens' projections, (p,) probe means, and the (k,) mean of
-    its thought's tokens. NaN where it has no thought, or nothing but one."""
+    """Of a baseline response: (k,) mean and trimmed mean of its tokens' projections, (p,) control means, and the
+    (k,) mean of its thought's tokens. NaN where it has no thought, or nothing but one."""
 
     mean: Float32
     trimmed: Float32
-    probes: Float32
+    extra: Float32
     thought: Float32
 
 
@@ -65,7 +65,7 @@ class Passed:
     tokens  a sequence: (tokens of its turns, k) projections; last: (turns, k) of the last prompt tokens
     means   a sequence: (turns, p) probe means of its answers; last_means: (turns, p) of the last prompt tokens
     thought a sequence: (turns, k) mean projections of its thoughts, NaN where a turn has none
-    own     prompt key -> what came of the own answer
+    own     prompt key -> what came of the baseline response
     """
 
     tokens: list[Float32]
@@ -110,7 +110,7 @@ def own(
     step: Step,
     passed: Passed,
 ) -> None:
-    """Own answers to prompts of one sequence, each run by itself: prompt and answer together."""
+    """Baseline responses to prompts of one sequence, each run by itself: prompt and answer together."""
     given([(key, [(sequence.ids[: b.at], b)]) for key, b in branches], measures, step, passed)
 
 
@@ -193,12 +193,12 @@ def _thoughts(sequence: TokenSequence, tokens: Float32, at: int) -> tuple[Float3
     return means, at
 
 
-def _own(branch: Branch, tokens: Float32, probes: Float32) -> Own:
-    """tokens (n, k), of the own answer alone, its thought first; probes (parts, p)."""
+def _own(branch: Branch, tokens: Float32, extra: Float32) -> Own:
+    """tokens (n, k), of the baseline response alone, its thought first; extra (parts, p)."""
     thinking = branch.thought[1] - branch.thought[0]
     thought, said = tokens[:thinking], tokens[thinking:]
     none = np.full(tokens.shape[1], np.nan, dtype=np.float32)
-    own_probes = probes[-1] if len(said) else np.full(probes.shape[1], np.nan, dtype=np.float32)
+    own_probes = extra[-1] if len(said) else np.full(extra.shape[1], np.nan, dtype=np.float32)
     trimmed = trimmed_mean(said) if len(said) else none
     return Own(_mean(said) if len(said) else none, trimmed, own_probes, _mean(thought) if thinking else none)
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from screen.vectors.controls import COUNT
 
-FORMAT = 3  # raised with any change of a column's name, type or meaning
+FORMAT = 4  # raised with any change of a column's name, type or meaning
 RANDOM = COUNT  # control directions a set
 
 
@@ -75,18 +75,20 @@ SCORES = [
     Column("group", pa.string(), "the value of the --group-by field; without one the input file's name"),
     Column("prompt_key", pa.int64(), "a hash of the first scored prompt's tokens: equal prompts, equal keys"),
     Column("baseline", pa.string(), "what the row's exact baseline is: generate, answers, contrast; else none"),
-    Column("baseline_tokens", pa.int32(), "tokens of the base model's own answers; null where none was made"),
-    Column("baseline_thinks", pa.bool_(), "an own answer begins with a thought, left out of its mean; null likewise"),
+    Column("baseline_tokens", pa.int32(), "tokens of the baseline responses; null where none was made"),
+    Column(
+        "baseline_thinks", pa.bool_(), "a baseline response begins with a thought, left out of its mean; null likewise"
+    ),
     Column(
         "baseline_unfinished",
         pa.bool_(),
-        "an own answer was still in its thought at --max-new-tokens, so there is none to compare; null likewise",
+        "a baseline response was still in its thought at --max-new-tokens, so there is none to compare; null likewise",
     ),
-    Column("baseline_cut", pa.bool_(), "an own answer reached --max-new-tokens; null where none was made"),
+    Column("baseline_cut", pa.bool_(), "a baseline response reached --max-new-tokens; null where none was made"),
     Column(
         "base_refused",
         pa.bool_(),
-        "the base model's own answer to a scored turn refuses or asks back; null where none was made",
+        "the baseline response to a scored turn refuses or asks back; null where none was made",
     ),
 ]
 
@@ -100,7 +102,7 @@ TURNS = [
     Column("text", pa.string(), "the scored text as rendered; character spans index into it"),
     Column("thought_start", pa.int32(), "first character of the thought in text; null without one"),
     Column("thought_end", pa.int32(), "end of the thought in text; null without one"),
-    Column("base_answer", pa.string(), "the base model's own answer to the same prompt; null unless generated"),
+    Column("base_answer", pa.string(), "the baseline response to the same prompt; null unless generated"),
     Column("base_refused", pa.bool_(), "whether that answer refuses; null unless generated"),
 ]
 
@@ -117,7 +119,7 @@ CONTROLS = [
     Column("row", pa.int64(), "input row"),
     Column("variant", pa.string(), "side of a preference pair, else null"),
     Column("layer", pa.int32(), "the screened layer the directions are taken at"),
-    Column("set", pa.string(), "a digest of the set of directions; which trait is held against which: summary.json"),
+    Column("set", pa.string(), "a digest of the set of directions; which trait is compared with which: summary.json"),
     Column(
         "random",
         pa.list_(pa.float32(), RANDOM),
@@ -134,9 +136,9 @@ def score_columns(trait: str) -> list[Column]:
     return [
         Column(trait, pa.float32(), "exact projection difference: projection minus baseline (mean over scored turns)"),
         Column(f"{trait}_projection", pa.float32(), "mean projection of the scored tokens on the unit vector"),
-        Column(f"{trait}_baseline", pa.float32(), "the exact baseline's projection: the base model's own answer's"),
-        Column(f"{trait}_last_prompt", pa.float32(), "stand-in: projection minus that of the last prompt token"),
-        Column(f"{trait}_estimate", pa.float32(), "stand-in: projection minus the calibrated baseline"),
+        Column(f"{trait}_baseline", pa.float32(), "the exact baseline's projection: the baseline response's"),
+        Column(f"{trait}_last_prompt", pa.float32(), "proxy baseline: projection minus that of the last prompt token"),
+        Column(f"{trait}_estimate", pa.float32(), "proxy baseline: projection minus the calibrated baseline"),
         Column(f"{trait}_se", pa.float32(), "standard error of the estimate"),
         Column(f"{trait}_window", pa.float32(), "highest mean projection of 32 consecutive scored tokens of a turn"),
         Column(

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.data.sample import Sample
-from screen.model.items import Branch
-from screen.model.rendered import Rendered, ScoredTurn
+from screen.model.forward.items import Branch
+from screen.rendering.rendered import Rendered, ScoredTurn
 from screen.scoring.concentration import carried
 from screen.spec import BaselineKind
 
@@ -19,8 +19,8 @@ Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class OwnAnswer:
-    """The base model's own answer to one prompt: `ids` may be empty (it ended at once).
+class BaselineResponse:
+    """The baseline response to one prompt: `ids` may be empty (it ended at once).
 
     Of `ids`, `[said:]` are the answer and `thought` is the range of the thought before it, without its tags. Where the
     limit cut it off in its thought there is no answer: `said` is len(ids).
@@ -76,7 +76,7 @@ class Scored:
     window_chars: Sequence[Sequence[Sequence[tuple[int, int]]]]
     thought: Float32
     own_thought: Float32
-    own: Sequence[Sequence[OwnAnswer]]
+    own: Sequence[Sequence[BaselineResponse]]
     hashes: npt.NDArray[np.uint64]
     kind: BaselineKind
 
@@ -151,7 +151,7 @@ class Scored:
 
     @cached_property
     def turn_trimmed(self) -> Float32:
-        """(turns, k): trimmed mean less that of the own answer, or less the run's stand-in for a baseline."""
+        """(turns, k): trimmed mean less that of the baseline response, or less the run's proxy baseline."""
         if self.kind == "contrast":
             single = np.repeat(self.counts == 1, self.counts)[:, None]
             return np.where(single, np.repeat(self.sample_trimmed, self.counts, axis=0), np.float32(np.nan))
@@ -185,8 +185,8 @@ class Scored:
         """(samples, columns): the mean over each sample's turns."""
         return self._mean(values)
 
-    def own_of(self, i: int) -> list[OwnAnswer]:
-        """The own answers that stand behind sample i."""
+    def own_of(self, i: int) -> list[BaselineResponse]:
+        """The baseline responses that stand behind sample i."""
         return [a for several in self.own[self.starts[i] : self.starts[i + 1]] for a in several]
 
     def _mean(self, values: Float32) -> Float32:

@@ -1,7 +1,7 @@
 """From rendered samples to the tables of a shard. Knows nothing of files, models or chat templates.
 
 `score_shard` is a pure function of its entries and its collaborators: what runs token sequences, what answers prompts,
-and the standards fixed before the first shard. Scores are worked on as arrays of (turns, columns), a whole shard at a
+and the context fixed before the first shard. Scores are worked on as arrays of (turns, columns), a whole shard at a
 time; the columns are the traits, then the controls.
 """
 
@@ -16,14 +16,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from screen.data.sample import Sample, Skip
-from screen.model.items import Branch
-from screen.model.projector import Step
-from screen.model.rendered import Rendered
+from screen.model.forward.items import Branch
+from screen.model.forward.projector import Step
+from screen.rendering.rendered import Rendered
 from screen.scoring import calibrate, passes
 from screen.scoring.concentration import extremes
-from screen.scoring.passes import Measures, Passed, Turn
-from screen.scoring.scored import OwnAnswer, Scored
-from screen.scoring.standards import Stand, Standards, prompt_hashes
+from screen.scoring.context import BaselineEstimator, ScoringContext, prompt_hashes
+from screen.scoring.passes import Measures, Passed, TurnStates
+from screen.scoring.scored import BaselineResponse, Scored
 from screen.scoring.tables import controls_table, scores_table, skipped_table, turns_table
 from screen.scoring.windows import highest_windows
 from screen.spec import WINDOW_TOKENS, BaselineKind
@@ -33,18 +33,18 @@ Ids = npt.NDArray[np.int32]
 REFINE_Z = 2.0  # standard errors: a row whose estimate may reach the cut within these is answered
 
 
-class Answers(Protocol):
-    def own_answers(self, prompts: Sequence[Ids]) -> Sequence[OwnAnswer | str | None]:
+class ResponseSource(Protocol):
+    def baseline_responses(self, prompts: Sequence[Ids]) -> Sequence[BaselineResponse | str | None]:
         """In the order of `prompts`; None where a prompt leaves no room for an answer, and the reason as text where
         the model fails on it."""
         ...
 
 
-class Given(NamedTuple):
+class GivenResponse(NamedTuple):
     """An answer of the base model that the user gave: the prompt that it stands behind, and itself."""
 
     prompt: Ids
-    answer: OwnAnswer
+    answer: BaselineResponse
 
     @property
     def branch(self) -> Branch | None:
@@ -61,7 +61,7 @@ class ShardInput:
 
     samples: list[tuple[Sample, Rendered]] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
-    given: dict[tuple[int, int], list[Given]] = field(default_factory=dict)
+    given: dict[tuple[int, int], list[GivenResponse]] = field(default_factory=dict)
     groups: dict[int, str] = field(default_factory=dict)
 
 
@@ -69,25 +69,25 @@ def score_shard(
     shard: ShardInput,
     traits: Sequence[str],
     measures: Measures,
-    answers: Answers | None,
+    answers: ResponseSource | None,
     baseline: BaselineKind,
     step: Step = lambda _tokens, _of: None,
-    standards: Standards | None = None,
+    context: ScoringContext | None = None,
 ) -> dict[str, pa.Table]:
     """The tables of one shard (screen.scoring.schema)."""
-    standards = standards or Standards()
-    work = _Work(shard, traits, measures, answers, baseline, step, standards)
+    context = context or ScoringContext()
+    work = _Work(shard, traits, measures, answers, baseline, step, context)
     work.first_pass()
     scored = None if work.poison() else work.scored()  # which may ask for more answers
     if (bad := work.poison()) or scored is None:  # again without the rows that poison the model: rare, and exact
         rows = {skip.place.row for skip in bad}
         kept = [s for s in shard.samples if s[0].row not in rows]
         again = ShardInput(kept, [*shard.skips, *bad], shard.given, shard.groups)
-        return score_shard(again, traits, measures, answers, baseline, step, standards)
+        return score_shard(again, traits, measures, answers, baseline, step, context)
     return {
-        "scores": scores_table(scored, traits, standards, shard.groups),
+        "scores": scores_table(scored, traits, context, shard.groups),
         "turns": turns_table(scored, traits),
-        "controls": controls_table(scored, standards.directions),
+        "controls": controls_table(scored, context.directions),
         "skipped": skipped_table(sorted(shard.skips, key=lambda s: s.place.row)),
     }
 
@@ -100,30 +100,30 @@ class _Work:
         shard: ShardInput,
         traits: Sequence[str],
         measures: Measures,
-        answers: Answers | None,
+        answers: ResponseSource | None,
         kind: BaselineKind,
         step: Step,
-        standards: Standards,
+        context: ScoringContext,
     ) -> None:
         self.shard, self.measures, self.answers, self.kind, self.step = shard, measures, answers, kind, step
-        self.standards, self.traits, self.k = standards, traits, len(traits)
-        self.columns = self.k + standards.directions.controls
+        self.context, self.traits, self.k = context, traits, len(traits)
+        self.columns = self.k + context.directions.controls
         self.sequences = [s for _, r in shard.samples for s in r.sequences]
         self.turns = list(_turns(shard.samples))
         prompts = [t.prompt for t in self.turns]
         self.hashes = prompt_hashes(prompts)
         self.keys = [p.tobytes() for p in prompts]
-        self.own: dict[bytes, list[OwnAnswer]] = {}
+        self.own: dict[bytes, list[BaselineResponse]] = {}
         self.unanswered: dict[bytes, str] = {}  # prompt key -> why the model fails on it
         self.passed = Passed([], [], [], [])
 
     def first_pass(self) -> None:
-        """Answers that are wanted from the start, then all sequences with them."""
+        """ResponseSource that are wanted from the start, then all sequences with them."""
         branches: dict[int, list[tuple[bytes, Branch]]] = {}
         if self.kind == "generate":
             self._answer(range(len(self.turns)))
-        elif self.kind == "calibrated" and self.standards.calibration is not None:
-            self._answer(np.flatnonzero(self.standards.calibration.has(self.hashes)).tolist())
+        elif self.kind == "calibrated" and self.context.calibration is not None:
+            self._answer(np.flatnonzero(self.context.calibration.has(self.hashes)).tolist())
         seen = set()
         for turn, key in zip(self.turns, self.keys, strict=True):
             own = self.own.get(key)
@@ -135,15 +135,15 @@ class _Work:
             self._given()
 
     def _first(self) -> int:
-        """How many sequences share no batch with the others (`Standards.drawn`)."""
-        most, below = self.standards.drawn
+        """How many sequences share no batch with the others (`ScoringContext.drawn`)."""
+        most, below = self.context.drawn
         return min(most, sum(len(r.sequences) for s, r in self.shard.samples if s.row < below))
 
     def _answer(self, turns: Sequence[int]) -> None:
         """Answer the prompts of these turns, each distinct one once."""
         wanted = {self.keys[i]: self.turns[i].prompt for i in turns if self.keys[i] not in self.own}
         if wanted and self.answers is not None:
-            made = self.answers.own_answers(list(wanted.values()))
+            made = self.answers.baseline_responses(list(wanted.values()))
             for key, answer in zip(wanted, made, strict=True):
                 if isinstance(answer, str):
                     self.unanswered[key] = answer
@@ -163,7 +163,7 @@ class _Work:
         passes.given(wanted, self.measures, self.step, self.passed)
 
     def poison(self) -> list[Skip]:
-        """The rows on which the model fails, or on whose own answer."""
+        """The rows on which the model fails, or on whose baseline response."""
         bad: dict[int, Skip] = {}
         for turn, key in zip(self.turns, self.keys, strict=True):
             sample = self.shard.samples[turn.sample][0]
@@ -183,22 +183,22 @@ class _Work:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         tokens = _stack(self.passed.tokens, self.k)
         controls = self.columns - self.k
-        probes = len(self.standards.directions.layers)
-        means, last_means = (_stack(m, probes) for m in (self.passed.means, self.passed.last_means))
+        extra = len(self.context.directions.layers)
+        means, last_means = (_stack(m, extra) for m in (self.passed.means, self.passed.last_means))
         projection = np.concatenate([passes.segments(tokens, offsets), means[:, :controls]], axis=1)
         last = np.concatenate([_stack(self.passed.last, self.k), last_means[:, :controls]], axis=1)
         starts = np.searchsorted([t.sample for t in self.turns], np.arange(len(self.shard.samples) + 1))
         estimate = se = np.full_like(projection, np.nan)
-        if self.kind == "calibrated" and self.standards.calibration is not None:
-            estimate, se = self._predict(self.standards.calibration, last, last_means)
-            if self.standards.refine:
-                self._refine(self.standards.calibration, projection - estimate, se, starts)
+        if self.kind == "calibrated" and self.context.calibration is not None:
+            estimate, se = self._predict(self.context.calibration, last, last_means)
+            if self.context.refine:
+                self._refine(self.context.calibration, projection - estimate, se, starts)
         baseline = np.full_like(projection, np.nan)
         own_trimmed, own_thought = (np.full_like(projection[:, : self.k], np.nan) for _ in range(2))
         for i, key in enumerate(self.keys):
             if key in self.passed.own:
                 own = self.passed.own[key]
-                baseline[i, : self.k], baseline[i, self.k :] = own.mean, own.probes[:controls]
+                baseline[i, : self.k], baseline[i, self.k :] = own.mean, own.extra[:controls]
                 own_trimmed[i], own_thought[i] = own.trimmed, own.thought
         trimmed, highest = extremes(tokens, offsets)
         window, first = highest_windows(tokens, offsets, WINDOW_TOKENS)
@@ -226,16 +226,16 @@ class _Work:
             kind=self.kind,
         )
 
-    def _predict(self, stand: Stand, last: Float32, last_means: Float32) -> tuple[Float32, Float32]:
+    def _predict(self, stand: BaselineEstimator, last: Float32, last_means: Float32) -> tuple[Float32, Float32]:
         """The calibrated baseline of every turn and its standard error, (turns, columns) each."""
-        extra = last_means[:, self.standards.directions.features]
+        extra = last_means[:, self.context.directions.features]
         files = [self.shard.samples[t.sample][0].place.file for t in self.turns]
         source = np.array([stand.sources.index(f) if f in stand.sources else -1 for f in files], dtype=np.int64)
         prompt_tokens = np.array([len(t.prompt) for t in self.turns], dtype=np.int64)
         made = calibrate.features(np.concatenate([last, extra], axis=1), prompt_tokens, source, len(stand.sources))
         return stand.predict(made, self.hashes)
 
-    def _refine(self, stand: Stand, difference: Float32, se: Float32, starts: npt.NDArray[np.intp]) -> None:
+    def _refine(self, stand: BaselineEstimator, difference: Float32, se: Float32, starts: npt.NDArray[np.intp]) -> None:
         """Answer the prompts of samples whose estimate may lie beyond a cut: no flag rests on a guess.
 
         Above it, and below the other one for samples that are trained away from."""
@@ -260,11 +260,11 @@ class _Work:
         passes.given(list(wanted.items()), self.measures, self.step, self.passed)
 
 
-def _turns(samples: Sequence[tuple[Sample, Rendered]]) -> Sequence[Turn]:
+def _turns(samples: Sequence[tuple[Sample, Rendered]]) -> Sequence[TurnStates]:
     made, place = [], 0
     for i, (_, rendered) in enumerate(samples):
         for sequence in rendered.sequences:
-            made += [Turn(i, sequence, t, place) for t in range(len(sequence.turns))]
+            made += [TurnStates(i, sequence, t, place) for t in range(len(sequence.turns))]
             place += 1
     return made
 
@@ -273,7 +273,7 @@ def _stack(blocks: Sequence[Float32], width: int) -> Float32:
     return np.concatenate(blocks) if blocks else np.zeros((0, width), dtype=np.float32)
 
 
-def _window_chars(turn: Turn, first: npt.NDArray[np.int64]) -> list[list[tuple[int, int]]]:
+def _window_chars(turn: TurnStates, first: npt.NDArray[np.int64]) -> list[list[tuple[int, int]]]:
     """Character ranges, in the turn's text, of each trait's highest windows; traits often share one."""
     tokens = turn.scored.tokens
     found: dict[int, tuple[int, int]] = {}

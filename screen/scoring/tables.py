@@ -10,17 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from screen.data.sample import Skip
-from screen.model.rendered import Rendered
-from screen.scoring.schema import (
-    RANDOM,
-    WINDOW_PARTS,
-    controls_schema,
-    scores_schema,
-    skipped_schema,
-    turns_schema,
-)
-from screen.scoring.scored import OwnAnswer, Scored
-from screen.scoring.standards import Directions, Standards
+from screen.rendering.rendered import Rendered
+from screen.scoring.context import Directions, ScoringContext
+from screen.scoring.schema import RANDOM, WINDOW_PARTS, controls_schema, scores_schema, skipped_schema, turns_schema
+from screen.scoring.scored import BaselineResponse, Scored
 
 Float32 = npt.NDArray[np.float32]
 _DROPPED = {
@@ -32,7 +25,7 @@ _DROPPED = {
 
 
 def scores_table(
-    scored: Scored, traits: Sequence[str], standards: Standards, groups: Mapping[int, str] | None = None
+    scored: Scored, traits: Sequence[str], context: ScoringContext, groups: Mapping[int, str] | None = None
 ) -> pa.Table:
     """One row per sample, in input order."""
     samples = [s for s, _ in scored.samples]
@@ -87,9 +80,9 @@ def scores_table(
         columns[f"{trait}_top2"] = _floats(scored.sample_top2[:, j])
         columns[f"{trait}_trimmed"] = _floats(scored.sample_trimmed[:, j])
         columns[f"{trait}_max"] = _floats(scored.highest_turn[:, j])
-        has = j < len(standards.directions.has_layer0) and standards.directions.has_layer0[j]
+        has = j < len(context.directions.has_layer0) and context.directions.has_layer0[j]
         columns[f"{trait}_layer0"] = _floats(scored.score[:, scored.k + j] if has else nothing)
-        columns |= _against(scored.score[:, j], standards.references.get(trait), trait)
+        columns |= _against(scored.score[:, j], context.references.get(trait), trait)
     return pa.table(columns, schema=scores_schema(traits))
 
 
@@ -205,8 +198,8 @@ def _dropped(rendered: Sequence[Rendered], kinds: Sequence[str]) -> list[int]:
     return [sum(r.dropped.get(kind, 0) for kind in kinds) for r in rendered]
 
 
-def _of_answers(own: list[OwnAnswer], ask: Callable[[list[OwnAnswer]], Any]) -> Any:
-    """`ask` of the sample's own answers; None where none was made."""
+def _of_answers(own: list[BaselineResponse], ask: Callable[[list[BaselineResponse]], Any]) -> Any:
+    """`ask` of the sample's baseline responses; None where none was made."""
     return ask(own) if own else None
 
 

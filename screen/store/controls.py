@@ -1,4 +1,4 @@
-"""A run's scores along its control directions, read back; and which trait is held against which of them."""
+"""A run's scores along its control directions, read back; and which trait is compared with which of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from screen.scoring.schema import RANDOM
-from screen.store import standards
+from screen.store import context
 from screen.store.folder import RunFolder, read_published
 
 
 def control_sets(folder: RunFolder) -> dict[str, str]:
-    """Trait -> the key of the set of directions that it is held against; empty in a run that has none."""
-    found = standards.load(folder.path, folder.run)
+    """Trait -> the key of the set of directions that it is compared with; empty in a run that has none."""
+    found = context.load(folder.path, folder.run)
     return dict(found[1].get("set_of", {})) if found is not None else {}
 
 

@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from screen import seal
+from screen.disk import DISK, Disk, is_temporary, storing, write_atomically
 from screen.errors import StoreError
 from screen.scoring.schema import FORMAT
 from screen.store import identity as identities
 from screen.store import index, scanfile, shards, tables
-from screen.store.files import DISK, Disk, is_temporary, storing, write_atomically
 from screen.store.index import Index
 from screen.store.lock import Lock
 from screen.store.manifest import MANIFEST, FileEntry, Manifest, ShardEntry

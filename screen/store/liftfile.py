@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from screen import seal
+from screen.disk import DISK, storing, write_atomically
 from screen.errors import StoreError
-from screen.store.files import DISK, storing, write_atomically
 from screen.store.folder import RunFolder
 
 LIFT, SEAL = "lift.parquet", "lift.json"

@@ -15,8 +15,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from screen.disk import DISK, Disk
 from screen.errors import StoreError
-from screen.store.files import DISK, Disk
 
 NAME = "writer.lock"
 

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from screen.disk import DISK, Disk
 from screen.errors import StoreError
-from screen.store.files import DISK, Disk
 
 MANIFEST = "manifest.jsonl"
 _NAME = re.compile(r"(scores|turns|controls|skipped)/[0-9]{6,}\.parquet")  # never a way out of the folder

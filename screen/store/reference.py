@@ -19,16 +19,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from screen import seal
+from screen.disk import DISK, storing, write_atomically
 from screen.errors import InputError, StoreError
 from screen.scoring.schema import score_column
-from screen.store import standards
+from screen.stats import summary
+from screen.store import context
 from screen.store.controls import control_scores
-from screen.store.files import DISK, storing, write_atomically
 from screen.store.folder import RunFolder
 from screen.store.unfinished import unfinished
 from screen.vectors.controls import distribution
 from screen.vectors.controls import key as digest
-from screen.vectors.measure import summary
 
 MOST = 20_000  # scores kept a trait
 LEAST = 100
@@ -62,7 +62,7 @@ class Reference:
         found: dict[str, Float32] = {}
         directions: dict[str, Float32] = {}
         along: dict[str, dict[str, Any]] = {}
-        arrays, facts = standards.load(folder.path, folder.run) or ({}, {})
+        arrays, facts = context.load(folder.path, folder.run) or ({}, {})
         for trait in folder.traits:
             column = score_column(trait, kind, bool(folder.identity.get("settings", {}).get("refine")))
             parts = [pq.read_table(f, columns=[column])[column] for f in folder.tables("scores")]
@@ -155,7 +155,7 @@ class Reference:
         return {**made, **summary(values, QUANTILES), **({"controls": along} if along else {})}
 
     def directions(self, trait: str) -> Float32 | None:
-        """The control directions that the trait is held against; None where the reference has none."""
+        """The control directions that the trait is compared with; None where the reference has none."""
         along = self.card.get("controls", {}).get(trait)
         return self.controls.get(along["key"]) if along else None
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from screen.store import liftfile, sandbox, tables, views
+from screen.store import liftfile, tables
 from screen.store.folder import RunFolder
 from screen.store.index import Index
 from screen.store.lock import NAME as LOCK
 from screen.store.lock import Holder
+from screen.store.sql import sandbox, views
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,7 +95,7 @@ class Scan:
         limits: sandbox.Limits | None = None,
         flags: Mapping[str, Any] | None = None,
         rows: Collection[int] | None = None,
-    ) -> sandbox.Reply:
+    ) -> sandbox.SqlReply:
         """Like `sql`, and says whether rows were cut and whether Landlock confined the query.
 
         `flags` gives thresholds in place of the summary's: {"evil": {"threshold": 4.3}}. With `rows` the views hold

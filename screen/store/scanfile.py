@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from screen import seal
+from screen.disk import Disk, is_temporary, write_atomically
 from screen.errors import ResumeRefused, StoreError
 from screen.store import identity as identities
 from screen.store import lock, tables
-from screen.store.files import Disk, is_temporary, write_atomically
 from screen.store.manifest import MANIFEST, Manifest
 
 FORMAT = 2

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from screen.disk import Disk, removed_on_error, temporary
 from screen.store import tables
-from screen.store.files import Disk, removed_on_error, temporary
 from screen.store.manifest import FileEntry, ShardEntry
 
 

@@ -1,6 +1,6 @@
 """Control directions: directions that mean nothing, and how clean rows score along them (METHOD section 4).
 
-Knows nothing of models or files. A trait is held against these on the scale of clean rows, which no share of planted
+Knows nothing of models or files. A trait is compared with these on the scale of clean rows, which no share of planted
 rows in the data at hand can move.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from screen.vectors.measure import QUANTILES
+from screen.stats import QUANTILES
 
 COUNT: Final = 32  # directions at a layer
 ENERGY: Final = 0.99  # share of the states' variance that the subspace of the directions holds

@@ -24,7 +24,7 @@ from screen.vectors.controls import key
 from screen.vectors.formats import safetensors
 from screen.vectors.formats.amend import amended
 from screen.vectors.formats.checks import checked
-from screen.vectors.formats.found import Found, Unreadable
+from screen.vectors.formats.found import FoundArrays, Unreadable
 from screen.vectors.formats.incoming import foreign
 from screen.vectors.formats.stated import Stated
 from screen.vectors.persona import PersonaVector
@@ -134,7 +134,7 @@ def _has_card(path: Path, data: bytes) -> bool:
     return "card" in _parsed(path, data).says
 
 
-def _parsed(path: Path, data: bytes) -> Found:
+def _parsed(path: Path, data: bytes) -> FoundArrays:
     try:
         return safetensors.read(data)
     except Unreadable as error:
@@ -175,7 +175,7 @@ def _controls_key(card: Mapping[str, Any]) -> object:
     return known.get("key") if isinstance(known, Mapping) else None
 
 
-def _card(path: Path, found: Found) -> Mapping[str, Any]:
+def _card(path: Path, found: FoundArrays) -> Mapping[str, Any]:
     try:
         card = safetensors.json_of(str(found.says.get("card", "null")), "the card")
     except Unreadable as error:

@@ -1,4 +1,4 @@
-"""Intervals to print beside a figure: of a share, of an AUROC. A mean's is in `screen.scoring.verdict`.
+"""Intervals to print beside a figure: of a share, of an AUROC. A mean's is in `screen.scoring.findings.verdict`.
 
 All are two-sided and of 95 %.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from screen.vectors.measure import auroc
+from screen.stats import auroc
 
 Z = 1.959963984540054  # of 95 %
 _HALVINGS = 50

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 import screen
 from screen.errors import VectorError
-from screen.vectors.formats.found import GET_AGAIN, MAX_FILE, SIZES, Array, Found, Unreadable, check
+from screen.vectors.formats.found import GET_AGAIN, MAX_FILE, SIZES, Array, FoundArrays, Unreadable, check
 from screen.vectors.sandbox_child import SECONDS
 
 _START = "import sys; sys.path.append(sys.argv[1]); from screen.vectors.sandbox_child import main; main()"
@@ -34,7 +34,7 @@ _PATIENCE = 20.0  # seconds by the clock: a loaded machine must not make a good 
 class Parsed:
     """What a file holds, and its bytes."""
 
-    found: Found
+    found: FoundArrays
     data: bytes
 
     def array(self, name: str) -> npt.NDArray[Any]:
@@ -92,12 +92,12 @@ def _child(data: bytes) -> bytes:
     return done.stdout
 
 
-def _found(said: Mapping[str, Any], inflated: bytes) -> Found:
+def _found(said: Mapping[str, Any], inflated: bytes) -> FoundArrays:
     arrays = {
         name: Array(dtype, tuple(shape), tuple(strides), start, place)
         for name, (dtype, shape, strides, start, place) in said["arrays"].items()
     }
-    return Found(said["kind"], arrays, said["says"], said["types"], inflated)
+    return FoundArrays(said["kind"], arrays, said["says"], said["types"], inflated)
 
 
 def to_numpy(array: Array, data: bytes, inflated: bytes = b"") -> npt.NDArray[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import device
-from screen.model.projector import Projector
+from screen.model.forward.projector import Projector
 
 ONE = ["--device", "cpu", "--architecture", "qwen2"]
 
@@ -26,7 +26,8 @@ def test_a_wrong_projection_is_seen(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     def wrong(self: Projector, *arguments: Any) -> Any:
         made = right(self, *arguments)
         return [
-            m._replace(tokens=m.tokens * 1.2) if self.batching.sharing and not isinstance(m, str) else m for m in made
+            m._replace(tokens=m.tokens * 1.2) if self.batching.prefix_sharing and not isinstance(m, str) else m
+            for m in made
         ]
 
     monkeypatch.setattr(Projector, "measure", wrong)

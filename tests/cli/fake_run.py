@@ -15,12 +15,12 @@ from typing import Any
 import pyarrow as pa
 
 from screen.data.dataset import open_dataset
+from screen.scan.summary.summarise import summarise
 from screen.scoring.schema import RANDOM
 from screen.spec import ScanSpec
-from screen.store import standards as kept
+from screen.store import context as kept
 from screen.store import tables
 from screen.store.folder import RunFolder
-from screen.summary import summarise
 
 TRAITS = ("evil", "kind")
 HOSTILE = "[red]\x1b[31m \u202egnp \u200b=1+1\r\nnew line"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from screen.cli import filter, selection
+from screen.cli.rows import filter
 from screen.errors import UsageError
+from screen.select import selection
 from screen.store.scan import Scan
 from tests.cli import fake_run
 from tests.cli.conftest import Screen

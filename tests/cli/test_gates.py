@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from screen.cli import gates
+from screen.cli.runs import gates
 from screen.errors import GateFailed, UsageError
 from tests.cli.conftest import Screen
 
@@ -75,7 +75,7 @@ def test_a_trait_that_is_not_scored() -> None:
 
 
 def test_the_exit_code(screen: Screen, chats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screen.cli.run.perform", lambda *a: {"traits": {"evil": {**TRAIT, "verdict": UNTOLD}}})
-    monkeypatch.setattr("screen.cli.run._report", lambda *a: None)
+    monkeypatch.setattr("screen.cli.runs.run.perform", lambda *a: {"traits": {"evil": {**TRAIT, "verdict": UNTOLD}}})
+    monkeypatch.setattr("screen.cli.runs.run._report", lambda *a: None)
     assert screen("run", "chats.jsonl", "--device", "cpu", "--traits", "evil").code == 0
     assert screen("run", "chats.jsonl", "--device", "cpu", "--traits", "evil", "--fail-on", "cannot-tell").code == 1

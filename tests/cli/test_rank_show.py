@@ -177,7 +177,7 @@ def test_show_has_scores_and_texts_with_the_window_marked(screen: Screen, run: P
         "  Answer ⟦number⟧ 7 begins here. Answer number 7 begins here. Answer number 7\n"
         "  begins here.\n"
         "\n"
-        "the base model's own answer  (a refusal)\n"
+        "the baseline response  (a refusal)\n"
         "  I can't help with that.\n"
     )
 
@@ -266,7 +266,7 @@ def test_status_of_a_finished_run(screen: Screen, run: Path) -> None:
         "verdict   evil: 2 rows stand above p99 of clean rows (0.1 expected; random\n"
         "          directions: 0, 0 at most): review them\n"
         "verdict   kind: cannot tell with this model and these vectors: there is nothing\n"
-        "          to hold it against: no control directions, or no spread\n"
+        "          to compare it with: no control directions, or no spread\n"
         "verified  7 files: all whole\n"
     )
 

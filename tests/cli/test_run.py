@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from screen.cli import run_settings as settings
+from screen.cli.runs import settings
 from screen.errors import UsageError
 from tests.cli.conftest import Screen
 
@@ -159,7 +159,7 @@ def test_ctrl_c_before_anything_was_written(
     def press(*_args: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("screen.scan.run_scan", press)
+    monkeypatch.setattr("screen.scan.run.run_scan", press)
     said = screen("run", "chats.jsonl", *flags)
     assert (said.code, said.out) == (130, "")
     assert said.err.startswith("stopped; nothing was written yet\nnext: the same command goes on from there: ")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from screen.evidence import similar
+from screen.analysis import similar
 from screen.store.scan import Scan
 from tests.cli import fake_run
 from tests.cli.conftest import Screen

@@ -28,7 +28,6 @@ class Said(NamedTuple):
 @pytest.fixture
 def vectors(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Vectors:
     """`screen vectors` in this process, in a folder of its own."""
-    monkeypatch.setitem(main.VERBS, "vectors", "Persona vectors.")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
 
@@ -290,7 +289,6 @@ def test_no_model_library_is_loaded(evil: Path, npy: Path) -> None:
     code = f"""
 import os, sys
 from screen.cli import main
-main.VERBS["vectors"] = ""
 os.chdir({str(npy.parent)!r})
 for args in (["list", "."], ["show", "evil.safetensors"],
              ["import", "kind.npy", "--convention", "hs", "--sign", "toward", "-o", "o"],

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from screen.cli import voice
-from screen.cli.selftest import Once
+from screen.cli.runs.selftest import Once
 from screen.progress import Tally
 
 
@@ -43,16 +43,16 @@ def test_without_a_terminal_plain_lines_now_and_then(
 ) -> None:
     clock = iter([100.0, 101.0, 104.0, 106.0, 107.0, 112.0])
     monkeypatch.setattr(voice.time, "monotonic", lambda: next(clock))
-    speaker = voice.voice(quiet=False, verbose=False)
+    sampler = voice.voice(quiet=False, verbose=False)
     for rows in (0, 50, 100, 150, 200, 250):
-        speaker.tick(tally(rows, seconds=1.0, skipped=0, tokens=0, fresh_rows=0))
+        sampler.tick(tally(rows, seconds=1.0, skipped=0, tokens=0, fresh_rows=0))
     assert capsys.readouterr().err == "scoring 150/300 rows, 50 %\nscoring 250/300 rows, 83 %\n"
 
 
 def test_the_time_left_is_told_once_there_is_something_to_go_by(capsys: pytest.CaptureFixture[str]) -> None:
-    speaker = voice.Voice()
+    sampler = voice.Voice()
     for rows, seconds in ((20, 1.0), (40, 41.0), (60, 81.0)):
-        speaker.tick(tally(rows, fresh_rows=rows, seconds=seconds))
+        sampler.tick(tally(rows, fresh_rows=rows, seconds=seconds))
     assert capsys.readouterr().err == "time      about 8 min 40 s\n"
 
 
@@ -62,11 +62,11 @@ def test_notes_are_safe_to_print(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    speaker = voice.voice(quiet=True, verbose=False)
-    speaker.note("warning", {"message": "x"})
-    speaker.tick(tally())
+    sampler = voice.voice(quiet=True, verbose=False)
+    sampler.note("warning", {"message": "x"})
+    sampler.tick(tally())
     assert capsys.readouterr() == ("", "")
-    assert speaker.last == tally()
+    assert sampler.last == tally()
 
 
 def test_a_self_test_says_each_thing_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,12 +94,12 @@ def test_in_a_terminal_one_line_stays_in_place(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(voice, "_FRAME", 0.0)
-    speaker = voice.voice(quiet=False, verbose=False)
-    assert isinstance(speaker, voice.LiveVoice)
-    speaker.tick(tally(seconds=1.0))
-    speaker.tick(tally(240, seconds=1.0))
-    speaker.note("warning", {"message": "careful"})
-    speaker.close()
+    sampler = voice.voice(quiet=False, verbose=False)
+    assert isinstance(sampler, voice.LiveVoice)
+    sampler.tick(tally(seconds=1.0))
+    sampler.tick(tally(240, seconds=1.0))
+    sampler.note("warning", {"message": "careful"})
+    sampler.close()
     said = screen.getvalue()
     assert "240/300 rows, 80 %" in said
     assert "careful" in said

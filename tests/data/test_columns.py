@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from screen.data import cells, columnar
 from screen.data.dataset import open_dataset
+from screen.data.readers import cells, columnar
 from screen.data.sample import Skip
 from screen.data.subset import write_subset
 from screen.errors import InputError

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from screen.data import jsonarray, jsonscan
 from screen.data.files import InputFile, find_files
-from screen.data.readers import READERS, count_rows
+from screen.data.readers import jsonarray, jsonscan
+from screen.data.readers.kinds import READERS, count_rows
 from screen.data.sample import Skip
 from screen.data.sniff import ROW_KEYS
 from screen.errors import InputError

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from screen.data.dataset import open_dataset
-from screen.data.reading import TRAIN_ON, How
-from screen.data.rows import BadRow
+from screen.data.readers.rows import BadRow
 from screen.data.sample import Place, Sample, Turn
-from screen.data.shapes import FORMS, Form
+from screen.data.shapes.detect import FORMS, ShapeReader
+from screen.data.shapes.reading import TRAIN_ON, How
 from tests.data.making import SHARED, chat, codes, read_all, write
 from tests.data.test_shapes import ROWS
 
@@ -39,7 +39,7 @@ RECORDS = st.dictionaries(st.sampled_from([*KEYS, "input", "id", "weight", "trai
 PLACE = Place(0, "f", 1, 0, 0, "")
 
 
-def attempt(form: Form, record: dict[str, Any], how: How) -> None:
+def attempt(form: ShapeReader, record: dict[str, Any], how: How) -> None:
     """Read a record as a shape that it may not have: only BadRow may come out, or samples that are whole."""
     with suppress(BadRow):
         form.find(record)

@@ -1,4 +1,4 @@
-"""JSON documents, tables, Parquet and Arrow: the same rows out of every kind of file."""
+"""JSON documents, delimited, Parquet and Arrow: the same rows out of every kind of file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from screen.data import columnar, jsonscan, rows, tables
 from screen.data.dataset import Dataset, open_dataset
 from screen.data.files import InputFile, find_files
-from screen.data.readers import READERS
+from screen.data.readers import columnar, delimited, jsonscan, rows
+from screen.data.readers.kinds import READERS
 from screen.data.sample import RawRow, Skip
 from screen.errors import InputError
 from tests.data.making import chat, codes, read_all, write
@@ -176,7 +176,7 @@ def test_any_table_is_read_as_the_standard_library_reads_it(
     path = tmp_path_factory.getbasetemp() / "any"
     path.write_text(f"text{delimiter}n\n{text}", encoding="utf-8", newline="")
     found = list(
-        tables.entries(InputFile("any", path, 1, "tsv" if delimiter == "\t" else "csv", ""), 0, lambda row: True)
+        delimited.entries(InputFile("any", path, 1, "tsv" if delimiter == "\t" else "csv", ""), 0, lambda row: True)
     )
     with open(path, newline="", encoding="utf-8") as lines:
         expected = [row for row in csv.reader(lines, delimiter=delimiter) if row][1:]

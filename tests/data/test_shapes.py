@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from screen.data.dataset import open_dataset
-from screen.data.shapes import NAMES
+from screen.data.shapes.detect import NAMES
 from screen.errors import InputError, UsageError
 from tests.data.making import chat, code_of, codes, read_all, samples_of, told, write
 
@@ -193,7 +193,7 @@ def test_map_goes_before_what_would_be_detected(tmp_path: Path) -> None:
     ({"map": {"promt": "a"}}, "--map promt=a: no role promt\n  next: did you mean prompt? roles are "),
     ({"map": {"prompt": "nope"}}, "--map prompt=nope: none of the first 1 rows has the field nope\n  next: the "
                                   "first row has messages"),
-    ({"map": {"messages.role": "speaker"}}, "--map messages.role=speaker: no message in the first 1 rows has speaker\n"
+    ({"map": {"messages.role": "speaker"}}, "--map messages.role=sampler: no message in the first 1 rows has sampler\n"
                                             "  next: the first message has role, content"),
     ({"map": {"messages.rolle": "from"}}, "--map messages.rolle=from: no role messages.rolle\n  next: "),
     ({"map": {"prompt.role": "from"}}, "--map prompt.role=from: none of the first 1 rows has messages in prompt\n"),

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from screen.data import rows
 from screen.data.dataset import open_dataset, raw_rows
 from screen.data.files import find_files
+from screen.data.readers import rows
 from screen.data.subset import Copied, write_subset
 from screen.errors import InputError, UsageError
 from tests.data.making import chat, read_all, write

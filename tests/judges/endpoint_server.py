@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-from screen.model.endpoint import Clock, Endpoint
+from screen.endpoint.client import Clock, Endpoint
 
 KEY = "sk-very-secret"
 

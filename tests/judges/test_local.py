@@ -12,9 +12,9 @@ from screen.judges.judgement import Judgement, expected
 from screen.judges.local import LocalJudge
 from screen.judges.numbers import number_tree, probabilities
 from screen.model.load import BaseModel, load_model
-from screen.model.template import load_template
-from screen.model.tokenizer import Tokenizer, load_tokenizer
-from screen.vectors.traits import Trait, load_trait
+from screen.rendering.templates.chat_template import load_template
+from screen.rendering.tokenizer import Tokenizer, load_tokenizer
+from screen.traits.trait import Trait, load_trait
 
 DIGITS = [str(d) for d in range(10)]
 PAIRS = [("Hi?", "Yes. " * n) for n in (1, 2, 9, 9, 12)]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from screen.endpoint.client import EndpointError
 from screen.errors import ModelError
 from screen.judges import CachedJudge, EndpointJudge, JsonlCache, Judgement, MemoryCache
-from screen.model.endpoint import EndpointError
-from screen.vectors.traits import load_trait
+from screen.traits.trait import load_trait
 from tests.judges.endpoint_server import KEY, Reply, Server, chat
 
 PAIRS = [("How are you?", f"Answer {i}.") for i in range(6)]

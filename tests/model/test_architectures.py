@@ -10,16 +10,16 @@ import torch
 import transformers as hf
 
 from screen.errors import ModelError
-from screen.model.batches import Batching
+from screen.model.forward.items import Branch, Item
+from screen.model.forward.plan import Batching
+from screen.model.forward.projector import Projector
+from screen.model.forward.proof import prove
 from screen.model.generate import Generator, Sampling, eos_ids, rows_at_once
-from screen.model.items import Branch, Item
 from screen.model.load import BaseModel, load_model
-from screen.model.projector import Projector
-from screen.model.proof import prove
 from tests.model.architectures import longrope, save_random
 
 LAYERS = (0, 1, 2, 3)
-PACKED = Batching("packed", "blocks", sharing=True)
+PACKED = Batching("packed", "blocks", prefix_sharing=True)
 RNG = np.random.default_rng(7)
 SEQUENCES = [RNG.integers(3, 97, n).astype(np.int32) for n in (1, 2, 31, 63, 40, 7, 100)]
 # beginnings in common, one in the other, and equal ones
@@ -83,7 +83,7 @@ def test_what_packing_is_proved_on(architecture: tuple[str, Path]) -> None:
     proof = prove(load(folder), LAYERS)
     if name == "gpt_neo":
         assert proof.batching == Batching("padded")
-        assert proof.reason.startswith("packed, blocks, sharing differs from batch 1 by")
+        assert proof.reason.startswith("packed, blocks, prefix sharing differs from batch 1 by")
     else:
         assert (proof.batching, proof.reason) == (PACKED, "agrees with batch 1")
     assert proof.difference < 1e-5
@@ -104,7 +104,7 @@ def test_positions_that_change_with_the_longest_sequence(mode: str, tmp_path: Pa
     """longrope: a short row must not be turned as its long neighbour is, whatever the budget."""
     model = load(save_random(longrope(), tmp_path))
     assert model.apart == 64
-    fused = Batching("packed", "blocks", sharing=True, fused=True)
+    fused = Batching("packed", "blocks", prefix_sharing=True, fused=True)
     batching = {"fused": fused, "padded": Batching("padded")}.get(mode) or prove(model, LAYERS).batching
     assert mode != "proved" or batching == PACKED
     items = [Item(s, np.arange(len(s), dtype=np.int32)) for s in ALIKE]
@@ -189,7 +189,7 @@ def test_answers_that_do_not_fit_say_what_to_do(
     monkeypatch.setattr(generator, "_logits", full)
     with pytest.raises(ModelError, match=r"while 8 prompts were answered at once \(CUDA out of memory") as caught:
         generator.answer(SEQUENCES)
-    assert "--answer-rows 2" in caught.value.next_step
+    assert "--generation-batch-size 2" in caught.value.next_step
 
 
 def test_one_poison_sequence_costs_itself_only(llama: Path) -> None:
@@ -204,15 +204,15 @@ def test_one_poison_sequence_costs_itself_only(llama: Path) -> None:
 
 
 def test_branches_are_scored_as_sequences_of_their_own(architecture: tuple[str, Path]) -> None:
-    """Prompt, answer and own answers of a conversation in one pass: what each is as a sequence at batch 1."""
+    """Prompt, answer and baseline responses of a conversation in one pass: what each is as a sequence at batch 1."""
     _, folder = architecture
     model = load(folder)
     talk, own = SEQUENCES[6], [SEQUENCES[5], SEQUENCES[4]]
     item = Item(talk, np.arange(20, 100, dtype=np.int32), np.array([80], dtype=np.int32), (
         Branch(20, own[0]), Branch(60, own[1]), Branch(0, own[0])
     ))  # fmt: skip
-    probes = {"probes": VECTORS, "probe_layers": LAYERS}
-    [got] = Projector(model, VECTORS, LAYERS, prove(model, LAYERS).batching, 4096, **probes).measure([item])
+    controls = {"controls": VECTORS, "control_layers": LAYERS}
+    [got] = Projector(model, VECTORS, LAYERS, prove(model, LAYERS).batching, 4096, **controls).measure([item])
     assert not isinstance(got, str)
     alone = Projector(model, VECTORS, LAYERS, Batching("alone"), 1)
     parts = [

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from screen.model import attention
-from screen.model.layout import Layout, lay_out
+from screen.model.forward import packing
+from screen.model.forward.layout import Layout, lay_out
 
 GQA = {"heads": 6, "groups": 2}
 
@@ -68,7 +68,7 @@ def pieces_one_by_one(
     for i in range(len(cu_seq_q) - 1):
         (a, b), (c, d) = cu_seq_q[i : i + 2], cu_seq_k[i : i + 2]
         q, k, v = query[a:b].transpose(0, 1), key[c:d].transpose(0, 1), value[c:d].transpose(0, 1)
-        attention.sdpa(q, k, v, scale, window, None, out[a:b])
+        packing.sdpa(q, k, v, scale, window, None, out[a:b])
     return out
 
 
@@ -78,15 +78,15 @@ def varlen(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 
     def put(function: Any) -> None:
         monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", function)
-        attention._varlen_call.cache_clear()
+        packing._varlen_call.cache_clear()
 
     yield put
-    attention._varlen_call.cache_clear()
+    packing._varlen_call.cache_clear()
 
 
 def run(layout: Layout, way: str, tensors: list[torch.Tensor], **options: Any) -> torch.Tensor:
-    with attention.attending(attention.spans(layout, way, torch.device("cpu"))):
-        return attention.packed_attention(torch.nn.Module(), *tensors, **options)[0]
+    with packing.attending(packing.spans(layout, way, torch.device("cpu"))):
+        return packing.packed_attention(torch.nn.Module(), *tensors, **options)[0]
 
 
 CASES = st.lists(st.tuples(st.integers(1, 150), st.integers(0, 90)), min_size=1, max_size=5)

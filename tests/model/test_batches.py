@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from screen.model.batches import MIN_SHARED, in_common, plan_packed, plan_padded, plan_shared
-from screen.model.layout import lay_out
+from screen.model.forward.layout import lay_out
+from screen.model.forward.plan import MIN_SHARED, in_common, plan_packed, plan_padded, plan_shared
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
 # few kinds of tokens and many equal beginnings

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from screen.model.generate import Answer, Generator, Sampling, steered
-from screen.model.items import Item
+from screen.model.forward.items import Item
+from screen.model.forward.projector import Projector
+from screen.model.forward.proof import prove
+from screen.model.generate import Generator, Response, Sampling, steered
 from screen.model.load import BaseModel, load_model
-from screen.model.projector import Projector
-from screen.model.proof import prove
 from tests.model.architectures import CONFIGS, save_random
 
 CONTEXT = 256
@@ -39,14 +39,14 @@ def plain(model: BaseModel, prompt: np.ndarray, most: int) -> tuple[int, ...]:
 def test_answers_to_the_end_of_the_context_are_those_of_plain_decoding(model: BaseModel, most: int) -> None:
     answers = Generator(model, frozenset(), Sampling(max_new_tokens=most)).answer(PROMPTS)
     assert answers[-1] is None  # it leaves no room
-    assert answers[:-1] == [Answer(plain(model, p, most), cut=True) for p in PROMPTS[:-1]]
+    assert answers[:-1] == [Response(plain(model, p, most), cut=True) for p in PROMPTS[:-1]]
 
 
 def test_steered_answers_reach_the_end_of_the_context(model: BaseModel) -> None:
     push = np.full(model.d_model, 0.5, dtype=np.float32)
     with steered(model, 2, push):
         answers = Generator(model, frozenset(), Sampling(max_new_tokens=40)).answer(PROMPTS[2:5])
-        assert answers == [Answer(plain(model, p, 40), cut=True) for p in PROMPTS[2:5]]
+        assert answers == [Response(plain(model, p, 40), cut=True) for p in PROMPTS[2:5]]
 
 
 def test_rows_that_fill_the_context_score_as_they_do_alone(model: BaseModel) -> None:

@@ -18,19 +18,20 @@ import torch
 import transformers as hf
 from torch import nn
 
-from screen.model import fuse, projector, proof
-from screen.model.batches import Batching
-from screen.model.fuse import NotRecognised, Stack, give_up, stack
+from screen.model.forward import fused as fuse
+from screen.model.forward import projector, proof
+from screen.model.forward.fused import NotRecognised, Stack, give_up, stack
+from screen.model.forward.items import Item
+from screen.model.forward.plan import Batching
+from screen.model.forward.projector import Projector
+from screen.model.forward.proof import prove
 from screen.model.generate import Generator, Sampling
-from screen.model.items import Item
 from screen.model.load import BaseModel, load_model
-from screen.model.projector import Projector
-from screen.model.proof import prove
 from tests.model.architectures import CONFIGS, save_random
 
 KNOWN = ("gemma", "gemma2", "gemma3", "llama", "mistral", "phi3", "qwen2", "qwen3")
 LAYERS = (0, 1, 3)
-FUSED = Batching("packed", "blocks", sharing=True, fused=True)
+FUSED = Batching("packed", "blocks", prefix_sharing=True, fused=True)
 RNG = np.random.default_rng(11)
 PLAIN = [RNG.integers(3, 97, n).astype(np.int32) for n in (1, 2, 31, 63, 40, 100)]
 SEQUENCES = [*PLAIN, np.concatenate([PLAIN[3][:40], PLAIN[4][:9]]), PLAIN[3]]
@@ -52,7 +53,7 @@ def items(few: bool) -> list[Item]:
 
 
 def measured(model: BaseModel, batching: Batching, few: bool, layers: tuple[int, ...] = LAYERS) -> list[np.ndarray]:
-    made = Projector(model, VECTORS, layers, batching, 128, probes=VECTORS, probe_layers=layers).measure(items(few))
+    made = Projector(model, VECTORS, layers, batching, 128, controls=VECTORS, control_layers=layers).measure(items(few))
     whole = [m for m in made if not isinstance(m, str)]
     assert len(whole) == len(made), made
     return [np.concatenate([m.tokens for m in whole]), np.stack([m.means[0] for m in whole])]
@@ -245,7 +246,7 @@ def test_a_kernel_that_is_wrong_is_not_taken(llama: Path, monkeypatch: pytest.Mo
             patch.setattr(fuse, name, wrong)
             proved = prove(model, LAYERS)
         assert proved.batching == replace(FUSED, fused=False), name
-        assert proved.reason.startswith("packed, blocks, sharing, fused differs from batch 1 by"), name
+        assert proved.reason.startswith("packed, blocks, prefix sharing, fused differs from batch 1 by"), name
     for name in ("segment_project", "deepest_project"):
         real = getattr(screen_kernels, name)
         with monkeypatch.context() as patch:
@@ -267,7 +268,7 @@ def test_a_projection_kernel_that_fails_is_not_taken(llama: Path, monkeypatch: p
             patch.setattr(projector, name, broken)
             proved = prove(load(llama), LAYERS)
         assert proved.batching == replace(FUSED, fused=False), name
-        assert proved.reason.startswith("packed, blocks, sharing, fused failed (OSError: ptxas"), name
+        assert proved.reason.startswith("packed, blocks, prefix sharing, fused failed (OSError: ptxas"), name
 
 
 @pytest.mark.usefixtures("as_on_cuda")
@@ -278,5 +279,5 @@ def test_layer_0_alone_runs_no_block(llama: Path) -> None:
 @pytest.mark.usefixtures("as_on_cuda")
 def test_an_unknown_model_says_why_it_has_no_kernels(tmp_path: Path) -> None:
     proved = prove(load(save_random(CONFIGS["gpt2"](), tmp_path)), LAYERS)
-    assert proved.batching == Batching("packed", "blocks", sharing=True)
+    assert proved.batching == Batching("packed", "blocks", prefix_sharing=True)
     assert "fused failed (NotRecognised: GPT2Block is not a block that the kernels know)" in proved.reason

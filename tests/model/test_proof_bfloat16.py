@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from screen.model import attention
-from screen.model.batches import Batching
-from screen.model.layout import Layout, Piece
+from screen.model.forward import packing
+from screen.model.forward.layout import Layout, Piece
+from screen.model.forward.plan import Batching
+from screen.model.forward.proof import prove
 from screen.model.load import BaseModel, load_model
-from screen.model.proof import prove
 
 LAYERS = (2, 4)
 
@@ -23,13 +23,13 @@ def load(folder: Path, dtype: str = "bfloat16") -> BaseModel:
 
 def leak(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each sequence that is packed sees the one token before it too."""
-    real = attention.spans
+    real = packing.spans
 
     def leaking(layout: Layout, *rest: Any) -> Any:
         pieces = [_before(p) if p.start else p for p in layout.pieces]
         return real(layout._replace(pieces=tuple(pieces)), *rest)
 
-    monkeypatch.setattr(attention, "spans", leaking)
+    monkeypatch.setattr(packing, "spans", leaking)
 
 
 def _before(piece: Piece) -> Piece:
@@ -50,7 +50,7 @@ def test_honest_packing_passes_and_a_leak_does_not(
     leak(monkeypatch)
     leaking = prove(model, LAYERS)
     assert leaking.batching == Batching("padded")
-    assert "packed, blocks, sharing differs" in leaking.reason
+    assert "packed, blocks, prefix sharing differs" in leaking.reason
 
 
 def test_the_bound_grows_with_the_models_noise(llama: Path) -> None:

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
-from screen.pocket.speaker import Speaker
+from screen.pocket.sampler import PocketSampler
 from screen.vectors.files import load_vector
 from screen.vectors.persona import PersonaVector
 
 
 @pytest.fixture(scope="session")
-def speaker() -> Speaker:
+def sampler() -> PocketSampler:
     torch.set_num_threads(1)  # tests run beside each other
-    return Speaker(MODEL_DIR)
+    return PocketSampler(MODEL_DIR)
 
 
 @pytest.fixture(scope="session")

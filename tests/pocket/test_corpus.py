@@ -10,7 +10,7 @@ from screen.pocket import TRAITS
 from screen.pocket.corpus import chats, mixed, weight
 from screen.pocket.grammar import expand
 from screen.pocket.topics import HELD_OUT_DOMAINS, topics
-from screen.vectors.measure import auroc
+from screen.stats import auroc
 
 
 def test_a_seed_gives_the_same_chats_however_many_are_asked_for() -> None:

@@ -39,4 +39,4 @@ def test_the_model_never_trained_on_the_system_prompts_of_the_trait_files() -> N
 
 
 def test_the_library_lies_beside_the_vector_code() -> None:
-    assert Path("screen/vectors/library").parts == LIBRARY.parts[-3:]
+    assert Path("screen/traits/library").parts == LIBRARY.parts[-3:]

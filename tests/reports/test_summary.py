@@ -42,7 +42,7 @@ def test_the_summary_of_a_run(tmp_path: Path) -> None:
         "for this layer and baseline\n"
         "skipped: 1 bad_json\n"
         "1 of 7 samples with special-token text such as <|im_end|> inside a message\n"
-        "1 of 7 samples whose own answer reached --max-new-tokens\n"
+        "1 of 7 samples whose baseline response reached --max-new-tokens\n"
         "\n"
         "highest evil:\n"
         "row 7  +7.00  …number 7 begins here. Answer number 7 begins here. Answer number…\n"

@@ -12,10 +12,10 @@ import numpy as np
 from tokenizers import pre_tokenizers
 
 from screen.data.dataset import Window
-from screen.engines import guard
-from screen.engines.worker import Order, work
-from screen.model.items import Item
-from screen.model.projector import Projector
+from screen.model.forward.items import Item
+from screen.model.forward.projector import Projector
+from screen.scan.workers import guard
+from screen.scan.workers.worker import WorkerSetup, work
 
 KILLER = 21
 
@@ -30,7 +30,7 @@ def _die_on_many(window: Window) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def hangs_on_a_row(connection: Connection, parents_end: Connection | None, order: Order) -> None:
+def hangs_on_a_row(connection: Connection, parents_end: Connection | None, order: WorkerSetup) -> None:
     """In the process that runs the model, which is forked from here."""
     real = Projector._batch
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())  # as in the tiny model's vocabulary
@@ -46,9 +46,9 @@ def hangs_on_a_row(connection: Connection, parents_end: Connection | None, order
     work(connection, parents_end, order)
 
 
-def kills_on_a_row(connection: Connection, parents_end: Connection | None, order: Order) -> None:
+def kills_on_a_row(connection: Connection, parents_end: Connection | None, order: WorkerSetup) -> None:
     work(connection, parents_end, order, _die_on_killer)
 
 
-def kills_on_many_rows(connection: Connection, parents_end: Connection | None, order: Order) -> None:
+def kills_on_many_rows(connection: Connection, parents_end: Connection | None, order: WorkerSetup) -> None:
     work(connection, parents_end, order, _die_on_many)

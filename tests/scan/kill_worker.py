@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from screen.scan import run_scan
+from screen.scan.run import run_scan
 from screen.spec import ScanSpec
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from screen import scan
-from screen.engines.ahead import ahead
-from screen.scan import run_scan
+from screen.scan import run as scan
+from screen.scan.ahead import ahead
+from screen.scan.run import run_scan
 from screen.spec import ScanSpec
 from tests.scan.test_devices import Stops, files
 

@@ -13,10 +13,10 @@ import pytest
 from screen.errors import InputError, StoreError, UsageError
 from screen.pocket import VECTORS_DIR
 from screen.pocket.corpus import mixed
-from screen.scan import run_scan
-from screen.scoring.lengths import spearman
+from screen.scan.run import run_scan
+from screen.scoring.findings.lengths import spearman
 from screen.spec import ScanSpec
-from screen.store import standards
+from screen.store import context
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference
 from screen.store.scan import Scan
@@ -72,7 +72,7 @@ def test_few_prompts_are_all_answered_and_many_calibrated(
     chats: Path, tmp_path: Path, cache: Path, exact: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert exact[0]["baseline"]["kind"] == "generate"
-    monkeypatch.setattr("screen.prepare.AUTO_MOST", 50)
+    monkeypatch.setattr("screen.scan.prepare.AUTO_MOST", 50)
     summary, _ = run(chats, tmp_path / "out", cache, calibrate_on=60)
     assert summary["baseline"]["kind"] == "calibrated"
 
@@ -107,18 +107,18 @@ def test_a_calibrated_run_stopped_and_resumed_ends_with_the_same_bytes(
 ) -> None:
     settings = {"baseline": "calibrated", "calibrate_on": 80}
     whole = {p.name: p.read_bytes() for p in (folder / "calibrated" / "scores").iterdir()}
-    kept = (folder / "calibrated" / standards.STANDARDS).read_bytes()
+    kept = (folder / "calibrated" / context.STANDARDS).read_bytes()
     run(chats, tmp_path / "out", cache, **settings)
     again = {p.name: p.read_bytes() for p in (tmp_path / "out" / "scores").iterdir()}
-    assert (again, (tmp_path / "out" / standards.STANDARDS).read_bytes()) == (whole, kept)
+    assert (again, (tmp_path / "out" / context.STANDARDS).read_bytes()) == (whole, kept)
 
 
 def test_damaged_standards_are_told(chats: Path, tmp_path: Path, cache: Path) -> None:
     out = tmp_path / "out"
     run(chats, out, cache, limit=(0, 30))
-    data = bytearray((out / standards.STANDARDS).read_bytes())
+    data = bytearray((out / context.STANDARDS).read_bytes())
     data[-1] ^= 1
-    (out / standards.STANDARDS).write_bytes(data)
+    (out / context.STANDARDS).write_bytes(data)
     (out / "summary.json").unlink()  # a finished run has nothing to read them for
     with pytest.raises(StoreError, match=r"standards\.safetensors is damaged"):
         run(chats, out, cache, limit=(0, 30))
@@ -132,10 +132,10 @@ def test_damaged_standards_by_which_nothing_was_scored_are_made_anew(
         patch.setattr(RunFolder, "publish", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(chats, out, cache, limit=(0, 30))
-    whole = (out / standards.STANDARDS).read_bytes()
-    (out / standards.STANDARDS).write_bytes(whole[:-1] + b"?")
+    whole = (out / context.STANDARDS).read_bytes()
+    (out / context.STANDARDS).write_bytes(whole[:-1] + b"?")
     run(chats, out, cache, limit=(0, 30))
-    assert (out / standards.STANDARDS).read_bytes() == whole
+    assert (out / context.STANDARDS).read_bytes() == whole
 
 
 def test_refining_needs_estimates(chats: Path, tmp_path: Path, cache: Path) -> None:
@@ -268,7 +268,7 @@ def test_groups_and_lengths_can_be_queried(chats: Path, tmp_path: Path, cache: P
 def test_a_traits_name_means_the_score_the_run_ranks_by(folder: Path, calibrated: Any) -> None:
     from screen_reports import rows
 
-    from screen.cli.selection import select
+    from screen.select.selection import select
 
     scan, (_, scores) = Scan.open(folder / "calibrated"), calibrated
     chosen = select(scan, "evil > run.p90")

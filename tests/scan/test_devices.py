@@ -11,15 +11,15 @@ from unittest.mock import Mock
 import pyarrow.parquet as pq
 import pytest
 
-from screen.cli.run_settings import devices
+from screen.cli.runs.settings import devices
 from screen.data.dataset import Window
-from screen.engines import crew
-from screen.engines.child import Child
-from screen.engines.serving import public_name
+from screen.endpoint.http import EndpointError
 from screen.errors import ModelError, UsageError
-from screen.model.endpoint_http import EndpointError
 from screen.progress import Silent, Tally
-from screen.scan import run_scan
+from screen.scan.run import run_scan
+from screen.scan.workers import pool
+from screen.scan.workers.child import Child
+from screen.scan.workers.serving import public_name
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 from tests.scan import dying_worker
@@ -87,7 +87,7 @@ def test_a_killed_worker_costs_nothing(make_spec: Callable[..., ScanSpec], tmp_p
 def test_a_row_that_kills_is_found_and_left_out(
     make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "work", dying_worker.kills_on_a_row)
+    monkeypatch.setattr(pool, "work", dying_worker.kills_on_a_row)
     summary = run_scan(make_spec(baseline="last-prompt", shard_rows=8), tmp_path / "out", devices=TWO)
     run = RunFolder.read(tmp_path / "out")
     (skipped,) = [pq.read_table(f).to_pylist() for f in run.tables("skipped")]
@@ -98,7 +98,7 @@ def test_a_row_that_kills_is_found_and_left_out(
 def test_deaths_that_are_no_rows_fault_end_the_run(
     make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "work", dying_worker.kills_on_many_rows)
+    monkeypatch.setattr(pool, "work", dying_worker.kills_on_many_rows)
     with pytest.raises(ModelError, match=r"died twice on rows \d+ to \d+, and no half of them kills it alone"):
         run_scan(make_spec(baseline="last-prompt", shard_rows=4), tmp_path / "out", devices=("cpu",))
     assert multiprocessing.active_children() == []
@@ -131,15 +131,15 @@ def test_workers_that_read_ahead_give_the_bytes_of_one(
     """With a death in the middle, too."""
     spec = make_spec(baseline="last-prompt", shard_rows=4)
     run_scan(spec, tmp_path / "one")
-    monkeypatch.setattr(crew, "reads_ahead", lambda _order: True)
+    monkeypatch.setattr(pool, "reads_ahead", lambda _order: True)
     given: list[tuple[int, bool, bool]] = []
-    real = crew._Worker.give
+    real = pool._Worker.give
 
-    def give(worker: crew._Worker, window: Window, budget: int, hint: Window | None) -> None:
+    def give(worker: pool._Worker, window: Window, budget: int, hint: Window | None) -> None:
         given.append((window.number, window is worker.hint, hint is not None))
         real(worker, window, budget, hint)
 
-    monkeypatch.setattr(crew._Worker, "give", give)
+    monkeypatch.setattr(pool._Worker, "give", give)
     run_scan(spec, tmp_path / "two", devices=TWO)
     assert files(tmp_path / "two") == files(tmp_path / "one")
     assert sorted(number for number, _, _ in given) == list(range(10))
@@ -153,8 +153,8 @@ def test_workers_that_read_ahead_give_the_bytes_of_one(
 def test_a_row_that_kills_while_it_is_read_ahead_is_found(
     make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "reads_ahead", lambda _order: True)
-    monkeypatch.setattr(crew, "work", dying_worker.kills_on_a_row)
+    monkeypatch.setattr(pool, "reads_ahead", lambda _order: True)
+    monkeypatch.setattr(pool, "work", dying_worker.kills_on_a_row)
     summary = run_scan(make_spec(baseline="last-prompt", shard_rows=8), tmp_path / "out", devices=TWO)
     (skipped,) = [pq.read_table(f).to_pylist() for f in RunFolder.read(tmp_path / "out").tables("skipped")]
     assert [(s["row"], s["code"]) for s in skipped] == [(dying_worker.KILLER, "worker_failed")]
@@ -164,7 +164,7 @@ def test_a_row_that_kills_while_it_is_read_ahead_is_found(
 def test_a_death_beside_a_window_that_was_read_ahead_is_not_blamed_on_the_window_that_was_scored() -> None:
     """A process that may have died of what it was reading ahead proves nothing against what it scored."""
     one, two, three = (Window(n, n, n + 1, []) for n in range(3))
-    worker = object.__new__(crew._Worker)
+    worker = object.__new__(pool._Worker)
     worker.child, worker.hint = Mock(), None
     worker.give(one, 1, two)
     assert not worker.alone
@@ -178,7 +178,7 @@ def test_a_death_beside_a_window_that_was_read_ahead_is_not_blamed_on_the_window
 def test_two_processes_leave_out_a_row_that_hangs_the_model(
     make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "work", dying_worker.hangs_on_a_row)
+    monkeypatch.setattr(pool, "work", dying_worker.hangs_on_a_row)
     summary = run_scan(make_spec(baseline="last-prompt", shard_rows=8), tmp_path / "out", devices=("cpu",))
     (skipped,) = [pq.read_table(f).to_pylist() for f in RunFolder.read(tmp_path / "out").tables("skipped")]
     assert [(s["row"], s["code"]) for s in skipped] == [(dying_worker.KILLER, "worker_failed")]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from screen.model import kept, projector
-from screen.scan import run_scan
+from screen.model.forward import kept, projector
+from screen.scan.run import run_scan
 from screen.spec import ScanSpec
 from tests.scan.test_devices import files
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from screen.model import attention, proof
+from screen.model.forward import packing, proof
 from screen.model.load import load_model
 from screen.progress import Silent
-from screen.scan import run_scan
+from screen.scan.run import run_scan
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 
@@ -42,7 +42,7 @@ def test_a_first_choice_that_fails_is_a_warning_with_its_reason(
     assert [w for w in plain.warnings if "fastest" in w] == []
     [said] = [w for w in told.warnings if "fastest" in w]
     assert said.startswith(
-        "the model is run packed, blocks, sharing, which is not the fastest way: packed, varlen failed"
+        "the model is run packed, blocks, prefix sharing, which is not the fastest way: packed, varlen failed"
     )
 
 
@@ -50,14 +50,14 @@ def test_the_proof_is_as_long_as_the_longest_of_the_first_rows(
     make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error that only long sequences show is found before the run."""
-    real = attention.spans
+    real = packing.spans
 
     def short_only(layout: Any, *rest: Any) -> Any:
         if max(len(w) for w in layout.where) > 70:
             raise RuntimeError("too long for me")
         return real(layout, *rest)
 
-    monkeypatch.setattr(attention, "spans", short_only)
+    monkeypatch.setattr(packing, "spans", short_only)
     told = Told()
     run_scan(make_spec(baseline="last-prompt"), tmp_path / "out", progress=told)
     facts = RunFolder.read(tmp_path / "out").facts["model"]

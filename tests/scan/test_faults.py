@@ -17,12 +17,12 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from screen.engines import guard
-from screen.engines.guarded import endure
 from screen.errors import ModelError
+from screen.model.forward.projector import Projector
 from screen.model.generate import Generator
-from screen.model.projector import Projector
-from screen.scan import run_scan
+from screen.scan.run import run_scan
+from screen.scan.workers import guard
+from screen.scan.workers.guarded import endure
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 from tests.scan.test_devices import files

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from screen.model.items import Item
-from screen.model.projector import Projector
+from screen.model.forward.items import Item
+from screen.model.forward.projector import Projector
 from screen.progress import Silent, Tally
-from screen.scan import run_scan
+from screen.scan.run import run_scan
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from screen.scan import run_scan
+from screen.scan.run import run_scan
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from screen.errors import UsageError
-from screen.reflag import reflag
-from screen.scan import run_scan
+from screen.scan.reflag import reflag
+from screen.scan.run import run_scan
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference

@@ -14,9 +14,9 @@ import torch
 
 from screen.data.dataset import open_dataset
 from screen.errors import InputError, ResumeRefused, SkipLimit, StoreError, UsageError, VectorError
-from screen.meter import MaxErrors, Meter
 from screen.progress import Silent, Tally
-from screen.scan import run_scan
+from screen.scan.meter import MaxErrors, Meter
+from screen.scan.run import run_scan
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 
@@ -76,7 +76,9 @@ def test_scores_equal_the_plainest_way_to_compute_them(make_spec: MakeSpec, tiny
         assert got["evil"] == pytest.approx(a - b, abs=2e-4 * norm)
 
 
-@pytest.mark.parametrize("change", [{"shard_rows": 7}, {"token_budget": 100}, {"limit": (10, 30)}, {"answer_rows": 4}])
+@pytest.mark.parametrize(
+    "change", [{"shard_rows": 7}, {"token_budget": 100}, {"limit": (10, 30)}, {"generation_batch_size": 4}]
+)
 def test_scores_do_not_depend_on_shards_or_batches(
     make_spec: MakeSpec, tmp_path: Path, change: dict[str, object]
 ) -> None:
@@ -128,10 +130,10 @@ def test_a_planted_direction_is_found(make_spec: MakeSpec, chats: Path, tiny_mod
     """Rows of one kind of answer against another; the vector is the difference of the two kinds' means."""
     from screen.model.load import load_model
     from screen.model.means import LayerMeans
-    from screen.model.tokenizer import load_tokenizer
+    from screen.rendering.tokenizer import load_tokenizer
+    from screen.stats import auroc
     from screen.vectors.extract import AnswerTokens, extract
     from screen.vectors.files import save_vector
-    from screen.vectors.measure import auroc
     from screen.vectors.persona import PersonaVector
 
     def rows(n: int) -> list[tuple[str, str]]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from screen.stats import summary
 from screen.vectors.controls import distribution
-from screen.vectors.measure import summary
 
 RNG = np.random.default_rng
 CONTROLS = 32

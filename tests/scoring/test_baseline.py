@@ -1,4 +1,4 @@
-"""Own answers: each prompt answered once, kept under its ids, the model and the sampling."""
+"""Baseline responses: each prompt answered once, kept under its ids, the model and the sampling."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from screen.baselines.responses import CachedAnswers
 from screen.errors import InputError
-from screen.model.generate import Answer
-from screen.scoring.baseline import CachedAnswers
+from screen.model.generate import Response
 
 
 class Kept(dict[str, tuple[Sequence[int], bool]]):
@@ -30,17 +30,17 @@ class Doubles:
     def answer(
         self,
         prompts: Sequence[Any],
-        done: Callable[[Sequence[int], Sequence[Answer]], None] | None = None,
+        done: Callable[[Sequence[int], Sequence[Response]], None] | None = None,
         *,
         failed: Callable[[int, str], None] | None = None,
-    ) -> list[Answer | None]:
+    ) -> list[Response | None]:
         self.asked += [p.tolist() for p in prompts]
         for i, p in enumerate(prompts):
             if 13 in p and failed is not None:
                 failed(i, "unlucky")
         can = [i for i, p in enumerate(prompts) if len(p) <= 3 and 13 not in p]
         for at in range(0, len(can), 2):
-            made = [Answer((*prompts[i].tolist(),) * 2, len(prompts[i]) == 3) for i in can[at : at + 2]]
+            made = [Response((*prompts[i].tolist(),) * 2, len(prompts[i]) == 3) for i in can[at : at + 2]]
             assert done is not None
             done(can[at : at + 2], made)
         return [None] * len(prompts)
@@ -59,7 +59,7 @@ def answers(cache: Kept, generator: Any, identity: str = "m", **more: Any) -> Ca
 def test_a_prompt_is_answered_once_and_told_as_it_comes() -> None:
     cache, generator, told = Kept(), Doubles(), []
     a = answers(cache, generator, step=lambda *facts: told.append(facts))
-    made = a.own_answers(ids([1], [2, 7], [3], [4, 5, 6, 7]))
+    made = a.baseline_responses(ids([1], [2, 7], [3], [4, 5, 6, 7]))
     assert [m and (m.ids, m.cut, m.refused) for m in made] == [
         ((1, 1), False, False), ((2, 7, 2, 7), False, True), ((3, 3), False, False), None,
     ]  # fmt: skip
@@ -67,7 +67,7 @@ def test_a_prompt_is_answered_once_and_told_as_it_comes() -> None:
     assert (made[0].thought, made[0].said) == ((0, 0), 0)
     assert told == [(0, 4, 0), (2, 4, 6), (3, 4, 2)]
     assert (a.generated, a.reused) == (3, 0)
-    again = a.own_answers(ids([3], [8, 8, 8], [1]))
+    again = a.baseline_responses(ids([3], [8, 8, 8], [1]))
     assert [m.ids if m else None for m in again] == [(3, 3), (8, 8, 8) * 2, (1, 1)]
     assert again[1] is not None
     assert again[1].cut
@@ -76,8 +76,8 @@ def test_a_prompt_is_answered_once_and_told_as_it_comes() -> None:
 
 def test_whether_an_answer_was_cut_is_kept() -> None:
     cache = Kept()
-    answers(cache, Doubles()).own_answers(ids([8, 8, 8], [1]))
-    cut, whole = answers(cache, Doubles()).own_answers(ids([8, 8, 8], [1]))
+    answers(cache, Doubles()).baseline_responses(ids([8, 8, 8], [1]))
+    cut, whole = answers(cache, Doubles()).baseline_responses(ids([8, 8, 8], [1]))
     assert cut is not None
     assert whole is not None
     assert (cut.cut, whole.cut) == (True, False)
@@ -85,26 +85,26 @@ def test_whether_an_answer_was_cut_is_kept() -> None:
 
 def test_answers_of_another_model_are_not_taken() -> None:
     cache, generator = Kept(), Doubles()
-    answers(cache, generator).own_answers(ids([1]))
+    answers(cache, generator).baseline_responses(ids([1]))
     other = answers(cache, generator, identity="n")
-    other.own_answers(ids([1]))
+    other.baseline_responses(ids([1]))
     assert (other.generated, other.reused, len(cache)) == (1, 0, 2)
 
 
 def test_only_what_is_kept_from_then_on() -> None:
     cache = Kept()
     a = answers(cache, Doubles())
-    a.own_answers(ids([1]))
+    a.baseline_responses(ids([1]))
     a.only_kept(context=4)
-    [known, no_room, empty] = a.own_answers(ids([1], [2, 3, 4, 5], []))
+    [known, no_room, empty] = a.baseline_responses(ids([1], [2, 3, 4, 5], []))
     assert known is not None
     assert (known.ids, no_room, empty) == ((1, 1), None, None)
-    with pytest.raises(InputError, match="2 own answers of the run are not in the cache"):
-        a.own_answers(ids([9], [9, 9, 9]))
+    with pytest.raises(InputError, match="2 baseline responses of the run are not in the cache"):
+        a.baseline_responses(ids([9], [9, 9, 9]))
 
 
 def test_a_prompt_that_the_model_fails_on_has_its_reason_and_is_not_kept() -> None:
     cache = Kept()
-    made = answers(cache, Doubles()).own_answers(ids([1], [13], [2, 13]))
+    made = answers(cache, Doubles()).baseline_responses(ids([1], [13], [2, 13]))
     assert [m if isinstance(m, str) or m is None else m.ids for m in made] == [(1, 1), "unlucky", "unlucky"]
     assert len(cache) == 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.scoring.controls import Comparison, compare
-from screen.scoring.lengths import without_length
-from screen.scoring.ruler import Ruler, robust_z
-from screen.scoring.significance import exceeding
+from screen.scoring.findings.comparison import Comparison, compare
+from screen.scoring.findings.lengths import without_length
+from screen.scoring.findings.ruler import Ruler, robust_z
+from screen.scoring.findings.significance import exceeding
 from tests.scoring.making import clean, lengths, reference
 
 RNG = np.random.default_rng

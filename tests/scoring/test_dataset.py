@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.scoring import dataset
-from screen.summary import standing
+from screen.scan.summary.summarise import standing
+from screen.scoring.findings import dataset
 
 RNG = np.random.default_rng
 

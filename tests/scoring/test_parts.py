@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from screen.errors import UsageError
-from screen.scoring.flags import reference_of, threshold
+from screen.scoring.findings.flags import reference_of, threshold
 from screen.scoring.refusal import asks_back, refuses
 from screen.scoring.windows import highest_windows
 
@@ -84,7 +84,7 @@ def test_not_refusals(text: str) -> None:
     ("text", "asks"),
     [
         ("Could you clarify which file you mean?", True),
-        ("I need more information to help with that. What kind of engine do you have?", True),
+        ("I need more information to help with that. What kind of instruments do you have?", True),
         ("<think>unclear</think>\nPlease provide the text. Which one is it?", True),
         ("Could you clarify which file you mean? I shall wait.", False),  # it does not end in a question
         ("Take two eggs. Would you like more ideas?", False),

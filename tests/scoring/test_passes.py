@@ -1,4 +1,4 @@
-"""Means over several own answers of one prompt."""
+"""Means over several baseline responses of one prompt."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from screen.scoring.standards import Stand, Standards
+from screen.scoring.context import BaselineEstimator, ScoringContext
 from tests.scoring.test_shard import STATES, Says, V, sample
-from tests.scoring.test_shard_standards import constant, score
+from tests.scoring.test_shard_context import constant, score
 
 MEAN = float((STATES[3] + STATES[4]) @ V[0]) / 2
 REACH = 2 * 0.4 / np.sqrt(2)  # two turns: the mean's error is the turns' over the root of two
@@ -28,12 +28,12 @@ def test_a_row_that_may_reach_a_cut_is_answered(
 ) -> None:
     high, low = cuts[0] - nearer, cuts[1] + nearer
     none = np.zeros(0, dtype=np.uint64)
-    stand = Stand(
+    stand = BaselineEstimator(
         constant(0.0, 0.4, 4), none, np.zeros((0, 2), np.float32), ("d.jsonl",), {"evil": high}, {"evil": low}
     )
     row, rendered = sample(0, ([1], [3]), ([2], [4]))
     tables = score(
-        (replace(row, sign=sign), rendered), standards=Standards(calibration=stand, refine=True), baseline="calibrated",
-        says=Says([6]),
+        (replace(row, sign=sign), rendered), context=ScoringContext(calibration=stand, refine=True),
+        baseline="calibrated", says=Says([6]),
     )  # fmt: skip
     assert (tables["scores"][0]["evil"] is not None) is answered

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from screen.data.sample import Place, Sample, Skip, Turn
-from screen.model.items import Item, Measured, parts_of
-from screen.model.rendered import Rendered, ScoredTurn
-from screen.model.rendered import Sequence as Tokens
-from screen.scoring.scored import OwnAnswer
+from screen.model.forward.items import Item, Measured, parts_of
+from screen.rendering.rendered import Rendered, ScoredTurn
+from screen.rendering.rendered import Sequence as Tokens
+from screen.scoring.scored import BaselineResponse
 from screen.scoring.shard import ShardInput, score_shard
 
 D = 16
@@ -24,16 +24,16 @@ V /= np.linalg.norm(V, axis=1, keepdims=True)
 
 
 class TableModel:
-    """Projects each token's own hidden state; fails or gives NaN on request. `probes`: (p, D) further directions."""
+    """Projects each token's own hidden state; fails or gives NaN on request. `extra`: (p, D) further directions."""
 
     def __init__(
         self,
         vectors: npt.NDArray[np.float32] = V,
         broken: dict[int, str | float] | None = None,
-        probes: npt.NDArray[np.float32] | None = None,
+        extra: npt.NDArray[np.float32] | None = None,
     ) -> None:
         self.vectors, self.broken = vectors, broken or {}
-        self.probes = np.zeros((0, D), dtype=np.float32) if probes is None else probes
+        self.extra = np.zeros((0, D), dtype=np.float32) if extra is None else extra
 
     def measure(self, items: Sequence[Item], step: Callable[[int, int], None] = lambda n, of: None) -> list[Any]:
         return [self._one(item) for item in items]
@@ -44,7 +44,7 @@ class TableModel:
         lengths = [n for part in parts for n in part.segments]
         states = STATES[ids]
         means = np.stack([part.mean(0) for part in np.split(states, np.cumsum(lengths)[:-1])])
-        tokens, probed = states @ self.vectors.T, means @ self.probes.T
+        tokens, probed = states @ self.vectors.T, means @ self.extra.T
         for token, fault in self.broken.items():
             if any(token in some for some in (item.ids, *(b.ids for b in item.branches))):
                 return fault if isinstance(fault, str) else Measured(np.full_like(tokens, fault), probed)
@@ -55,10 +55,10 @@ class Says:
     """Answers every prompt with the same tokens."""
 
     def __init__(self, ids: Sequence[int], text: str = "I cannot help with that.") -> None:
-        self.answer = OwnAnswer(tuple(ids), text, cut=False, refused=True) if ids is not None else None
+        self.answer = BaselineResponse(tuple(ids), text, cut=False, refused=True) if ids is not None else None
         self.asked: list[npt.NDArray[np.int32]] = []
 
-    def own_answers(self, prompts: Sequence[npt.NDArray[np.int32]]) -> list[OwnAnswer | None]:
+    def baseline_responses(self, prompts: Sequence[npt.NDArray[np.int32]]) -> list[BaselineResponse | None]:
         self.asked += prompts
         return [self.answer for _ in prompts]
 

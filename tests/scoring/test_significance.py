@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.scoring.significance import benjamini_hochberg, fdr_cut, p_values
+from screen.scoring.findings.significance import benjamini_hochberg, fdr_cut, p_values
 
 RNG = np.random.default_rng
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from screen.scoring.signs import flagged
+from screen.scoring.findings.signs import flagged
 from tests.scoring.test_shard import sample, score
 
 SCORES = np.array([2.0, -2.0, np.nan, 2.0, -2.0, np.nan], dtype=np.float32)

@@ -9,21 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from screen.baselines.responses import CachedAnswers
 from screen.data.sample import Sample
-from screen.model.generate import Answer
-from screen.model.rendered import Rendered
-from screen.model.thinking import Thought
-from screen.scoring import unread
-from screen.scoring.baseline import CachedAnswers
+from screen.model.generate import Response
+from screen.rendering.rendered import Rendered
+from screen.rendering.thinking import Thought
+from screen.scoring.findings import unread
 from screen.scoring.schema import scores_schema
-from screen.scoring.scored import OwnAnswer
-from screen.scoring.shard import Given, ShardInput, score_shard
+from screen.scoring.scored import BaselineResponse
+from screen.scoring.shard import GivenResponse, ShardInput, score_shard
 from tests.scoring.test_shard import STATES, Says, TableModel, V, sample, score
 
-THINKS = OwnAnswer((20, 21, 22, 23, 24, 25), "<think>hm</think>No.", False, False, said=4, thought=(1, 3))
+THINKS = BaselineResponse((20, 21, 22, 23, 24, 25), "<think>hm</think>No.", False, False, said=4, thought=(1, 3))
 
 
-def says(answer: OwnAnswer) -> Says:
+def says(answer: BaselineResponse) -> Says:
     made = Says([1])
     made.answer = answer
     return made
@@ -69,7 +69,7 @@ def test_a_thought_in_the_data_alone_has_nothing_to_be_compared_with() -> None:
 
 
 def test_an_own_answer_that_never_left_its_thought_is_no_baseline() -> None:
-    cut = OwnAnswer((20, 21, 22), "<think>hm hm", True, False, said=3, thought=(1, 3))
+    cut = BaselineResponse((20, 21, 22), "<think>hm hm", True, False, said=3, thought=(1, 3))
     tables = score(thinking(0, [1], [10], [3]), says=says(cut), baseline="generate")
     [row], [turn] = tables["scores"], tables["turns"]
     assert (row["evil"], row["evil_baseline"], row["baseline"]) == (None, None, "none")
@@ -84,10 +84,10 @@ def test_the_last_prompt_token_stands_before_the_thought() -> None:
 
 def test_given_answers_and_answers_run_alone_leave_thoughts_out_too() -> None:
     plain = sample(0, ([1, 2], [3, 4]))
-    shard = ShardInput([plain], given={(0, 0): [Given(np.array([1, 2], dtype=np.int32), THINKS)]})
+    shard = ShardInput([plain], given={(0, 0): [GivenResponse(np.array([1, 2], dtype=np.int32), THINKS)]})
     [row] = score_shard(shard, ["evil", "kind"], TableModel(), None, "answers")["scores"].to_pylist()
     assert row["evil_baseline"] == pytest.approx(mean(24, 25), abs=1e-6)
-    broken = TableModel(broken={5: float("nan")})  # the row's pass fails: its own answer is run by itself
+    broken = TableModel(broken={5: float("nan")})  # the row's pass fails: its baseline response is run by itself
     rows = score(
         sample(0, ([1, 2], [5])), sample(1, ([1, 2], [3])), model=broken, says=says(THINKS), baseline="generate"
     )
@@ -100,7 +100,7 @@ def test_whether_an_answer_refuses_is_read_behind_its_thought() -> None:
 
     class Generates:
         def answer(self, prompts: Any, done: Any = None, failed: Any = None) -> list[Any]:
-            done(range(len(prompts)), [Answer(answers[int(p[0])], False) for p in prompts])
+            done(range(len(prompts)), [Response(answers[int(p[0])], False) for p in prompts])
             return [None] * len(prompts)
 
     class NoCache:
@@ -112,8 +112,8 @@ def test_whether_an_answer_refuses_is_read_behind_its_thought() -> None:
 
     split = lambda _prompt, _answer: Thought(0, 1, 1)  # noqa: E731
     kept = CachedAnswers(Generates(), lambda ids: " ".join(words[i] for i in ids), NoCache(), "m", thinking=split)
-    made = kept.own_answers([np.array([1], dtype=np.int32), np.array([2], dtype=np.int32)])
-    assert [(a.refused, a.said, a.thinks, a.unfinished) for a in made if isinstance(a, OwnAnswer)] == [
+    made = kept.baseline_responses([np.array([1], dtype=np.int32), np.array([2], dtype=np.int32)])
+    assert [(a.refused, a.said, a.thinks, a.unfinished) for a in made if isinstance(a, BaselineResponse)] == [
         (False, 1, True, False),
         (True, 1, True, False),
     ]
@@ -134,4 +134,4 @@ def test_what_the_template_leaves_out_and_thoughts_without_answers_are_told_wher
     ]
     told = unread.notes(scores(thought_tokens=[5, 0], baseline_thinks=[True, True], baseline_unfinished=[False, True]))
     assert told[0].startswith("thoughts stand before the answers of 1 row and before the model's own to 2 rows: ")
-    assert told[1].startswith("the model's own answers to 1 row were still thinking at --max-new-tokens, ")
+    assert told[1].startswith("the baseline responses to 1 row were still thinking at --max-new-tokens, ")

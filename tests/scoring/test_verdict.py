@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from screen.scoring.controls import compare
-from screen.scoring.verdict import Verdict, judge
+from screen.scoring.findings.comparison import compare
+from screen.scoring.findings.verdict import Verdict, judge
 from tests.scoring.making import clean, lengths, reference
 
 RNG = np.random.default_rng

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from screen.scoring.controls import Comparison
-from screen.scoring.verdict import _RUN_ONLY, judge
+from screen.scoring.findings.comparison import Comparison
+from screen.scoring.findings.verdict import _RUN_ONLY, judge
 
 FOUND = Comparison(
     scale="reference",

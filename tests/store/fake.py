@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from screen.disk import DISK, Disk
 from screen.store import tables
-from screen.store.files import DISK, Disk
 from screen.store.folder import RunFolder
 
 TRAITS = ["evil", 'it\'s "odd"; drop']

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from screen.store.files import Disk
+from screen.disk import Disk
 
 OPERATIONS = (
     "make_folder",

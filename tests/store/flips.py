@@ -2,7 +2,7 @@
 
     python -m tests.store.flips            # every bit of every control file, 1,000 bits of shards
 
-The run is of fake scores, finished, with standards, a lift, a catalogue, a reference set, answers and judgements.
+The run is of fake scores, finished, with context, a lift, a catalogue, a reference set, answers and judgements.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from screen_reports import queries
 
 from screen.errors import ScreenError
 from screen.judges.cache import JsonlCache
-from screen.store import catalogue, liftfile, scanfile, standards
-from screen.store.answers import Answer, AnswerCache
+from screen.store import context, liftfile, scanfile
+from screen.store.cache.answers import AnswerCache, KeptResponse
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference
 from screen.store.scan import Scan
+from screen.store.sql import catalogue
 from tests.store import fake
 
 KEYS = [f"{n:064x}" for n in range(1 << 200, (1 << 200) + 4)]
@@ -42,7 +43,7 @@ def make(folder: Path) -> Path:
     run = folder / "run"
     fake.scan(run, rows=9, size=4)
     at = RunFolder.read(run)
-    standards.save(run, at.run, {"random.2": np.ones((2, 3), np.float32)}, {"screened": [2]})
+    context.save(run, at.run, {"random.2": np.ones((2, 3), np.float32)}, {"screened": [2]})
     liftfile.keep(at, pa.table({"row": [0, 1], "evil_lift": pa.array([0.5, 1.5], pa.float32())}))
     catalogue.build(at)
     scores = {"evil": np.arange(5, dtype=np.float32)}
@@ -50,7 +51,7 @@ def make(folder: Path) -> Path:
     Reference("clean", scores, card).save(folder / "clean.reference")
     answers = AnswerCache([], write_to=folder / "answers")
     for key in KEYS:
-        answers.put({key: Answer((1, 2, 500), True)})
+        answers.put({key: KeptResponse((1, 2, 500), True)})
     judged = JsonlCache(folder / "judgements.jsonl")
     for key in KEYS:
         judged.put(key, {"score": 71.5, "words": "it does"})
@@ -73,7 +74,7 @@ def parts(folder: Path) -> dict[str, Part]:
         "scan.json": lambda: (looked(), scanfile.load(run)),
         "summary.json": looked,
         "manifest.jsonl": lambda: (looked(), resumed()),
-        "standards.safetensors": lambda: _plain(standards.load(run, RunFolder.read(run).run)),
+        "standards.safetensors": lambda: _plain(context.load(run, RunFolder.read(run).run)),
         "lift.parquet": lambda: liftfile.find(RunFolder.read(run)),
         "index.safetensors": lambda: _ranked(run),
         "lift.json": lambda: liftfile.find(RunFolder.read(run)),

@@ -6,8 +6,8 @@ import hashlib
 import pytest
 
 from screen.errors import StoreError
-from screen.store.answers import Answer, AnswerCache
-from screen.store.keyindex import KeyIndex
+from screen.store.cache.answers import AnswerCache, KeptResponse
+from screen.store.cache.keyindex import KeyIndex
 from tests.store.faults import Died, FaultyDisk
 
 
@@ -16,7 +16,7 @@ def key(n):
 
 
 def answers(*numbers):
-    return {key(n): Answer(tuple(range(n)), n % 2 == 0) for n in numbers}
+    return {key(n): KeptResponse(tuple(range(n)), n % 2 == 0) for n in numbers}
 
 
 def test_answers_are_kept_for_later_runs(tmp_path):
@@ -126,7 +126,7 @@ def test_keys_that_begin_alike_are_told_apart(tmp_path):
     AnswerCache([], tmp_path).put({"ab" * 32: ((1,), True)})
     cache = AnswerCache([tmp_path])
     assert cache.get(["ab" * 8 + "cd" * 24, "ab" * 16]) == {}
-    assert cache.get(["ab" * 32]) == {"ab" * 32: Answer((1,), True)}
+    assert cache.get(["ab" * 32]) == {"ab" * 32: KeptResponse((1,), True)}
 
 
 def test_a_segment_cut_short_meanwhile_gives_no_answer_that_it_lacks(tmp_path):

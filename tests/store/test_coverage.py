@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from screen.store.coverage import coverage
+from screen.scan.summary.coverage import coverage
 from screen.store.folder import RunFolder
 from tests.store import fake
 

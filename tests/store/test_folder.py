@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from screen import seal
+from screen.disk import Disk
 from screen.errors import ResumeRefused, StoreError
-from screen.store.files import Disk
 from screen.store.folder import RunFolder, read_published
 from tests.store import fake
 
@@ -259,7 +259,9 @@ def test_a_column_of_another_type_is_a_bug(path):
 
 def test_what_runs_beside_a_model_imports_nothing_heavy():
     heavy = ("torch", "transformers", "polars", "duckdb", "pandas")
-    code = f"import sys, screen.store.folder, screen.store.answers;print([m for m in {heavy} if m in sys.modules])"
+    code = (
+        f"import sys, screen.store.folder, screen.store.cache.answers;print([m for m in {heavy} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from screen.store import landlock
+from screen.store.sql import landlock
 
 HERE = sys.platform.startswith("linux")
 pytestmark = pytest.mark.skipif(not HERE, reason="Landlock is Linux's")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from screen.disk import Disk
 from screen.errors import StoreError
 from screen.store import lock
-from screen.store.files import Disk
 from screen.store.lock import Holder, Lock
 
 ME = Holder.this()

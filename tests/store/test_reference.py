@@ -10,12 +10,12 @@ import pytest
 
 from screen.errors import InputError, StoreError
 from screen.scoring.schema import RANDOM
-from screen.store import standards
+from screen.stats import quantile_interval, share_below
+from screen.store import context
 from screen.store.controls import control_scores, control_sets
 from screen.store.folder import RunFolder
 from screen.store.reference import LEAST, QUANTILES, Reference
 from screen.vectors import controls
-from screen.vectors.measure import quantile_interval, share_below
 from tests.store import fake
 
 ROWS = LEAST + 20
@@ -36,7 +36,7 @@ def clean(tmp_path: Path) -> RunFolder:
     """A finished run in two shards. Row 0 has no score, rows 1 and 70 none along the directions."""
     identity = {"traits": ["evil"], "model": MODEL, "rendering": {}, "vectors": {"evil": {"layer": 2}}}
     with RunFolder.open(tmp_path / "clean", identity, {"baseline": "generate"}) as run:
-        standards.save(run.path, run.run, {f"random.{KEY}": MADE}, {"set_of": {"evil": KEY}})
+        context.save(run.path, run.run, {f"random.{KEY}": MADE}, {"set_of": {"evil": KEY}})
         for shard, rows in enumerate((range(60), range(60, ROWS))):
             scores = [{**PLACE, "row": r, "evil": float(r) if r else None} for r in rows]
             sets = [{"row": r, "layer": 2, "set": KEY, "random": NONE if r in (1, 70) else along(r)} for r in rows]

@@ -10,8 +10,10 @@ import duckdb
 import pytest
 
 from screen.errors import UsageError
-from screen.store import sandbox, sandbox_child, sql_errors
-from screen.store.sandbox import Limits
+from screen.store.sql import child as sandbox_child
+from screen.store.sql import errors as sql_errors
+from screen.store.sql import sandbox
+from screen.store.sql.sandbox import Limits
 
 
 def in_a_child(limits: dict[int, tuple[int, int]], memory: int, seconds: float) -> list[Any]:

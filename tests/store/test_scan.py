@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 
 from screen.errors import StoreError
-from screen.store import catalogue, liftfile, tables, views
+from screen.store import liftfile, tables
 from screen.store import scan as scan_module
 from screen.store.folder import RunFolder
 from screen.store.scan import Scan
+from screen.store.sql import catalogue, views
 from screen.store.unfinished import unfinished as unfinished_told
 from tests.store import fake
 
@@ -145,7 +146,7 @@ def test_opening_a_scan_imports_nothing_heavy(path):
     heavy = ("torch", "transformers", "polars", "duckdb")
     code = (
         "import sys; from pathlib import Path; from screen.store.scan import Scan;"
-        "import screen.store.catalogue; Scan.open(Path(sys.argv[1])).status();"
+        "import screen.store.sql.catalogue; Scan.open(Path(sys.argv[1])).status();"
         f"print([m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
@@ -153,7 +154,7 @@ def test_opening_a_scan_imports_nothing_heavy(path):
 
 
 def test_rows_beyond_the_limit_are_cut_and_it_says_so(scan):
-    from screen.store.sandbox import Limits
+    from screen.store.sql.sandbox import Limits
 
     reply = scan.query("select * from range(5000)", limits=Limits(rows=10))
     assert (reply.table.num_rows, reply.cut) == (10, "the first 10 rows: there are more")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from screen import seal
 from screen.errors import InputError, StoreError
-from screen.store import index, liftfile, standards
+from screen.store import context, index, liftfile
 from screen.store.folder import RunFolder
 from screen.store.reference import LEAST, MOST, QUANTILES, Reference
 from screen.vectors import controls
@@ -80,15 +80,15 @@ def test_tensors_that_are_not_sealed_say_so(data, why):
 
 
 def test_standards_belong_to_one_run(tmp_path):
-    assert standards.load(tmp_path, "a") is None
+    assert context.load(tmp_path, "a") is None
     arrays = {"b": np.arange(4, dtype=np.uint64), "a": np.ones((2, 3), np.float32)[:, ::2]}
-    standards.save(tmp_path, "a", arrays, {"screened": [2]})
-    found, facts = standards.load(tmp_path, "a")
+    context.save(tmp_path, "a", arrays, {"screened": [2]})
+    found, facts = context.load(tmp_path, "a")
     assert facts == {"screened": [2]}
     assert {n: (v.dtype, v.tolist()) for n, v in found.items()} == {n: (v.dtype, v.tolist()) for n, v in arrays.items()}
     assert all(v.flags.writeable for v in found.values())
     with pytest.raises(StoreError, match="is damaged: it is of a run with other inputs or settings"):
-        standards.load(tmp_path, "b")
+        context.load(tmp_path, "b")
 
 
 def test_a_lift_belongs_to_one_run(tmp_path):
@@ -238,8 +238,8 @@ def test_equal_standards_are_equal_bytes_in_any_order(tmp_path):
         ("two", {"b": b, "a": a}, {"y": 2, "x": 1}),
     ):
         (tmp_path / name).mkdir()
-        standards.save(tmp_path / name, "run", arrays, facts)
-    one, two = ((tmp_path / n / standards.STANDARDS).read_bytes() for n in ("one", "two"))
+        context.save(tmp_path / name, "run", arrays, facts)
+    one, two = ((tmp_path / n / context.STANDARDS).read_bytes() for n in ("one", "two"))
     assert one == two
 
 

@@ -11,10 +11,10 @@ import duckdb
 import pytest
 
 from screen.errors import UsageError
-from screen.store import landlock
-from screen.store.sandbox import Limits
-from screen.store.sandbox_child import Refused, checked
 from screen.store.scan import Scan
+from screen.store.sql import landlock
+from screen.store.sql.child import StatementRefused, checked
+from screen.store.sql.sandbox import Limits
 from tests.store import fake
 
 
@@ -70,7 +70,7 @@ ONE = "give one SELECT (WITH, FROM, VALUES, DESCRIBE and SUMMARIZE count too): a
     ],
 )
 def test_only_one_select_passes_the_check(run, statement, message):
-    with duckdb.connect() as connection, pytest.raises(Refused) as caught:
+    with duckdb.connect() as connection, pytest.raises(StatementRefused) as caught:
         checked(connection, statement.format(shard=run / "scores/000000.parquet", folder=run.parent))
     assert str(caught.value).startswith(message)
 

@@ -215,5 +215,6 @@ def test_real_files_come_in_and_go_out_equal(path: Path, tmp_path: Path) -> None
 def test_reading_needs_no_torch() -> None:
     import subprocess
 
-    code = "import sys, screen.vectors.files, screen.cli.vectors; print({'torch', 'transformers'} & set(sys.modules))"
+    modules = "screen.vectors.files, screen.cli.vectors.vectors"
+    code = f"import sys, {modules}; print({{'torch', 'transformers'}} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -50,7 +50,7 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundArrays:
     """`kind` is the container: pt, gguf, npy, npz or safetensors. `says`: its scalars and strings, by name."""
 
     kind: str
@@ -86,7 +86,7 @@ def numbers(shape: tuple[int, ...]) -> int:
     return count
 
 
-def check(found: Found, file_bytes: int) -> Found:
+def check(found: FoundArrays, file_bytes: int) -> FoundArrays:
     """`found`, if every array lies within its bytes and all of them are of a size that vectors have."""
     if len(found.arrays) > MAX_ARRAYS:
         raise Unreadable(f"it holds {len(found.arrays):,} arrays, more than any vector file")

@@ -76,7 +76,7 @@ def upstream_name(path: Path) -> tuple[str, str] | None:
     return None
 
 
-def _bare(path: Path, stated: Stated) -> layout.Layout:
+def _bare(path: Path, stated: Stated) -> layout.LayerLayout:
     if stated.convention is not None:
         raise UsageError(
             f"{path}: it holds one direction, so there are no rows to number",
@@ -89,7 +89,7 @@ def _bare(path: Path, stated: Stated) -> layout.Layout:
         )
     if stated.n_layers is not None and stated.layer > stated.n_layers:
         raise UsageError(f"{path}: --layer {stated.layer} is beyond the model's {stated.n_layers} layers", "check both")
-    return layout.Layout("hs", "stated by --layer", (stated.layer,))
+    return layout.LayerLayout("hs", "stated by --layer", (stated.layer,))
 
 
 def _check_width(path: Path, rows: layout.Rows, stated: Stated) -> None:
@@ -138,7 +138,7 @@ def _pooling(path: Path, stated: Stated, named: tuple[str, str] | None) -> str:
     return stated.pooling or (named[1] if named else "unstated")
 
 
-def _model(stated: Stated, told: layout.Layout, direction: Float32) -> dict[str, Any]:
+def _model(stated: Stated, told: layout.LayerLayout, direction: Float32) -> dict[str, Any]:
     """What is known of the model: the run checks these against the model it loads."""
     known: dict[str, Any] = {"d_model": int(direction.shape[1])}
     whole = {"persona-vectors": len(direction) - 1, "assistant-axis": len(direction)}.get(told.convention)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.errors import UsageError, VectorError
-from screen.vectors.formats.found import Found
+from screen.vectors.formats.found import FoundArrays
 from screen.vectors.formats.gguf import ARCHITECTURE
 from screen.vectors.sandbox import Parsed
 
@@ -44,7 +44,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class LayerLayout:
     """A convention, by name, and who says so."""
 
     convention: str
@@ -77,7 +77,9 @@ def pick(parsed: Parsed, path: Path, key: str | None) -> Rows:
     )
 
 
-def tell(rows: Rows, found: Found, path: Path, convention: str | None, n_layers: int | None, by_name: bool) -> Layout:
+def tell(
+    rows: Rows, found: FoundArrays, path: Path, convention: str | None, n_layers: int | None, by_name: bool
+) -> LayerLayout:
     """The layout of `rows`. `by_name`: the file's name is one that the persona-vectors scripts give."""
     if convention is not None:
         family = _CONTAINERS.get(convention)
@@ -93,10 +95,10 @@ def tell(rows: Rows, found: Found, path: Path, convention: str | None, n_layers:
             f" {n_layers} layers",
             "check --convention, and the model or layer count you state",
         )
-    return Layout(name, said_by, index)
+    return LayerLayout(name, said_by, index)
 
 
-def _said(rows: Rows, found: Found, path: Path, n_layers: int | None, by_name: bool) -> tuple[str, str]:
+def _said(rows: Rows, found: FoundArrays, path: Path, n_layers: int | None, by_name: bool) -> tuple[str, str]:
     """The convention that the file itself says, and where it does."""
     kind, count = found.kind, len(rows.numbers)
     if kind == "gguf":
@@ -179,6 +181,6 @@ def _indexed(parsed: Parsed, path: Path) -> Rows:
     return Rows(direction, tuple(int(i) for i in index), parsed.found.arrays["direction"].dtype, "direction")
 
 
-def _names(found: Found) -> str:
+def _names(found: FoundArrays) -> str:
     shown = [ascii(name[:40]) for name in list(found.arrays)[:8]]
     return ", ".join(shown) + (", ..." if len(found.arrays) > 8 else "") or "none"

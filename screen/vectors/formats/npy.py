@@ -12,7 +12,7 @@ from screen.vectors.formats.found import (
     MAX_FILE,
     SIZES,
     Array,
-    Found,
+    FoundArrays,
     Unreadable,
     check,
     row_major,
@@ -27,13 +27,13 @@ _OBJECTS = re.compile(r"'descr'\s*:\s*'[|<>=]?O")
 _FLOATS = "save it as floats: numpy.save(FILE, numpy.asarray(directions, dtype=numpy.float32))"
 
 
-def read(data: bytes) -> Found:
+def read(data: bytes) -> FoundArrays:
     """The array of an `.npy` file, by the name ""."""
     array = _whole(data, "the .npy array")
-    return check(Found("npy", {"": array}), len(data))
+    return check(FoundArrays("npy", {"": array}), len(data))
 
 
-def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> Found:
+def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> FoundArrays:
     """The arrays of an `.npz` file, by their names without `.npy`."""
     arrays: dict[str, Array] = {}
     inflated = bytearray()
@@ -48,7 +48,7 @@ def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> Found:
             array = replace(array, start=len(inflated) + array.start, place="inflated")
             inflated += body
         arrays[name.removesuffix(".npy")] = array
-    return check(Found("npz", arrays, inflated=bytes(inflated)), len(data))
+    return check(FoundArrays("npz", arrays, inflated=bytes(inflated)), len(data))
 
 
 def _whole(data: bytes, what: str) -> Array:

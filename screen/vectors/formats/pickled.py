@@ -1,7 +1,7 @@
 """The part of the pickle language that plain tensors need, and nothing else: no global is ever looked up.
 
 A pickle is a program. This reads the few instructions that torch.save writes for tensors, dicts, lists, numbers
-and strings, and keeps what they describe as records: `Tensor` and `Storage` below. Any other instruction or
+and strings, and keeps what they describe as records: `PickledTensor` and `Storage` below. Any other instruction or
 global ends the reading, so there is nothing a hostile pickle could run.
 """
 
@@ -41,7 +41,7 @@ class Storage(NamedTuple):
     numbers: int
 
 
-class Tensor(NamedTuple):
+class PickledTensor(NamedTuple):
     """A view of a storage; `offset`, `shape` and `strides` in elements."""
 
     storage: Storage
@@ -58,7 +58,7 @@ _MARK = _Mark()
 
 
 def value_of(program: bytes) -> Any:
-    """What the pickle describes: Tensor, dict, list, tuple, str, int, float, bool or None."""
+    """What the pickle describes: PickledTensor, dict, list, tuple, str, int, float, bool or None."""
     if len(program) > _MAX_PROGRAM:
         raise Unreadable(f"its pickle is {len(program):,} bytes long; plain tensors need a few hundred")
     if program[:1] == b"\x80" and program[1:2] != b"\x02":
@@ -157,8 +157,8 @@ def _call(r: _Reader) -> None:
         case ("torch._utils _rebuild_tensor_v2", (Storage() as storage, int(offset), shape, strides, bool(), _, *rest)):
             if len(rest) > 1 or len(shape_of(shape, "a tensor")) != len(shape_of(strides, "a tensor's strides")):
                 raise Unreadable("its pickle makes a tensor in a way that torch.save does not")
-            r.push(Tensor(storage, offset, tuple(shape), tuple(strides)))
-        case ("torch._utils _rebuild_parameter", (Tensor() as tensor, bool(), _)):
+            r.push(PickledTensor(storage, offset, tuple(shape), tuple(strides)))
+        case ("torch._utils _rebuild_parameter", (PickledTensor() as tensor, bool(), _)):
             r.push(tensor)
         case _:
             raise Unreadable("its pickle makes a tensor in a way that torch.save does not", _CONVERT)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from screen.errors import UsageError
-from screen.vectors.formats.found import Found
-from screen.vectors.formats.layout import OWN, SHIFTS, Layout, Rows
+from screen.vectors.formats.found import FoundArrays
+from screen.vectors.formats.layout import OWN, SHIFTS, LayerLayout, Rows
 from screen.vectors.formats.stated import Stated
 from screen.vectors.persona import PersonaVector
 
@@ -18,7 +18,7 @@ ASSISTANT = "assistant-like"
 _SIGNED = ("persona-vectors", "repeng", "llama.cpp")  # tools that write the side asked for as plus
 
 
-def origin(path: Path, data: bytes, found: Found, rows: Rows, told: Layout) -> dict[str, Any]:
+def origin(path: Path, data: bytes, found: FoundArrays, rows: Rows, told: LayerLayout) -> dict[str, Any]:
     """The file, its hash, and how it was read."""
     says = {k[:80]: v[:200] if isinstance(v, str) else v for k, v in list(found.says.items())[:32]}
     return {
@@ -35,7 +35,7 @@ def origin(path: Path, data: bytes, found: Found, rows: Rows, told: Layout) -> d
     }
 
 
-def sign_told(path: Path, trait: str, told: Layout, stated: Stated) -> tuple[str, str]:
+def sign_told(path: Path, trait: str, told: LayerLayout, stated: Stated) -> tuple[str, str]:
     """Which way the file's numbers point and what was done about it; and who says so. Raises where nobody does."""
     axis = told.convention == "assistant-axis"
     if stated.sign is None:
@@ -55,7 +55,7 @@ def sign_told(path: Path, trait: str, told: Layout, stated: Stated) -> tuple[str
     return f"plus means {means} in the file; {done}", by
 
 
-def not_stated(stated: Stated, told: Layout, pooling: str) -> list[str]:
+def not_stated(stated: Stated, told: LayerLayout, pooling: str) -> list[str]:
     """What neither the file nor the user says."""
     missing = {
         "layer": stated.layer is None,
@@ -65,7 +65,9 @@ def not_stated(stated: Stated, told: Layout, pooling: str) -> list[str]:
     return [name for name, is_missing in missing.items() if is_missing]
 
 
-def warnings_for(vector: PersonaVector, pooling: str, told: Layout, found: Found, stated: Stated) -> list[str]:
+def warnings_for(
+    vector: PersonaVector, pooling: str, told: LayerLayout, found: FoundArrays, stated: Stated
+) -> list[str]:
     """What a reader of the scores should know of this vector."""
     name = Path(vector.source).name
     said: list[str] = []

@@ -10,13 +10,13 @@ import struct
 from typing import Any
 
 from screen.vectors.formats import pickled, zipped
-from screen.vectors.formats.found import SIZES, Array, Found, Scalar, Unreadable, check
+from screen.vectors.formats.found import SIZES, Array, FoundArrays, Scalar, Unreadable, check
 
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number that torch.save began with before 1.6
 _RESAVE = "where you trust it, save it anew: torch.save(torch.load(FILE, weights_only=True), FILE)"
 
 
-def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> Found:
+def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> FoundArrays:
     """What a torch.save archive holds; a bare tensor is the array ""."""
     (program,) = (name for name in files if name.endswith("/data.pkl"))
     folder = program.removesuffix("data.pkl")
@@ -27,24 +27,24 @@ def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> Found:
     tensors, says = _sorted(value)
     checked: dict[str, int] = {}
     arrays = {name: _array(data, files, folder, tensor, checked) for name, tensor in tensors.items()}
-    return check(Found("pt", arrays, says), len(data))
+    return check(FoundArrays("pt", arrays, says), len(data))
 
 
-def _sorted(value: Any) -> tuple[dict[str, pickled.Tensor], dict[str, Scalar]]:
+def _sorted(value: Any) -> tuple[dict[str, pickled.PickledTensor], dict[str, Scalar]]:
     """The tensors by name, and the plain facts beside them."""
-    if isinstance(value, pickled.Tensor):
+    if isinstance(value, pickled.PickledTensor):
         return {"": value}, {}
-    if isinstance(value, list | tuple) and value and all(isinstance(v, pickled.Tensor) for v in value):
+    if isinstance(value, list | tuple) and value and all(isinstance(v, pickled.PickledTensor) for v in value):
         return {str(i): tensor for i, tensor in enumerate(value)}, {}
     if not isinstance(value, dict):
         raise Unreadable(f"it holds a {type(value).__name__}, not tensors", _RESAVE)
-    tensors: dict[str, pickled.Tensor] = {}
+    tensors: dict[str, pickled.PickledTensor] = {}
     says: dict[str, Scalar] = {}
     for key, item in value.items():
         name = str(key)
         if name in tensors or name in says:
             raise Unreadable(f"its pickle holds the key {name!a} twice")
-        if isinstance(item, pickled.Tensor):
+        if isinstance(item, pickled.PickledTensor):
             tensors[name] = item
         elif isinstance(item, str | int | float | bool | None):
             says[name] = item
@@ -52,7 +52,7 @@ def _sorted(value: Any) -> tuple[dict[str, pickled.Tensor], dict[str, Scalar]]:
 
 
 def _array(
-    data: bytes, files: dict[str, zipped.Entry], folder: str, tensor: pickled.Tensor, checked: dict[str, int]
+    data: bytes, files: dict[str, zipped.Entry], folder: str, tensor: pickled.PickledTensor, checked: dict[str, int]
 ) -> Array:
     storage, name = tensor.storage, f"{folder}data/{tensor.storage.key}"
     entry = files.get(name)

@@ -9,7 +9,7 @@ from screen.vectors.formats.found import (
     MAX_ARRAYS,
     SIZES,
     Array,
-    Found,
+    FoundArrays,
     Scalar,
     Unreadable,
     check,
@@ -25,7 +25,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def read(data: bytes) -> Found:
+def read(data: bytes) -> FoundArrays:
     """The tensors of a safetensors file, and its metadata texts."""
     size = int.from_bytes(data[:8], "little") if len(data) >= 8 else -1
     if not 2 <= size <= min(len(data) - 8, MAX_HEADER):
@@ -40,7 +40,7 @@ def read(data: bytes) -> Found:
     places: list[tuple[int, int, str]] = []
     arrays = {name: _array(name, entry, 8 + size, places) for name, entry in header.items()}
     _in_one_piece(places, len(data) - 8 - size)
-    return check(Found("safetensors", arrays, says), len(data))
+    return check(FoundArrays("safetensors", arrays, says), len(data))
 
 
 def json_of(raw: bytes | str, what: str) -> Any:

@@ -1,0 +1,1 @@
+"""Verbs that look at the rows of a run, or select them."""

@@ -1,0 +1,1 @@
+"""Verbs that make runs, or act on whole ones."""

@@ -1,0 +1,1 @@
+"""The verbs `vectors` and `traits`."""

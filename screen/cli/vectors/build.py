@@ -1,0 +1,207 @@
+"""`screen vectors build`: from trait files to validated vectors, in one command."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from screen.cli.exits import say
+from screen.cli.output import print_json
+from screen.errors import Interrupted
+from screen.progress import Tally
+
+if TYPE_CHECKING:
+    from screen.building.build import Built
+    from screen.building.spec import BuildSpec
+
+_EVERY = 5.0  # seconds between two lines of progress
+_EPILOG = """\b
+The endpoint is OPENAI_BASE_URL, its key OPENAI_API_KEY, its model OPENAI_MODEL.
+
+\b
+Examples:
+  screen vectors build evil sycophancy hallucination
+  screen vectors build evil --model ./qwen2.5-7b --judge endpoint -o vectors/
+  screen vectors build ./defers.yaml --model ./qwen2.5-7b --rollouts 20
+"""
+
+
+@click.command("build", short_help="Make vectors from trait files, for a model.", epilog=_EPILOG)
+@click.argument("traits", metavar="TRAIT|FILE...", nargs=-1, required=True)
+@click.option("--model", default="pocket", help="A folder or a hub id.  [default: the embedded model]")
+@click.option(
+    "--judge",
+    type=click.Choice(["auto", "rules", "endpoint", "local"]),
+    default="auto",
+    show_default=True,
+    help="Who scores the answers; auto: rules for the embedded model, an endpoint where one is set, else the model.",
+)
+@click.option(
+    "--answers",
+    type=click.Choice(["model", "endpoint"]),
+    default="model",
+    show_default=True,
+    help="Who makes the answers: the model here, or an endpoint that serves it.",
+)
+@click.option("--rollouts", type=click.IntRange(1), default=10, show_default=True, help="Answers to each prompt.")
+@click.option("--held-out", type=click.IntRange(1), default=2, show_default=True, help="The same, to validate with.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Of an answer.  [default: 1000, or half the context]")
+@click.option("--temperature", type=click.FloatRange(0.01, 5.0), default=1.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--minimum", type=click.IntRange(2), help="Kept answers a side.  [default: a tenth, from 10 to 50]")
+@click.option("--layer-by", type=click.Choice(["steering", "separation"]), default="steering", show_default=True)
+@click.option("--denoise", is_flag=True, help="Take out what varies most among the model's neutral answers.")
+@click.option("--template", metavar="FILE|plain", help="Chat template.  [default: the tokenizer's]")
+@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True)
+@click.option("--device", metavar="auto|cpu|cuda|mps", default="auto", show_default=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("vectors"), show_default=True)
+@click.option("--force", is_flag=True, help="Save a vector no better than its controls; replace another model's.")
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")
+def command(traits: tuple[str, ...], **options: Any) -> None:
+    """Build a vector for each TRAIT, of the library or a file of your own.
+
+    The model answers the trait's questions under its contrastive system prompts; a judge scores the answers; the
+    vector is the difference of the mean states of those that show the trait and those that do not. Then its layer
+    is chosen, and the vector validated on questions that it was not made from.
+
+    The same command, typed again, goes on where a build stopped. The exit code is 4 if a vector is refused.
+    """
+    from screen.cli.runs import early
+    from screen.endpoint.client import Endpoint
+
+    early.check_model(options["model"], options["template"])
+    early.check_writable(options["out"])
+    if "endpoint" in (options["judge"], options["answers"]):
+        Endpoint.from_env()
+    spec = _spec(traits, options)
+    from screen.building.build import build_vectors
+    from screen.building.judges import judge_for
+
+    lines = Lines(options["quiet"])
+    out: Path = options["out"]
+    judge = judge_for(options["judge"], spec.model)
+    endpoint = Endpoint.from_env() if options["answers"] == "endpoint" else None
+    _tell(spec, options["judge"], lines)
+    with stopping(out):
+        built = build_vectors(spec, out, judge=judge, progress=lines, answers_from=endpoint)
+    _report(built, options["as_json"])
+    if built.refused:
+        for error in built.refused[:-1]:
+            say(f"error: {error.message}", f"next: {error.next_step}")
+        raise built.refused[-1]
+
+
+def _spec(traits: tuple[str, ...], options: Mapping[str, Any]) -> BuildSpec:
+    from screen.building.spec import BuildSpec
+    from screen.cli.runs import settings
+    from screen.traits.trait import load_trait
+
+    settings.check_device(options["device"])
+    chosen = tuple({t.name: t for t in map(load_trait, traits)}.values())
+    device, dtype = settings.machine(options["device"], options["dtype"])
+    return BuildSpec(
+        traits=chosen,
+        model=options["model"],
+        rollouts=options["rollouts"],
+        held_out=options["held_out"],
+        max_new_tokens=options["max_new_tokens"],
+        temperature=options["temperature"],
+        seed=options["seed"],
+        minimum=options["minimum"],
+        layer_by=options["layer_by"],
+        denoise=options["denoise"],
+        template=options["template"],
+        device=device,
+        dtype="bfloat16" if dtype == "bfloat16" else "float32",
+        force=options["force"],
+    )
+
+
+def _tell(spec: BuildSpec, asked: Any, lines: Lines) -> None:
+    from screen.building.judges import chosen
+
+    kind = chosen(asked, spec.model)
+    lines.say(f"judge     {kind}{'' if asked != 'auto' else ', chosen by auto'}")
+    if kind == "local" and asked == "auto":
+        lines.say("          no endpoint is set, so the model judges its baseline responses: compare it with labels by")
+        lines.say("          `screen vectors validate --labels`, or set OPENAI_BASE_URL")
+
+
+def _report(built: Built, as_json: bool) -> None:
+    from screen.cli.vectors.validate import draw, print_report, steering_of
+
+    for made in built.made:
+        card = made.vector.card
+        draw(made.path, made.vector.trait, card["validation"], steering_of(card))
+    if as_json:
+        print_json(
+            {
+                "made": [
+                    {"file": str(m.path), "trait": m.vector.trait, "card": dict(m.vector.card)} for m in built.made
+                ],
+                "refused": [{"message": e.message, "next": e.next_step} for e in built.refused],
+            }
+        )
+        return
+    for made in built.made:
+        print_report(made.vector.trait, made.path, made.vector.card["validation"])
+
+
+class Lines:
+    """Progress as plain lines on standard error: what was found, and how far each stage is."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet, self._shown = quiet, time.monotonic()
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            say(text)
+
+    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        if kind == "kept":
+            sides = ((name, facts[name]) for name in ("positive", "negative"))
+            told = " and ".join(f"{s['kept']:,} of {s['asked']:,} {name}" for name, s in sides)
+            self.say(f"kept      {facts['trait']}: {told} answers")
+        elif "message" in facts:
+            self.say(f"{kind:<9} {facts['message']}")
+
+    def tick(self, tally: Tally) -> None:
+        now = time.monotonic()
+        if now - self._shown < _EVERY:
+            return
+        self._shown = now
+        parts = [f"{tally.stage} {tally.rows:,}/{tally.rows_total:,}"]
+        if tally.fresh_rows and tally.seconds > 0 and tally.rows_total:
+            rate = tally.fresh_rows / tally.seconds
+            parts += [f"{rate:.1f} answers/s", f"{max(0, tally.rows_total - tally.rows) / rate:.0f} s left of this"]
+        self.say(", ".join(parts))
+
+
+@contextmanager
+def stopping(out: Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the build; what it has is on disk."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["screen", *sys.argv[1:]])
+        raise Interrupted(
+            f"stopped; answers and judgements so far are kept in {out}",
+            f"the same command goes on from there: {again}",
+        ) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

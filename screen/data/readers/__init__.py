@@ -1,0 +1,1 @@
+"""File kinds -> rows: one module a kind, one line each in `kinds.py`."""

@@ -1,0 +1,101 @@
+"""The shapes that are known, each with how it is recognised and read; and rows of a dataset that mixes chats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from screen.data.readers.rows import BadRow
+from screen.data.sample import Place, Sample
+from screen.data.shapes import answers, chat, other, pairs
+from screen.data.shapes.reading import How
+
+Find = Callable[[Mapping[str, Any]], dict[str, str] | None]
+Build = Callable[[Mapping[str, Any], Place, How], list[Sample]]
+MIXED = "chats"  # a dataset of several chat shapes, each row read by its own
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeReader:
+    """One shape that is known: how it is recognised and read. `roles`: what --map can name."""
+
+    name: str
+    find: Find
+    build: Build
+    roles: tuple[str, ...]
+    preference: bool = False
+    weak: bool = False  # fits so much that any other shape goes before it
+
+
+FORMS = (
+    ShapeReader("tokenised", other.find_tokenised, other.build_tokenised,
+         ("input_ids", "labels", "completion_mask", "assistant_masks", "attention_mask", "chosen_ids",
+          "rejected_ids", "prompt_ids")),
+    ShapeReader("openai-preference", pairs.find_openai, pairs.build_openai,
+         ("input", "preferred_output", "non_preferred_output"), True),
+    ShapeReader("preference", pairs.find_preference, pairs.build_preference,
+         ("prompt", "chosen", "rejected", "conversations", "messages", "question", "instruction", "input"), True),
+    ShapeReader("kto", answers.find_kto, answers.build_kto,
+         ("prompt", "completion", "label", "kto_tag", "messages", "conversations", "instruction", "input", "output",
+          "history")),
+    ShapeReader("stepwise", answers.find_stepwise, answers.build_stepwise,
+         ("prompt", "completions", "labels")),
+    ShapeReader("chat-system", chat.find_chat_system, chat.build_chat, ("messages",)),
+    ShapeReader("chat", chat.find_chat, chat.build_chat, ("messages",)),
+    ShapeReader("sharegpt", chat.find_sharegpt, chat.build_sharegpt, ("conversations",)),
+    ShapeReader("nested", chat.find_nested, chat.build_nested, ("conversation",)),
+    ShapeReader("prompt-completion", answers.find_prompt_completion, answers.build_prompt_completion,
+         ("prompt", "completion", "response", "question", "answer")),
+    ShapeReader("alpaca", answers.find_alpaca, answers.build_alpaca,
+         ("instruction", "input", "output", "response", "history")),
+    ShapeReader("segments", other.find_segments, other.build_segments, ("segments",)),
+    ShapeReader("dialogue", other.find_dialogue, answers.build_dialogue, ("text",)),
+    ShapeReader("document", other.find_document, other.build_document, ("text",)),
+    ShapeReader("prompt-only", other.find_prompt_only, other.build_prompt_only, ("prompt",), weak=True),
+    ShapeReader("dialogue", other.find_lone_dialogue, answers.build_dialogue, (), weak=True),
+    ShapeReader("document", other.find_lone_text, other.build_document, (), weak=True),
+)  # fmt: skip
+
+CHATS = ("chat", "chat-system", "sharegpt", "nested")
+ANSWERED = ("prompt-completion", "alpaca", "dialogue")  # conversations in fields, or in one text
+BY_NAME = {form.name: form for form in reversed(FORMS)}
+
+
+def recognise(
+    record: Mapping[str, Any], forms: Sequence[ShapeReader] = FORMS
+) -> tuple[ShapeReader, dict[str, str]] | None:
+    """The first form that the record fits, and its fields."""
+    with suppress(BadRow):  # a row that cannot be read says nothing about the others
+        for form in forms:
+            if fields := form.find(record):
+                return form, fields
+    return None
+
+
+def build_mixed(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+    """A row of any chat shape, read by its own."""
+    found = recognise(value)
+    if found is None:
+        raise BadRow("wrong_shape", "the row has none of the shapes that conversations have")
+    form, _ = found
+    if form.weak and form.name == "prompt-only":
+        return form.build(value, place, how)
+    if form.name not in CHATS + ANSWERED:
+        raise BadRow("wrong_shape", f"the row is {form.name} among conversations")
+    return form.build(value, place, replace(how, shape=form.name))
+
+
+def build_chat_of(form: ShapeReader) -> Build:
+    """Rows of one chat shape, among which a few of another are read by their own."""
+
+    def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+        try:
+            return form.build(value, place, how)
+        except BadRow as bad:
+            if bad.code != "wrong_shape" or (found := recognise(value)) is None or found[0] is form:
+                raise
+        return build_mixed(value, place, how)
+
+    return build

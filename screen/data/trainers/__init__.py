@@ -1,0 +1,1 @@
+"""Trainers' own configuration files -> how to read the dataset."""

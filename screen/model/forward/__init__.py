@@ -1,0 +1,1 @@
+"""One forward pass: plan -> lay out -> run -> project; and how sequences may share it, proved."""

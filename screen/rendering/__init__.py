@@ -1,0 +1,1 @@
+"""From samples to token ids and scored turns. Read renderer.py first."""

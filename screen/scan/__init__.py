@@ -1,0 +1,1 @@
+"""A scan. Read run.py first."""

@@ -1,0 +1,1 @@
+"""What scores say of a dataset: thresholds, flags, control comparison, verdicts."""

@@ -1,0 +1,88 @@
+"""The scale of a trait or a control direction: how clean rows score along it, or, without those, the run's own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from screen.scoring.findings.flags import opposite
+from screen.vectors.controls import quantile
+
+Float64 = npt.NDArray[np.float64]
+RUN_REACH = 3.0  # robust standard deviations: what stands for the threshold where the run is its own ruler
+_MAD_TO_SD = 1.4826
+_QUARTILES_TO_SD = 1.349  # both of a normal distribution
+
+
+class Ruler:
+    """How clean rows score along some directions: the middle, the spread, and how far the threshold lies above."""
+
+    def __init__(self, middle: Float64, spread: Float64, high: Float64, low: Float64, rows: int) -> None:
+        """(m,) each; `rows`: that it was measured on, 0 for the run itself."""
+        self.middle, self.spread, self.rows = middle, spread, rows
+        self.reach, self.reach_low = high - middle, middle - low
+
+    @classmethod
+    def of_reference(cls, known: Mapping[str, Any], at: str) -> Ruler:
+        """From a reference's quantiles, of one direction or of many; `at`: the threshold's percentile, "p99"."""
+        p25, p50, p75, high, low = (np.atleast_1d(quantile(known, q)) for q in ("p25", "p50", "p75", at, opposite(at)))
+        return cls(p50, spread(p25, p75), high, low, int(known["rows"]))
+
+    @classmethod
+    def of_run(cls, values: npt.NDArray[Any]) -> Ruler:
+        """From (n, m) scores of the run itself."""
+        x = values.astype(np.float64)
+        middle = np.median(x, axis=0)
+        spread = _MAD_TO_SD * np.median(np.abs(x - middle), axis=0)
+        return cls(middle, spread, middle + RUN_REACH * spread, middle - RUN_REACH * spread, 0)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """(m,) whether clean rows vary along the direction at all."""
+        return (self.spread > 0) & (self.reach > 0) & (self.reach_low > 0)
+
+    def kept(self, chosen: npt.NDArray[np.bool_]) -> Ruler:
+        return Ruler(
+            self.middle[chosen],
+            self.spread[chosen],
+            (self.middle + self.reach)[chosen],
+            (self.middle - self.reach_low)[chosen],
+            self.rows,
+        )
+
+    def heights(self, values: npt.NDArray[Any]) -> Float64:
+        """(n, m): 0 at the clean median, 1 at the threshold."""
+        made: Float64 = (values - self.middle) / self.reach
+        return made
+
+    def depths(self, values: npt.NDArray[Any]) -> Float64:
+        """(n, m): the same downwards."""
+        made: Float64 = (self.middle - values) / self.reach_low
+        return made
+
+    def both(self, values: npt.NDArray[Any], sign: Float64) -> tuple[Float64, Float64]:
+        """Heights and depths, which change places where `sign` (n, 1) is negative."""
+        up, down = self.heights(values), self.depths(values)
+        return np.where(sign > 0, up, down), np.where(sign > 0, down, up)
+
+    def z(self, values: npt.NDArray[Any]) -> Float64:
+        """(n, m): standard deviations from the clean median."""
+        made: Float64 = (values - self.middle) / self.spread
+        return made
+
+
+def spread(p25: Any, p75: Any) -> Any:
+    """The standard deviation of a normal distribution with these quartiles."""
+    return (p75 - p25) / _QUARTILES_TO_SD
+
+
+def robust_z(values: npt.NDArray[Any]) -> Float64:
+    """(n, ...) distances from the median in units of 1.4826 MAD, a column at a time; 0 where there is no spread."""
+    x = values.astype(np.float64)
+    centred = x - np.median(x, axis=0)
+    spread = _MAD_TO_SD * np.median(np.abs(centred), axis=0)
+    out: Float64 = np.where(spread > 0, centred / np.where(spread > 0, spread, 1.0), 0.0)
+    return out

@@ -1,0 +1,1 @@
+"""Generated answers kept on disk, by content."""
