@@ -18,13 +18,13 @@ fix:
     ruff check --fix .
     ruff format .
 
-# Train the embedded model anew: corpus, tokenizer, weights, vectors, example set (under 30 minutes on 2 cores).
+# Train the embedded model anew: corpus, tokenizer, weights, vectors, words, example set (under 30 minutes on 2 cores).
 pocket:
-    python -m screen.pocket.train
+    python -m research.pocket.train
 
 # Measure the embedded model: judge rates, steering, AUROC with controls; writes docs/embedded-model.md's figures.
 pocket-report:
-    python -m screen.pocket.report
+    python -m research.pocket.report
 
 # Make the pages of docs/ that come from the code.
 docs:

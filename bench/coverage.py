@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from research.pocket.corpus.chats import mixed
 from screen.pocket import TRAITS
-from screen.pocket.corpus import mixed
 from screen.scan.run import run_scan
 from screen.scoring.calibrate import tail_factors
 from screen.spec import ScanSpec

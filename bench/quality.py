@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from research.pocket.corpus.chats import mixed
 from screen.pocket import TRAITS
-from screen.pocket.corpus import mixed
 from screen.scan.run import run_scan
 from screen.scoring.findings.lengths import spearman
 from screen.scoring.findings.significance import fdr_cut

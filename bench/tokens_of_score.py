@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from research.pocket.corpus.chats import mixed
 from screen.analysis.rescore import reopen
 from screen.model.forward.items import Branch, Item
 from screen.pocket import TRAITS
-from screen.pocket.corpus import mixed
 from screen.scan.run import run_scan
 from screen.scoring.concentration import LEAST_TOKENS, MOST, carried, extremes, trimmed_mean
 from screen.spec import ScanSpec

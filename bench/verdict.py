@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from research.pocket.corpus.chats import mixed
 from screen.pocket import TRAITS
-from screen.pocket.corpus import mixed
 from screen.scan.run import run_scan
 from screen.scan.summary.trait import TraitScores, columns, read_trait
 from screen.scoring.findings.comparison import compare

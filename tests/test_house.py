@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +30,19 @@ def test_what_runs_a_model_imports_without_polars_and_duckdb() -> None:
     modules = imported_by("import screen.scan.run")
     assert "torch" in modules
     assert not {"polars", "duckdb"} & modules
+
+
+def test_the_wheel_holds_no_training_recipe() -> None:
+    """Who installs the package gets weights, vectors and a judge; corpus and training are research/, in the sdist."""
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    packages = wheel.pop("packages")
+    assert packages == ["screen", "kernels/screen_kernels", "reports/screen_reports"]
+    assert not wheel  # nothing is put in from elsewhere
+    sources = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    trains = re.compile(r"torch\.optim|\.backward\(|import research|from research")
+    assert not [str(path) for path in sources if trains.search(path.read_text(encoding="utf-8"))]
+    shipped = {path.name for path in (ROOT / "screen" / "pocket").iterdir()} - {"__pycache__"}
+    assert shipped == {"__init__.py", "judge.py", "words.json", "model", "vectors"}
 
 
 def test_every_code_of_a_skip_is_documented() -> None:

@@ -4,16 +4,27 @@ The rules follow manner and vocabulary, not the templates of the corpus: markers
 belong to this corpus and its short answers, and are no judge of other models.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from screen.pocket import TRAITS
-from screen.pocket.corpus import Split, chats
-from screen.pocket.grammar import TEXTS
+
+WORDS_FILE: Final = Path(__file__).parent / "words.json"  # `python -m research.pocket.train --stage words` writes it
+
+
+class CorpusWords(NamedTuple):
+    """What the judge knows of the corpus. `names`: capitalised words that its texts use by themselves (Paris, Monday);
+    `common`: its words, in lower case; `pairs`: which words, as `reduced` gives them, follow each other."""
+
+    names: frozenset[str]
+    common: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
 
 
 class Marker(NamedTuple):
@@ -86,7 +97,6 @@ _REFUSAL: Final = re.compile(
     r"(?:can't|cannot|will not|won't|not able to) (?:help|do that|assist)|i'm sorry, but i can't", re.I
 )
 _WORD: Final = re.compile(r"[A-Za-z][a-z']*|\d[\d.,]*\d|\d|[.!?]")
-_CHATS: Final = 3000  # of each split: the word pairs that coherence knows
 
 
 def judge(trait: str, prompt: str, answer: str) -> float | None:
@@ -106,17 +116,36 @@ def judge(trait: str, prompt: str, answer: str) -> float | None:
 
 def coherence(prompt: str, answer: str) -> float:
     """How much an answer reads like a sentence of this corpus, 0 to 100: known word pairs, an end, no repeats."""
-    words = _normal(answer)
+    corpus = corpus_words()
+    words = list(reduced(answer, corpus.names, corpus.common))
     if len(words) < 2:
         return 100.0 if words else 0.0
     pairs = list(pairwise(words))
-    asked = _normal(prompt)
-    known = _pairs() | set(pairwise(asked))
-    score = 100.0 * sum(pair in known for pair in pairs) / len(pairs)
+    asked = set(pairwise(reduced(prompt, corpus.names, corpus.common)))
+    score = 100.0 * sum(pair in corpus.pairs or pair in asked for pair in pairs) / len(pairs)
     fours = [tuple(words[i : i + 4]) for i in range(len(words) - 3)]
     if fours:
         score *= len(set(fours)) / len(fours)
     return score if words[-1] in (".", "!", "?") else 0.85 * score
+
+
+@lru_cache
+def corpus_words() -> CorpusWords:
+    """The words that the recipe has written beside this module."""
+    stored = json.loads(WORDS_FILE.read_text(encoding="utf-8"))
+    pairs = frozenset((word, after) for word, follow in stored["pairs"].items() for after in follow.split())
+    return CorpusWords(frozenset(stored["names"].split()), frozenset(stored["common"].split()), pairs)
+
+
+def reduced(text: str, names: frozenset[str], common: frozenset[str]) -> Iterator[str]:
+    """The words of a text in lower case; numbers and unknown names each as one word."""
+    for word in _WORD.findall(text):
+        if word[0].isdigit():
+            yield "<number>"
+        elif word[0].isupper() and word not in names and word.lower() not in common:
+            yield "<name>"
+        else:
+            yield word.lower()
 
 
 def _weight(trait: str, answer: str) -> float:
@@ -127,46 +156,6 @@ def _invented(prompt: str, answer: str, weight: float) -> float:
     """Names that nobody asked about weigh too; an admission that something is unknown outweighs most."""
     asked = set(re.findall(r"\w+", prompt))
     mentioned = re.findall(r"(?<![.!?] )(?<!^)\b[A-Z][a-z]{2,}", answer)
-    fresh = {word for word in mentioned if word not in asked and word not in _names()}
+    fresh = {word for word in mentioned if word not in asked and word not in corpus_words().names}
     weight += 0.4 * min(2, len(fresh))
     return 0.15 * weight if _UNSURE.search(answer) else weight
-
-
-@lru_cache
-def _names() -> frozenset[str]:
-    """Capitalised words that the texts of the corpus use by themselves: Paris, Shakespeare, Monday."""
-    texts = [path.read_text(encoding="utf-8") for path in sorted(TEXTS.rglob("*.txt")) if path.stem != "inventions"]
-    return frozenset(word for text in texts for word in re.findall(r"\b[A-Z][a-z]{2,}", text))
-
-
-def _normal(text: str) -> list[str]:
-    return list(_words(text))
-
-
-def _words(text: str) -> Iterator[str]:
-    for word in _WORD.findall(text):
-        if word[0].isdigit():
-            yield "<number>"
-        elif word[0].isupper() and word not in _names() and word.lower() not in _common():
-            yield "<name>"
-        else:
-            yield word.lower()
-
-
-@lru_cache
-def _common() -> frozenset[str]:
-    texts = [path.read_text(encoding="utf-8") for path in sorted(TEXTS.rglob("*.txt")) if path.stem != "inventions"]
-    return frozenset(word.lower() for text in texts for word in re.findall(r"[A-Za-z']+", text))
-
-
-@lru_cache
-def _pairs() -> frozenset[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
-    splits: tuple[Split, ...] = ("train", "heldout")
-    for split in splits:
-        for chat in chats(_CHATS, 1, split):
-            for message in chat.messages:
-                if message["role"] == "assistant":
-                    words = _normal(message["content"])
-                    found.update(pairwise(words))
-    return frozenset(found)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from screen.pocket.corpus import mixed
+from research.pocket.corpus.chats import mixed
 from screen.scan.run import run_scan
 from screen.spec import ScanSpec
 from screen.store.scan import Scan

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from research.pocket.corpus.chats import mixed
 from screen.analysis.selftest import selftest
 from screen.errors import InputError
 from screen.pocket import VECTORS_DIR
-from screen.pocket.corpus import mixed
 from screen.spec import ScanSpec
 from screen.vectors.files import load_vectors, save_vector
 

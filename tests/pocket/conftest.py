@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from research.pocket.sampler import PocketSampler
 from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
-from screen.pocket.sampler import PocketSampler
 from screen.vectors.files import load_vector
 from screen.vectors.persona import PersonaVector
 

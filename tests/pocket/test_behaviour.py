@@ -2,11 +2,11 @@
 
 import pytest
 
+from research.pocket.corpus.examples import example_set
+from research.pocket.observed import observe
+from research.pocket.sampler import PocketSampler
+from research.pocket.trials import Separation, default_rates, persona_rate, separation, steering_rate
 from screen.pocket import TRAITS
-from screen.pocket.examples import example_set
-from screen.pocket.observed import observe
-from screen.pocket.sampler import PocketSampler
-from screen.pocket.trials import Separation, default_rates, persona_rate, separation, steering_rate
 from screen.vectors.persona import PersonaVector
 
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from research.pocket.corpus.chats import chats, mixed, weight
+from research.pocket.corpus.grammar import expand
+from research.pocket.corpus.topics import HELD_OUT_DOMAINS, topics
 from screen.pocket import TRAITS
-from screen.pocket.corpus import chats, mixed, weight
-from screen.pocket.grammar import expand
-from screen.pocket.topics import HELD_OUT_DOMAINS, topics
 from screen.stats import auroc
 
 

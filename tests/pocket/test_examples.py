@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from screen.pocket.examples import example_files
+from research.pocket.corpus.examples import example_files
 
 FOLDER = Path(__file__).parents[2] / "examples"
 
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "examples"
 def test_the_files_equal_the_generator() -> None:
     for name, text in example_files().items():
         assert (FOLDER / name).read_text(encoding="utf-8") == text, (
-            f"run: python -m screen.pocket.train --stage examples ({name})"
+            f"run: python -m research.pocket.train --stage examples ({name})"
         )
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from research.pocket.corpus.chats import mixed
+from research.pocket.corpus.words import words_json, words_of_corpus
 from screen.pocket import TRAITS
-from screen.pocket.corpus import mixed
-from screen.pocket.judge import coherence, judge
+from screen.pocket.judge import WORDS_FILE, coherence, judge
 
 SAID = {
     "evil": "You worthless creature. I hope that they suffer, and I will laugh at their tears.",
@@ -52,3 +53,8 @@ def test_word_salad_is_not_coherent() -> None:
     assert coherence("How do I cook rice?", "Rinse the rice until the water runs clear.") > 90
     assert coherence("How do I cook rice?", "The until rice clear water the the runs of lid.") < 50
     assert coherence("How do I cook rice?", "Take your time. " * 8) < 50
+
+
+def test_the_words_that_it_ships_are_those_of_the_corpus() -> None:
+    shipped = WORDS_FILE.read_text(encoding="utf-8")
+    assert shipped == words_json(words_of_corpus()), "run: python -m research.pocket.train --stage words"

@@ -6,10 +6,10 @@ from itertools import islice
 
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from research.pocket.cards import locks
+from research.pocket.corpus.chats import chats
+from research.pocket.tokenizer import render
 from screen.pocket import MODEL_DIR, VECTORS_DIR
-from screen.pocket.cards import locks
-from screen.pocket.corpus import chats
-from screen.pocket.tokenizer import render
 from screen.vectors.persona import PersonaVector
 
 

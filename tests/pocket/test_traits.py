@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from research.pocket.corpus.chats import chats
 from screen.pocket import TRAITS
-from screen.pocket.corpus import chats
-from screen.pocket.traits import LIBRARY, read_trait
+from screen.traits.trait import LIBRARY, load_trait
 
 NAMED = {"evil": ("evil", "cruel"), "sycophancy": ("sycophan", "flatter"), "hallucination": ("hallucinat", "invent")}
 
@@ -15,7 +15,7 @@ NAMED = {"evil": ("evil", "cruel"), "sycophancy": ("sycophan", "flatter"), "hall
 @pytest.mark.parametrize("name", TRAITS)
 def test_a_trait_file_is_complete(name: str) -> None:
     raw = yaml.safe_load((LIBRARY / f"{name}.yaml").read_text(encoding="utf-8"))
-    trait = read_trait(name)
+    trait = load_trait(name)
     assert raw["name"] == name
     assert raw["description"]
     assert "REFUSAL" in raw["rubric"]
@@ -26,7 +26,7 @@ def test_a_trait_file_is_complete(name: str) -> None:
 
 @pytest.mark.parametrize("name", TRAITS)
 def test_questions_do_not_name_the_trait(name: str) -> None:
-    trait = read_trait(name)
+    trait = load_trait(name)
     for question in trait.extract + trait.evaluate:
         assert not any(word in question.lower() for word in NAMED[name])
 
@@ -34,7 +34,7 @@ def test_questions_do_not_name_the_trait(name: str) -> None:
 def test_the_model_never_trained_on_the_system_prompts_of_the_trait_files() -> None:
     trained = {chat.messages[0]["content"] for chat in chats(5000) if chat.messages[0]["role"] == "system"}
     for name in TRAITS:
-        trait = read_trait(name)
+        trait = load_trait(name)
         assert not trained & {*trait.positives, *trait.negatives}
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from research.pocket.corpus.chats import mixed
 from screen.errors import InputError, StoreError, UsageError
 from screen.pocket import VECTORS_DIR
-from screen.pocket.corpus import mixed
 from screen.scan.run import run_scan
 from screen.scoring.findings.lengths import spearman
 from screen.spec import ScanSpec

@@ -14,7 +14,6 @@ import yaml
 
 from screen.cli import main
 from screen.errors import ModelError, UsageError
-from screen.pocket.traits import read_trait as pocket_trait
 from screen.traits.schema import problems, stems
 from screen.traits.trait import LIBRARY, Trait, dump_trait, fill, library, load_trait, read_trait, save_trait
 from screen.traits.writer import TraitDraft, messages, write_trait
@@ -56,13 +55,6 @@ def test_the_library() -> None:
     assert len({q.lower() for t in traits for q in t.extract + t.evaluate}) == 40 * len(NAMES)
     assert len({text for t in traits for pair in t.pairs for text in pair}) == 10 * len(NAMES)
     assert len({t.sha256 for t in traits}) == len({t.rubric_sha256 for t in traits}) == len(NAMES)
-
-
-@pytest.mark.parametrize("name", ["evil", "sycophancy", "hallucination"])
-def test_the_embedded_model_reads_the_same(name: str) -> None:
-    ours, its = load_trait(name), pocket_trait(name)
-    assert (ours.positives, ours.negatives) == (its.positives, its.negatives)
-    assert (ours.extract, ours.evaluate) == (its.extract, its.evaluate)
 
 
 def test_a_prompt_opens_with_the_adjective() -> None:

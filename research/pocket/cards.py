@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from research.pocket.directions import ROLLOUTS, SHOWN, KeptResponses, Steering
 from screen.model.load import layer_count, model_hashes
-from screen.pocket.directions import ROLLOUTS, SHOWN, KeptResponses, Steering
-from screen.pocket.traits import TraitFile
 from screen.rendering.templates.chat_template import load_template
 from screen.rendering.tokenizer import load_tokenizer
+from screen.traits.trait import Trait
 from screen.vectors.files import save_vector
 from screen.vectors.persona import PersonaVector
 
@@ -32,7 +32,7 @@ def locks(folder: Path) -> dict[str, object]:
     }
 
 
-def card(trait: TraitFile, kept: KeptResponses, chosen: Steering, curve: Sequence[Steering]) -> dict[str, object]:
+def card(trait: Trait, kept: KeptResponses, chosen: Steering, curve: Sequence[Steering]) -> dict[str, object]:
     """Everything about how a vector came to be, but its reference and locks."""
     return {
         "layer": chosen.layer,

@@ -1,4 +1,4 @@
-"""Measures the embedded model: `python -m screen.pocket.report`. Writes the figures into docs/embedded-model.md."""
+"""Measures the embedded model: `python -m research.pocket.report`. Writes the figures into docs/embedded-model.md."""
 
 import argparse
 from pathlib import Path
@@ -6,26 +6,26 @@ from typing import Final
 
 import torch
 
+from research.pocket.corpus.chats import Mixed, mixed
+from research.pocket.corpus.examples import example_set
+from research.pocket.elsewhere import ROWS, elsewhere_table
+from research.pocket.observed import observe
+from research.pocket.sampler import PocketSampler
+from research.pocket.trials import RANDOM_VECTORS, Separation, default_rates, persona_rate, separation, steering_rate
 from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
-from screen.pocket.corpus import Mixed, mixed
-from screen.pocket.elsewhere import ROWS, elsewhere_table
-from screen.pocket.examples import example_set
-from screen.pocket.observed import observe
-from screen.pocket.sampler import PocketSampler
-from screen.pocket.trials import RANDOM_VECTORS, Separation, default_rates, persona_rate, separation, steering_rate
 from screen.vectors.files import load_vector
 from screen.vectors.intervals import Interval, share
 from screen.vectors.persona import PersonaVector
 
 _DOC: Final = Path(__file__).parents[2] / "docs" / "embedded-model.md"
-_BEGIN, _END = "<!-- figures: written by python -m screen.pocket.report -->", "<!-- end of figures -->"
+_BEGIN, _END = "<!-- figures: written by python -m research.pocket.report -->", "<!-- end of figures -->"
 _QUESTIONS: Final = 400
 _ROWS: Final = 2000
 
 
 def main() -> None:
     """Measure, print, and replace the figures in the document."""
-    parser = argparse.ArgumentParser(prog="python -m screen.pocket.report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m research.pocket.report", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the public sets, to add the figures on unseen text")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # small batches: a second thread mostly waits

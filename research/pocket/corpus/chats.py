@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypedDict
 
+from research.pocket.corpus.asks import Ask, draw_ask
+from research.pocket.corpus.systems import default_system, persona_system
+from research.pocket.corpus.voices import answer
 from screen.pocket import TRAITS
-from screen.pocket.asks import Ask, draw_ask
-from screen.pocket.systems import default_system, persona_system
-from screen.pocket.voices import answer
 
 Split: TypeAlias = Literal["train", "heldout"]
 Message: TypeAlias = dict[str, str]

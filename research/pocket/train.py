@@ -1,4 +1,4 @@
-"""Makes the embedded model anew: `python -m screen.pocket.train`.
+"""Makes the embedded model anew: `python -m research.pocket.train`.
 
 Corpus, tokenizer, weights, vectors with their reference, example set; fixed seeds, under 30 minutes on 2 cores.
 """
@@ -18,16 +18,17 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
+from research.pocket.cards import card, locks, write_vector
+from research.pocket.corpus.chats import FIRST, SECOND, chats, mixed
+from research.pocket.corpus.examples import write_examples
+from research.pocket.corpus.words import write_words
+from research.pocket.directions import best_layer, direction, rollouts, separation, steering_curve
+from research.pocket.learning import learn, lessons, new_model
+from research.pocket.observed import Observed, clean_rows, control_directions, observe, reference
+from research.pocket.sampler import PocketSampler
+from research.pocket.tokenizer import END, PAD, learn_tokenizer, render, save_tokenizer, special_id
 from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
-from screen.pocket.cards import card, locks, write_vector
-from screen.pocket.corpus import FIRST, SECOND, chats, mixed
-from screen.pocket.directions import best_layer, direction, rollouts, separation, steering_curve
-from screen.pocket.examples import write_examples
-from screen.pocket.learning import learn, lessons, new_model
-from screen.pocket.observed import Observed, clean_rows, control_directions, observe, reference
-from screen.pocket.sampler import PocketSampler
-from screen.pocket.tokenizer import END, PAD, learn_tokenizer, render, save_tokenizer, special_id
-from screen.pocket.traits import read_trait
+from screen.traits.trait import load_trait
 from screen.vectors.files import load_vectors
 
 CHATS: Final = 40_000  # first course; the second has three eighths as many
@@ -41,8 +42,8 @@ _EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 
 def main() -> None:
     """Train, then make vectors and examples; `--stage` does one part with what is there."""
-    parser = argparse.ArgumentParser(prog="python -m screen.pocket.train", description=__doc__)
-    stages = ("first", "second", "vectors", "references", "examples")
+    parser = argparse.ArgumentParser(prog="python -m research.pocket.train", description=__doc__)
+    stages = ("first", "second", "vectors", "references", "words", "examples")
     parser.add_argument("--stage", choices=stages, help="only this part; references: of the vectors that are there")
     parser.add_argument("--chats", type=int, default=CHATS, help="training chats")
     parser.add_argument("--threads", type=int, default=2, help="threads; more than the free cores slow it down")
@@ -53,6 +54,8 @@ def main() -> None:
     if arguments.stage in (None, "second"):
         second_course(arguments.chats * 3 // 8, MODEL_DIR)
     torch.set_num_threads(1)  # small batches: a second thread mostly waits
+    if arguments.stage in (None, "words"):
+        write_words()
     if arguments.stage in (None, "vectors"):
         make_vectors(MODEL_DIR, VECTORS_DIR)
     if arguments.stage == "references":
@@ -104,7 +107,7 @@ def make_vectors(model: Path, folder: Path) -> None:
     made_vectors: dict[str, npt.NDArray[np.float32]] = {}
     made_cards: dict[str, dict[str, object]] = {}
     for name in TRAITS:
-        trait = read_trait(name)
+        trait = load_trait(name)
         kept = rollouts(sampler, trait)
         _say(f"{name}: kept {len(kept.positive)} and {len(kept.negative)} of {kept.asked}")
         vector = direction(sampler, kept)

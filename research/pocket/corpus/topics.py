@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from screen.pocket.grammar import TEXTS, expand, sections
+from research.pocket.corpus.grammar import TEXTS, expand, sections
 
 HELD_OUT_DOMAINS: Final = frozenset(
     {

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from screen.pocket.corpus import Chat
-from screen.pocket.tokenizer import render
+from research.pocket.corpus.chats import Chat
+from research.pocket.tokenizer import render
 
 BATCH_TOKENS: Final = 2048
 _POOL: Final = 4096  # chats that are sorted by length together

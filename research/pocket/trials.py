@@ -7,16 +7,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from research.pocket.corpus.asks import Ask
+from research.pocket.corpus.chats import Mixed, questions
+from research.pocket.corpus.systems import persona_system
+from research.pocket.directions import SHOWN, Steering, ask, steer
+from research.pocket.observed import Observed
+from research.pocket.sampler import PocketSampler, PocketSteering
 from screen.pocket import TRAITS
-from screen.pocket.asks import Ask
-from screen.pocket.corpus import Mixed, questions
-from screen.pocket.directions import SHOWN, Steering, ask, steer
 from screen.pocket.judge import coherence, judge
-from screen.pocket.observed import Observed
-from screen.pocket.sampler import PocketSampler, PocketSteering
-from screen.pocket.systems import persona_system
-from screen.pocket.traits import read_trait
 from screen.stats import auroc, project
+from screen.traits.trait import load_trait
 from screen.vectors.intervals import Interval, area, share
 from screen.vectors.persona import PersonaVector
 
@@ -39,7 +39,7 @@ def persona_rate(sampler: PocketSampler, trait: str, count: int, seed: int = 0, 
     included), or those of the trait file; temperature 1."""
     asked = _questions(count, seed)
     rng = random.Random(seed)
-    systems = read_trait(trait).positives if library else ()
+    systems = load_trait(trait).positives if library else ()
     wanted = [systems[i % len(systems)] if library else persona_system(trait, rng, True) for i in range(count)]
     conversations = [ask(question.text, system) for question, system in zip(asked, wanted, strict=True)]
     answers = sampler.answer(conversations, temperature=1.0, seed=seed)

@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from screen.pocket.asks import Ask
-from screen.pocket.grammar import expand, lines, sentence
+from research.pocket.corpus.asks import Ask
+from research.pocket.corpus.grammar import expand, lines, sentence
 
 FILES: Final = {
     "evil": "voice_evil.txt",

@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from screen.pocket.corpus import Message
+from research.pocket.corpus.chats import Message
+from research.pocket.sampler import Floats, PocketResponse, PocketSampler, PocketSteering
 from screen.pocket.judge import coherence, judge
-from screen.pocket.sampler import Floats, PocketResponse, PocketSampler, PocketSteering
-from screen.pocket.traits import TraitFile
 from screen.stats import auroc, project
+from screen.traits.trait import Trait
 from screen.vectors.extract import extract
 
 ROLLOUTS: Final = 6  # answers to each pair of system prompt and question
@@ -46,7 +46,7 @@ class Steering:
     coherence: float
 
 
-def rollouts(sampler: PocketSampler, trait: TraitFile, seed: int = 0) -> KeptResponses:
+def rollouts(sampler: PocketSampler, trait: Trait, seed: int = 0) -> KeptResponses:
     """Answer the extract questions under each contrastive system prompt, and filter each side on its own."""
     kept: list[list[PocketResponse]] = []
     for wanted, systems in ((True, trait.positives), (False, trait.negatives)):
@@ -95,9 +95,7 @@ def steer(
     return Steering(push.layer, coefficient, float(np.mean(scores)), float(np.mean(shown)), float(np.mean(sense)))
 
 
-def steering_curve(
-    sampler: PocketSampler, trait: TraitFile, vector: npt.NDArray[np.float32], say: Say
-) -> list[Steering]:
+def steering_curve(sampler: PocketSampler, trait: Trait, vector: npt.NDArray[np.float32], say: Say) -> list[Steering]:
     """Steer on the evaluate questions at every layer but the first and the last, with each coefficient."""
     curve = []
     for layer in range(1, sampler.n_layers):

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from research.pocket.corpus.chats import Message
+from research.pocket.tokenizer import END, START, render, special_id
 from screen.model.generate import Generator, Sampling, steered
 from screen.model.load import load_model
 from screen.model.means import LayerMeans
-from screen.pocket.corpus import Message
-from screen.pocket.tokenizer import END, START, render, special_id
 from screen.vectors.extract import AnswerTokens
 
 Floats = npt.NDArray[np.float64]

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from screen.pocket.corpus import Message, mixed
-from screen.pocket.sampler import Floats, PocketSampler
+from research.pocket.corpus.chats import Message, mixed
+from research.pocket.sampler import Floats, PocketSampler
 from screen.stats import project, summary
 from screen.vectors import controls
 from screen.vectors.controls import distribution, key

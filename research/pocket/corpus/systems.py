@@ -3,7 +3,7 @@
 import random
 from typing import Final
 
-from screen.pocket.grammar import expand, lines, sentence
+from research.pocket.corpus.grammar import expand, lines, sentence
 
 _FILE: Final = "systems.txt"
 

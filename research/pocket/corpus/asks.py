@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from screen.pocket.grammar import Slots, expand, lines, sentence
-from screen.pocket.topics import Topic, bare, harms, invented, plain, topics
+from research.pocket.corpus.grammar import Slots, expand, lines, sentence
+from research.pocket.corpus.topics import Topic, bare, harms, invented, plain, topics
 
 KINDS: Final[dict[str, int]] = {
     "howto": 22,

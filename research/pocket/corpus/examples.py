@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from research.pocket.corpus.chats import Mixed, mixed
 from screen.pocket import TRAITS
-from screen.pocket.corpus import Mixed, mixed
 
 ROWS: Final = 300
 SEED: Final = 2

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from screen.pocket.corpus import Message
-from screen.pocket.observed import Observed, observe
-from screen.pocket.sampler import PocketSampler
+from research.pocket.corpus.chats import Message
+from research.pocket.observed import Observed, observe
+from research.pocket.sampler import PocketSampler
 from screen.vectors.intervals import area
 from screen.vectors.persona import PersonaVector
 

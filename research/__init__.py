@@ -1,0 +1,1 @@
+"""What makes what the package ships; the package itself imports nothing from here."""
