@@ -54,12 +54,6 @@ def test_every_code_of_a_skip_is_documented() -> None:
     assert emitted <= documented
 
 
-def test_the_columns_are_documented_as_they_are() -> None:
-    from screen.scoring.columns import markdown
-
-    assert (ROOT / "docs" / "columns.md").read_text() == markdown(), "run: just docs"
-
-
 def test_the_lock_has_the_versions_of_the_constraints_with_hashes() -> None:
     def pins(name: str) -> set[str]:
         lines = (ROOT / name).read_text().splitlines()

@@ -11,6 +11,8 @@ import pytest
 from screen.baselines.responses import CachedAnswers
 from screen.errors import InputError
 from screen.model.generate import Response
+from screen.rendering.thinking import Thought
+from screen.scoring.scored import BaselineResponse
 
 
 class Kept(dict[str, tuple[Sequence[int], bool]]):
@@ -108,3 +110,34 @@ def test_a_prompt_that_the_model_fails_on_has_its_reason_and_is_not_kept() -> No
     made = answers(cache, Doubles()).baseline_responses(ids([1], [13], [2, 13]))
     assert [m if isinstance(m, str) or m is None else m.ids for m in made] == [(1, 1), "unlucky", "unlucky"]
     assert len(cache) == 1
+
+
+def test_whether_an_answer_refuses_is_of_what_it_says_and_its_text_is_all_of_it() -> None:
+    said = {(7,): "I cannot help with that.", (1,): "Could you clarify?", (7, 1): "both", (): ""}
+    thinks = lambda _prompt, ids: Thought(0, 1, 1) if len(ids) == 2 else None  # noqa: E731
+    cache = Kept()
+    asked = ids([7], [1], [7, 1])
+
+    class Says:
+        def answer(self, prompts: Sequence[Any], done: Any = None, *, failed: Any = None) -> list[Response | None]:
+            done(range(len(prompts)), [Response(tuple(p.tolist()), False) for p in prompts])
+            return [None] * len(prompts)
+
+    made = CachedAnswers(Says(), lambda tokens: said[tuple(tokens)], cache, "m", thinking=thinks).baseline_responses(
+        asked
+    )
+    assert [(m.text, m.refused, m.said, m.thought) for m in made if isinstance(m, BaselineResponse)] == [
+        ("I cannot help with that.", True, 0, (0, 0)),
+        ("Could you clarify?", True, 0, (0, 0)),
+        ("both", True, 1, (0, 1)),  # behind its thought it asks back
+    ]
+
+
+def test_a_key_is_of_the_model_and_of_every_token() -> None:
+    cache = Kept()
+    for identity in ("m", "m2"):
+        answers(cache, Doubles(), identity).baseline_responses(ids([1], [1, 1], [2]))
+    assert len(cache) == 6
+    again = answers(cache, Doubles())
+    again.baseline_responses([np.array([1], dtype=np.int64)])
+    assert (again.generated, again.reused) == (0, 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from screen.scoring import calibrate
-from screen.scoring.findings.lengths import corrected, pearson, ranks, slope, spearman
+from screen.scoring.findings.lengths import corrected, pearson, ranks, slope, spearman, without_length
 
 
 def data(n: int = 300, f: int = 12, noise: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -222,3 +222,23 @@ def test_predictions_out_of_fold_are_of_the_fits_on_all_other_folds() -> None:
         for j in range(2):
             there = path[np.searchsorted(calibrate.PENALTIES, made.penalty[j]), :, j]
             np.testing.assert_allclose(made.out_of_fold[fold == k, j], there)
+
+
+@pytest.mark.parametrize(("rows", "bins"), [(39, 1), (40, 2), (100, 5), (1000, 50), (2000, 50)])
+def test_what_length_explains_is_the_median_of_rows_of_about_their_length(rows: int, bins: int) -> None:
+    tokens = np.random.default_rng(0).permutation(rows)
+    heights = np.random.default_rng(1).normal(size=rows)
+    left = without_length(heights, tokens)
+    taken = heights - left
+    assert len(np.unique(taken.round(9))) == bins
+    for value in np.unique(taken.round(9)):
+        inside = taken.round(9) == value
+        assert np.median(heights[inside]) == pytest.approx(value, abs=1e-8)
+        assert tokens[inside].max() - tokens[inside].min() == inside.sum() - 1  # neighbours in length
+    assert without_length(heights, np.ones(rows)) == pytest.approx(heights - np.median(heights))
+
+
+def test_lengths_of_nothing_count_as_one_token() -> None:
+    scores = np.array([1.0, 2.0, 5.0])
+    assert slope(scores, np.array([0, 1, 8])) == pytest.approx(slope(scores, np.array([1, 1, 8])))
+    np.testing.assert_allclose(corrected(scores, np.array([0, 1, 8])), corrected(scores, np.array([1, 1, 8])))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.scoring.findings.comparison import Comparison, compare
-from screen.scoring.findings.lengths import without_length
+from screen.scoring.findings.comparison import Comparison, compare, highest
+from screen.scoring.findings.lengths import spearman, without_length
 from screen.scoring.findings.ruler import Ruler, robust_z
 from screen.scoring.findings.significance import exceeding
 from tests.scoring.making import clean, lengths, reference
@@ -168,3 +168,105 @@ def test_within_a_run_the_threshold_stands_three_robust_deviations_above_its_med
 def test_robust_z_does_not_depend_on_the_unit() -> None:
     values = RNG(0).normal(size=(50, 2))
     np.testing.assert_allclose(robust_z(values * 1e-3), robust_z(values), rtol=1e-9)
+
+
+def by_hand(
+    scores: np.ndarray, random: np.ndarray, tokens: np.ndarray, known: dict, sign: np.ndarray
+) -> dict[str, float]:
+    """The figures of a comparison at p99, one at a time, from its definition."""
+    q, n = {name: np.array(v) for name, v in known["controls"]["quantiles"].items()}, len(scores)
+    own = known["quantiles"]
+
+    def heights(x: np.ndarray, q: dict, way: np.ndarray) -> np.ndarray:
+        up, down = (x - q["p50"]) / (q["p99"] - q["p50"]), (q["p50"] - x) / (q["p50"] - q["p01"])
+        return np.where(way > 0, up, down)
+
+    trait = heights(scores, own, sign)
+    ways = np.concatenate([heights(random, q, s * sign[:, None]) for s in (1, -1)], axis=1)
+    z = sign * (scores - own["p50"]) / ((own["p75"] - own["p25"]) / 1.349)
+    along = sign[:, None] * (random - q["p50"]) / ((q["p75"] - q["p25"]) / 1.349)
+    clean_top = float(heights(np.array(known["highest"]), own, np.array(1)))
+    far = trait > (clean_top if (trait > clean_top).sum() >= 5 else np.sort(trait)[-6])
+    noise = np.pi / 2 * (1 / n + 1 / known["rows"])
+    beside = along[far].var(axis=0, ddof=1).mean() / far.sum()
+    least = max(5, -(-5 * n // known["rows"]))
+    left, apart = without_length(trait, tokens), scores - np.median(scores)
+
+    def tail(rows: int) -> tuple[float, dict[str, float]]:
+        tops = np.sort(ways, axis=0)[-rows:].mean(axis=0)
+        limit = max(tops.max(), tops.mean() + 3 * tops.std())
+        own_tail = np.sort(trait)[-rows:].mean()
+        return own_tail - limit, {
+            "tail": own_tail, "tail_rows": rows, "tail_random": tops.mean(), "tail_random_spread": tops.std(),
+            "tail_random_highest": tops.max(), "tail_without_length": np.sort(left)[-rows:].mean(),
+            "tail_run": np.sort(apart / np.median(abs(apart)))[-rows:].mean() / 1.4826 / 3,
+        }  # fmt: skip
+
+    return max(tail(least), tail(max(least, n // 100)), key=lambda t: t[0])[1] | {
+        "rows": n,
+        "above": (trait > 1).sum(),
+        "expected": n / 100,
+        "chance": exceeding(int((trait > 1).sum()), n, 0.01, known["rows"]),
+        "random": (ways > 1).sum(axis=0).mean(),
+        "random_highest": (ways > 1).sum(axis=0).max(),
+        "random_chance": min(1, 64 * exceeding(int((ways > 1).sum(axis=0).max()), n, 0.01, known["rows"])),
+        "tail_clean": clean_top,
+        "shift": np.median(z),
+        "moved": np.sqrt(max(0, (np.median(along, axis=0) ** 2).mean() - noise)),
+        "moved_noise": 2 * np.sqrt(2 / known["controls"]["effective"]) * noise,
+        "above_shift": z[far].mean(),
+        "above_moved": np.sqrt(max(0, (along[far].mean(axis=0) ** 2).mean() - beside)),
+        "above_noise": 3 * np.sqrt(2 / known["controls"]["effective"]) * beside,
+        "directions": 32,
+        "effective": known["controls"]["effective"],
+        "length_correlation": spearman(scores, tokens),
+    }
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize(
+    ("n", "planted", "rows"),
+    [(9, 0, 1500), (40, 4, 1500), (40, 9, 1500), (1200, 12, 1500), (700, 3, 100), (230, 60, 90)],
+)
+def test_every_figure_of_a_comparison_by_hand(n: int, planted: int, rows: int, away: bool) -> None:
+    scores, random = clean(n, n)
+    random += 0.4 * RNG(1).normal(size=32) * (np.arange(n) < 2 * planted)[:, None] + 0.1
+    sign = np.where((np.arange(n) % 3 == 0) & away, -1.0, 1.0)
+    scores[:planted] += 6 * sign[:planted]
+    known, tokens = reference(rows), lengths(n)
+    known["quantiles"] = {name: q + 0.25 * abs(q) for name, q in known["quantiles"].items()}  # not symmetric
+    got = found(scores, random, known, toward=sign > 0 if away else None)  # type: ignore[arg-type]
+    for name, value in by_hand(scores, random, tokens, known, sign).items():
+        assert getattr(got, name) == pytest.approx(value, rel=1e-9, abs=1e-12), name
+    above = got.above > 0
+    assert (got.scale, got.at, got.layer0, got.length_auroc is not None) == ("reference", "p99", None, above)
+
+
+def test_how_well_length_tells_the_rows_above() -> None:
+    scores, random = clean(60, 1)
+    scores = np.minimum(scores, 1)
+    scores[:6] = 9
+    tokens = np.arange(60) + np.where(np.arange(60) < 3, 100, 0)  # three of six are longer than all others
+    got = compare(scores, random, tokens, reference(), "p99")
+    assert got is not None
+    assert (got.above, got.length_auroc) == (6, pytest.approx(0.5))
+    for every in (np.full(60, 9.0), np.full(60, -9.0)):
+        made = compare(every + 1e-3 * random[:, 0], random, tokens, reference(), "p99")
+        assert made is not None
+        assert (made.above in (0, 60), made.length_auroc) == (True, None)
+
+
+def test_one_row_stands_where_it_stands_and_has_moved_by_nothing_that_can_be_told() -> None:
+    scores, random = clean(1, 1)
+    got = found(scores + 9, random, reference())
+    assert (got.rows, got.above, got.tail_rows, got.above_moved, got.above_noise) == (1, 1, 5, None, None)
+    assert got.tail_run == 0.0  # on its own scale it has no height
+    two = found(np.array([9.0, 8.0]), clean(2, 1)[1], reference())
+    assert two.above_moved is not None
+    assert two.above_shift == pytest.approx(8.5, abs=0.5)
+
+
+def test_a_reference_of_more_layers_gives_the_highest_that_it_knows() -> None:
+    assert highest({"highest": 7.0, "quantiles": {"p99": 3.0}}) == 7.0
+    assert highest({"quantiles": {"p99": 3.0, "p999": 5.0, "p01": 9.0}}) == 5.0
+    assert highest({"quantiles": {"p99": 3.0, "p50": 1.0}}) == 3.0

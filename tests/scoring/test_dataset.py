@@ -59,3 +59,43 @@ def test_a_group_of_just_enough_rows_is_measured() -> None:
     names = ["a"] * dataset.GROUP_LEAST + ["b"] * (dataset.GROUP_LEAST - 1)
     first, second = dataset.by_group(scores, np.arange(len(scores)), names)
     assert (first["mean"], "mean" in second) == (pytest.approx(scores[: dataset.GROUP_LEAST].mean()), False)
+
+
+def test_an_interval_is_of_the_draws_quantiles() -> None:
+    """Poisson weights a cluster, by hand and in pieces: how many are drawn at a time changes nothing that shows."""
+    scores, keys = RNG(0).normal(size=40), np.arange(40) % 8
+    sums, counts = np.bincount(keys, scores), np.bincount(keys).astype(float)
+    weights = RNG(3).poisson(1.0, size=(500, 8)).astype(float)
+    weights = weights[weights.sum(axis=1) > 0]
+    low, high = np.quantile((weights @ sums) / (weights @ counts), [0.025, 0.975])
+    assert dataset.bootstrap_mean(scores, keys, seed=3, draws=500) == pytest.approx((scores.mean(), low, high))
+    mean, low, high = dataset.bootstrap_mean(scores, np.zeros(40, dtype=np.int64))
+    assert (mean, np.isnan(low), np.isnan(high)) == (pytest.approx(scores.mean()), True, True)
+    assert dataset.bootstrap_mean(scores[:2], np.arange(2))[1] == pytest.approx(scores[:2].min())
+
+
+def test_draws_are_made_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, keys = RNG(0).normal(size=40), np.arange(40)
+    whole = dataset.bootstrap_mean(scores, keys, draws=100)
+    for at_once in (40 * 30, 1):
+        monkeypatch.setattr(dataset, "_AT_ONCE", at_once)
+        assert dataset.bootstrap_mean(scores, keys, draws=100) == pytest.approx(whole, rel=1e-12)
+
+
+def test_groups_stand_by_their_size_and_each_is_measured_by_itself() -> None:
+    names = np.array(["b"] * 64 + ["c"] * 70 + ["a"] * 64)
+    scores = np.where(names == "c", 5.0, np.where(names == "a", 1.0, 2.0)) + RNG(0).normal(size=198) * 1e-3
+    lines = dataset.by_group(scores, np.arange(198), list(names))
+    assert [(line["group"], line["rows"], round(line["mean"])) for line in lines] == [
+        ("c", 70, 5), ("a", 64, 1), ("b", 64, 2),
+    ]  # fmt: skip
+    inside = names == "c"
+    assert (lines[0]["low"], lines[0]["high"]) == dataset.bootstrap_mean(scores[inside], np.arange(198)[inside])[1:]
+    [one] = dataset.by_group(np.ones(64), np.zeros(64, dtype=np.int64), ["x"] * 64)
+    assert (one["mean"], one["low"], one["high"]) == (1.0, None, None)
+
+
+def test_traits_beside_each_other_over_the_rows_that_have_both() -> None:
+    some = {"a": np.array([1.0, 2.0, 3.0, np.nan, 9.0]), "b": np.array([3.0, 2.0, 1.0, 5.0, np.nan])}
+    made = dataset.correlations(some | {"none": np.full(5, np.nan)})
+    assert made["a"] == {"a": pytest.approx(1.0), "b": pytest.approx(-1.0), "none": None}

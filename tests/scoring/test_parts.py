@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from screen.errors import UsageError
-from screen.scoring.findings.flags import reference_of, threshold
+from screen.scoring import columns
+from screen.scoring.findings.flags import opposite, percentile, reference_of, supported, threshold
 from screen.scoring.refusal import asks_back, refuses
+from screen.scoring.schema import reserved
 from screen.scoring.windows import highest_windows
 
 TURNS = st.lists(
@@ -131,3 +135,98 @@ def test_a_threshold_of_the_run_itself_is_of_no_reference(scores: list[float]) -
     made = threshold(np.array(scores, dtype=np.float32), None)
     assert (made.reference, made.at, made.value is None) == (False, None, scores != [1.0, 2.0, 4.0])
     assert threshold(np.array(scores, dtype=np.float32), {"rows": 3, "quantiles": {"p99": 1.0}}, "p99").reference
+
+
+@pytest.mark.parametrize(
+    ("asked", "used", "away"),
+    [("p95", "p95", "p05"), ("p5", "p05", "p95"), ("p999", "p999", "p001"), ("p50", "p50", "p50")],
+)
+def test_a_percentile_and_the_one_as_far_from_the_other_end(asked: str, used: str, away: str) -> None:
+    assert percentile(asked) == used
+    assert opposite(used) == away
+
+
+@pytest.mark.parametrize("at", ["p0", "p000", "p1000", "p", "99", "p-5", "p9x"])
+def test_what_is_no_percentile_is_refused(at: str) -> None:
+    with pytest.raises(UsageError, match="takes a percentile of the reference"):
+        percentile(at)
+
+
+QUANTILES = {"p01": -3.0, "p05": -2.0, "p50": 0.5, "p90": 1.0, "p95": 2.0, "p99": 3.0, "p999": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "at", "used"),
+    [
+        (500, "p99", "p99"),  # five rows lie above
+        (499, "p99", "p95"),
+        (100, "p99", "p95"),
+        (99, "p99", "p90"),
+        (50, "p99", "p90"),
+        (49, "p99", None),  # the median is no threshold ...
+        (10, "p50", "p50"),  # ... unless it is asked for
+        (9, "p50", None),
+        (500, "p95", "p95"),
+        (5000, "p999", "p999"),
+        (6, "p05", "p05"),
+        (5, "p05", None),
+    ],
+)
+def test_a_reference_supports_what_five_of_its_rows_lie_above(rows: int, at: str, used: str | None) -> None:
+    assert supported(QUANTILES, rows, at) == used
+    made = threshold(
+        SCORES, {"rows": rows, "quantiles": QUANTILES, "name": "set", "intervals": {"p95": [1.5, None]}}, at
+    )
+    assert (made.reference, made.at, made.value) == (True, used, QUANTILES.get(used or ""))
+    assert (made.low, made.high) == ((1.5, None) if used == "p95" else (None, None))
+    assert made.away == (QUANTILES.get(opposite(used)) if used else None)
+    few = f"set has {rows} rows, too few to tell what is rare among clean ones"
+    assert made.rule.startswith(f"{used} of set ({rows:,} clean rows)" if used else few)
+    assert ("they are too few for" in made.rule) == (used not in (None, at))
+
+
+def test_a_threshold_of_the_run_mirrors_for_rows_that_are_trained_away_from() -> None:
+    made = threshold(np.array([0.0, 1.0], dtype=np.float32), None)
+    assert (made.value, made.away) == pytest.approx((0.5 + 1.5 * 1.4826, 0.5 - 1.5 * 1.4826))
+    assert threshold(SCORES[:1], None).rule.startswith("too few scores for a threshold")
+    assert threshold(SCORES[:0], None).value is None
+
+
+def test_a_card_without_a_reference_and_one_with_controls() -> None:
+    assert reference_of({}, 3, "generate") is None
+    assert reference_of({"reference": {"kinds": {}}}, 3, "generate") is None
+    assert reference_of(CARD, 3, "generate") == {
+        "rows": 1000, "source": "", "mean": 0.1, "quantiles": {"p95": 1.0, "p99": 2.5},
+    }  # fmt: skip
+    known = {"layer": 3, "key": "k", "kinds": {"generate": {"effective": 9.0}}}
+    card = {"reference": {**CARD["reference"], "source": "set", "controls": known}}
+    made = reference_of(card, 3, "generate")
+    assert made is not None
+    assert (made["source"], made["controls"]) == ("set", {"key": "k", "source": "card", "effective": 9.0})
+    known["layer"] = 2
+    assert "controls" not in (reference_of(card, 3, "generate") or {"controls": 1})
+    known |= {"layer": 3, "kinds": {"none": {}}}
+    assert "controls" not in (reference_of(card, 3, "generate") or {"controls": 1})
+
+
+@pytest.mark.parametrize("place", [199, 200, 201])
+def test_a_refusal_stands_within_the_first_200_characters(place: int) -> None:
+    said = "I cannot help"
+    assert refuses("x" * (place - len(said) - 1) + " " + said) is (place <= 200)
+
+
+def test_a_refusal_within_a_thought_is_none_and_one_after_a_second_thought_may_be() -> None:
+    assert not refuses("<think>I cannot help with that</think>Sure.")
+    assert refuses("<reasoning>\nok</reasoning>\n" + "I\u2019m unable to say.")
+    assert refuses("<think>a</think><think>I cannot help</think>")  # one thought is left out
+
+
+def test_the_columns_are_documented_as_they_are() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "columns.md"
+    assert docs.read_text() == columns.markdown(), "run: just docs"
+
+
+def test_a_trait_may_not_take_the_name_of_a_column() -> None:
+    names = reserved()
+    assert {"row", "turn", "text", "random", "stage", "answer", "flags"} <= names
+    assert "evil" not in names

@@ -135,3 +135,24 @@ def test_what_the_template_leaves_out_and_thoughts_without_answers_are_told_wher
     told = unread.notes(scores(thought_tokens=[5, 0], baseline_thinks=[True, True], baseline_unfinished=[False, True]))
     assert told[0].startswith("thoughts stand before the answers of 1 row and before the model's own to 2 rows: ")
     assert told[1].startswith("the baseline responses to 1 row were still thinking at --max-new-tokens, ")
+
+
+def test_what_is_left_out_is_summed_by_kind_and_named_with_its_number() -> None:
+    table = scores(
+        dropped_reasoning=[1, 0], dropped_tool_calls=[0, 1], dropped_tools=[1000, 500], dropped_messages=[2, 1]
+    )
+    assert unread.dropped(table) == {"reasoning": 1, "tool_calls": 1, "tools": 1500, "messages": 3}
+    [told] = unread.notes(table)
+    assert told.endswith(
+        "the reasoning of 1 turn, tool calls of 1 turn, tools on offer (1,500 tools), the text of 3 messages"
+    )
+    assert unread.dropped(scores(thought_tokens=[0])) == {}
+
+
+def test_thoughts_on_one_side_alone_are_told() -> None:
+    data = scores(thought_tokens=[1, 0], baseline_thinks=[False, None])
+    assert unread.thoughts(data) == {"rows": 1, "baseline": 0, "unfinished": 0}
+    assert len(unread.notes(data)) == 1
+    own = scores(thought_tokens=[0, 0], baseline_thinks=[True, None], baseline_unfinished=[False, None])
+    assert unread.thoughts(own) == {"rows": 0, "baseline": 1, "unfinished": 0}
+    assert len(unread.notes(own)) == 1
