@@ -5,7 +5,8 @@
 Changes are cosmic-ray's, in a copy of the tree: a comparison turned, a sign, a constant by one, `not` left out or put
 in, `and` for `or`, a loop that is not entered, an exception that is not caught. A draw takes places in the code, each
 equally likely, and one change at each; annotations, decorators and `strict=` are left out. Each change has a process
-of its own, forked from one that has the libraries loaded; it is noticed if a test fails or runs too long.
+of its own, forked from one that has the libraries loaded; it is noticed if a test fails, runs too long or takes too
+much memory.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -54,6 +56,8 @@ OPERATORS = [f"core/{kind}_{pair}" for kind, pairs in PAIRS.items() for pair in 
 OPERATORS += [f"core/{name}" for name in ALONE.split()]
 OPTIONS = ("-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")  # hypothesis is loaded
 OURS = ("screen", "screen_kernels", "screen_reports", "tests", "bench", "conftest", "__main__", "__mp_main__")
+MEMORY = 8 << 30  # bytes of address space: a loop that a change leaves without end is stopped there
+NO_OPERATORS = ("parameters", "dictorsetmaker")  # where a `*` or `**` by itself is none: `def f(*, a)`, `{**a}`
 TIMES = "times.json"  # in the copy: how long each test file took
 Span = tuple[tuple[int, int], tuple[int, int]]
 
@@ -88,8 +92,12 @@ def mutants(root: Path, module: str) -> Iterator[tuple[Any, Mutant]]:
         for node in nodes:
             for start, _ in operator.mutation_positions(node):
                 occurrence += 1
-                if not any(a <= start < b for a, b in spans):
+                if not any(a <= start < b for a, b in spans) and _parent(node) not in NO_OPERATORS:
                     yield (start, name.split("_")[0]), Mutant(module, start[0], name, occurrence)
+
+
+def _parent(node: Any) -> str:
+    return str(getattr(node.parent, "type", ""))
 
 
 def draw(root: Path, room: dict[str, Any], sample: int, seed: int, only: str) -> list[Mutant]:
@@ -137,6 +145,7 @@ class Times:
 def run_tests(copy: Path, log: Path, tests: list[str]) -> int:
     """In the forked process: pytest over the copy, what it prints into a file."""
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1), os.dup2(out, 2)
     os.chdir(copy)

@@ -6,14 +6,16 @@ import gzip
 import io
 import json
 import os
+import re
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import zstandard
 
-from screen.data import streams
+from screen.data import files, sniff, streams
 from screen.data.dataset import open_dataset
 from screen.data.files import find_files
 from screen.errors import InputError
@@ -200,3 +202,119 @@ def test_fingerprints_follow_the_content(tmp_path: Path) -> None:
     write(tmp_path, chat("How?"))
     assert before["files"][0]["bytes"] == open_dataset([path]).fingerprint()["files"][0]["bytes"]
     assert before != open_dataset([path]).fingerprint()
+
+
+def test_what_is_near_a_name_that_is_not_there(tmp_path: Path) -> None:
+    for n in range(8):
+        write(tmp_path, chat(), name=f"{n}.jsonl")
+    there = ", ".join(f"{n}.jsonl" for n in range(6))
+    assert refused(str(tmp_path / "x.jsonl")).endswith(f"next: data files there: {there}")
+    (tmp_path / "other").mkdir()
+    assert refused(str(tmp_path / "other/x.jsonl")).endswith("next: check the path")
+    assert refused(str(tmp_path / "none/x.jsonl")).endswith(
+        f"next: the folder {tmp_path}/none is not there either; check the path"
+    )
+
+
+def test_what_is_in_a_folder_without_data_is_told(tmp_path: Path) -> None:
+    assert "(found: nothing)" in refused(str(tmp_path))
+    for n in range(9):
+        (tmp_path / f"a.x{n}").touch()
+    (tmp_path / "Makefile").touch()
+    assert "(found: .x0, .x1, .x2, .x3, .x4, .x5, .x6, .x7)" in refused(str(tmp_path))
+
+
+def test_a_pattern_matches_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    path = write(tmp_path, chat(), name="sub.jsonl")
+    assert [file.path for file in find_files([str(tmp_path / "sub*")])] == [path]
+
+
+def test_an_empty_file_of_a_folder_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    write(tmp_path, chat(), name="b.jsonl")
+    assert open_dataset([str(tmp_path)]).count() == 1
+
+
+def test_a_spooled_file_is_removed_at_the_end_unless_a_folder_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later: list[Path] = []
+    monkeypatch.setattr(files.atexit, "register", lambda _, path: later.append(path))
+    for spool in (None, tmp_path / "a/b"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(GOOD)))
+        (file,) = find_files(["-"], spool)
+        assert later == ([file.local] if spool is None else later)
+        assert spool is None or file.local.parent == spool
+    files._remove(later[0])
+    files._remove(later[0])
+    assert not later[0].exists()
+
+
+def test_empty_input_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(InputError, match="standard input is empty"):
+        find_files(["-"], tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\x01\x02")))
+    with pytest.raises(InputError, match="standard input: cannot tell what kind of file this is"):
+        find_files(["-"], tmp_path)
+
+
+@pytest.mark.parametrize(("name", "data", "kind"), [
+    ("a.json", b'{"a": 1}\n', "json"), ("a.jsonl", b'{"a": 1}\n', "jsonl"), ("a.jsonl", b'{"data": [1]}\n', "json"),
+    ("a.jsonl", b'{"more": [1]}\n', "jsonl"), ("a.json", b'{"a": 1}\n\n{"a": 1}', "jsonl"),
+    ("a.jsonl", b'{\n "data": [\n1]}', "json"), ("a.json", b'[1, 2', "json"), ("a.jsonl", b'{"a": 1', "jsonl"),
+    ("a.json", b'{"a": "b\n', "json"), ("a.json", b'{"a": 1\n"b": 2}', "jsonl"), ("a.json", b'"a"\n"b"', "jsonl"),
+    ("a.data", b'[{"a": 1}]', "json"), ("a.data", b'a,"b c",d\r\n', "csv"), ("a.csv", b"{}", "csv"),
+    ("a.txt", b"[1]", "txt"), ("a.jsonl.gz", b"{}", "jsonl"), ("a.tsv", b"a", "tsv"), ("A.JSONL", b"{}", "jsonl"),
+    ("a.jsonl", b"PAR1", "parquet"), ("a.pq", b"PAR1", "parquet"), ("a", b"ARROW1", "arrow"),
+    ("a.feather", b"\xff\xff\xff\xff", "arrow"),
+])  # fmt: skip
+def test_kinds_by_name_and_content(name: str, data: bytes, kind: str) -> None:
+    assert sniff.kind_of(name, data) == kind
+
+
+@pytest.mark.parametrize(("name", "data", "message"), [
+    ("a.parquet", b"x", "a.parquet: the file is not parquet, whatever its name says"),
+    ("a.arrow", b"PAR", "a.arrow: the file is not arrow"),
+    ("a.csv", b"\xff\xfea\0", "a.csv: the file is UTF-16 from byte 0 on"),
+    ("a.csv", b"\xfe\xff\0a", "a.csv: the file is UTF-16 from byte 0 on"),
+    ("a.jsonl", "{}".encode("utf-32-le"), "the file is UTF-32-LE from byte 0 on"),
+    ("a", "[1]".encode("utf-16-be") + b"\0", "the file is UTF-16-BE from byte 0 on"),
+    ("a", b"a,b", "cannot tell what kind"), ("a", b"", "cannot tell what kind"),
+    ("a", b"a b\n", "cannot tell what kind"), (".gz", b"a b\n", "cannot tell what kind"),
+])  # fmt: skip
+def test_what_is_not_as_its_name_says_is_refused(name: str, data: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        sniff.kind_of(name, data)
+
+
+@pytest.mark.parametrize(("head", "packed"), [
+    (b"\x1f\x8b\x08", "gz"), (b"\x28\xb5\x2f\xfd", "zst"), (b"\x50\x2a\x4d\x18", "zst"), (b"\x5f\x2a\x4d\x18", "zst"),
+    (b"\x4f\x2a\x4d\x18", ""), (b"\x60\x2a\x4d\x18", ""), (b"\x50\x2a\x4d\x19", ""), (b"", ""), (b"{", ""),
+])  # fmt: skip
+def test_how_a_file_is_packed(head: bytes, packed: str) -> None:
+    assert streams.compression_of(head) == packed
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_what_unfolds_is_a_bomb_beyond_both_limits_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    (tmp_path / "a.jsonl.x").write_bytes(pack(b"\n" * (3 << 20)))
+    path, kind = tmp_path / "a.jsonl.x", "gz" if pack is gzip.compress else "zst"
+    for floor, ratio, fine in ((1 << 20, 200, False), (3 << 20, 200, True), (1 << 20, 100_000, True)):
+        monkeypatch.setattr(streams, "BOMB_FLOOR", floor)
+        monkeypatch.setattr(streams, "BOMB_RATIO", ratio)
+        with streams.open_plain(path, "a", kind) as stream:  # type: ignore[arg-type]
+            if fine:
+                assert len(stream.read()) == 3 << 20
+            else:
+                with pytest.raises(InputError, match="unfolds to more than 200 times its size"):
+                    stream.read()
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    for kind in ("", "gz"):
+        with pytest.raises(InputError, match="a: cannot be opened: No such file or directory"):
+            streams.open_plain(tmp_path / "a", "a", kind)  # type: ignore[arg-type]

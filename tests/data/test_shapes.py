@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from screen.data.dataset import open_dataset
 from screen.data.shapes.detect import NAMES
+from screen.data.shapes.mapping import renamed
 from screen.errors import InputError, UsageError
 from tests.data.making import chat, code_of, codes, read_all, samples_of, told, write
 
@@ -193,7 +195,7 @@ def test_map_goes_before_what_would_be_detected(tmp_path: Path) -> None:
     ({"map": {"promt": "a"}}, "--map promt=a: no role promt\n  next: did you mean prompt? roles are "),
     ({"map": {"prompt": "nope"}}, "--map prompt=nope: none of the first 1 rows has the field nope\n  next: the "
                                   "first row has messages"),
-    ({"map": {"messages.role": "speaker"}}, "--map messages.role=sampler: no message in the first 1 rows has sampler\n"
+    ({"map": {"messages.role": "speaker"}}, "--map messages.role=speaker: no message in the first 1 rows has speaker\n"
                                             "  next: the first message has role, content"),
     ({"map": {"messages.rolle": "from"}}, "--map messages.rolle=from: no role messages.rolle\n  next: "),
     ({"map": {"prompt.role": "from"}}, "--map prompt.role=from: none of the first 1 rows has messages in prompt\n"),
@@ -246,3 +248,126 @@ def test_names_from_the_data_cannot_draw_on_a_terminal(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=r"has the fields \\x1b\[31m\\u202ex, b"):
         open_dataset([write(tmp_path, {name: 1, "b": 2})])
+
+
+SAID = "### Human: Why?### Assistant: Because."
+ALPACA = {"instruction": "Why?", "output": "Because."}
+
+
+@pytest.mark.parametrize(("rows", "name", "evidence"), [
+    ([chat()], "chat", "1 of the first 1 rows has `messages`"),
+    ([chat(), chat(), chat(system="Hm.")], "chat-system", "3 of the first 3 rows have `messages` and `system`"),
+    ([chat(system_prompt="Hm."), chat(), {"x": 1}], "chat-system",
+     "2 of the first 3 rows have `messages` and `system_prompt`"),
+    ([{"text": "Once."}, {"text": SAID}, {"text": "Once."}], "dialogue", "3 of the first 3 rows have `text`"),
+    ([chat(), ALPACA, ALPACA], "chats", "of the first 3 rows 2 alpaca, 1 chat; each is read by its own shape"),
+    ([{"prompt": "Why?"}, chat()], "chat", "1 of the first 2 rows has `messages`"),
+    ([ALPACA, ALPACA | {"input": "Sky."}], "alpaca",
+     "2 of the first 2 rows have `instruction` and `input` and `output`"),
+])  # fmt: skip
+def test_the_evidence_for_a_shape(tmp_path: Path, rows: list[Any], name: str, evidence: str) -> None:
+    shape = open_dataset([write(tmp_path, *rows)]).shape
+    assert (shape.name, shape.evidence) == (name, evidence)
+
+
+def test_the_two_most_frequent_shapes_are_named_where_they_do_not_go_together(tmp_path: Path) -> None:
+    pair = {"prompt": "a", "chosen": "b", "rejected": "c"}
+    path = write(tmp_path, pair, {"text": "x"}, {"text": "y"}, chat(), chat(), chat())
+    with pytest.raises(InputError, match=rf"mixes shapes: {path}:4 is chat, {path}:2 is document"):
+        open_dataset([path])
+
+
+def test_chats_of_several_shapes_are_not_mixed_where_fields_are_mapped(tmp_path: Path) -> None:
+    path = write(tmp_path, {"turns": MESSAGES}, {"turns": MESSAGES, "system": "Hm."})
+    assert open_dataset([path], map={"messages": "turns"}).shape.name == "chat-system"
+    rows = [{"n": 1, "messages": MESSAGES}, {"n": 1, **ALPACA}]
+    with pytest.raises(InputError, match="mixes shapes"):
+        open_dataset([write(tmp_path, *rows)], map={"id": "n"})
+
+
+def test_a_chat_is_a_chat_with_a_system_prompt_that_is_not_there(tmp_path: Path) -> None:
+    path = write(tmp_path, chat(), chat(system="Hm."))
+    assert codes(open_dataset([path], format="chat-system")) == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(("alias", "row", "name"), [
+    ("messages", chat(), "chat"), ("dpo", {"chosen": "a", "rejected": "b"}, "preference"),
+    ("pretrain", {"text": "a"}, "document"), ("conversations", {"conversations": MESSAGES}, "sharegpt"),
+    ("instruction", ALPACA, "alpaca"),
+])  # fmt: skip
+def test_other_names_of_shapes(tmp_path: Path, alias: str, row: Any, name: str) -> None:
+    assert open_dataset([write(tmp_path, row)], format=alias).shape.name == name
+
+
+@pytest.mark.parametrize(("count", "more"), [(12, ""), (13, ", ...")])
+def test_a_row_of_many_fields_names_the_first(tmp_path: Path, count: int, more: str) -> None:
+    with pytest.raises(InputError) as caught:
+        open_dataset([write(tmp_path, {f"f{n}": n for n in range(count)})])
+    assert caught.value.message.endswith(", ".join(f"f{n}" for n in range(12)) + more)
+
+
+def test_a_row_without_fields_is_said_to_have_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has the fields \(none\)"):
+        open_dataset([write(tmp_path, {})])
+
+
+def test_rows_that_are_no_objects_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none of the first 2 rows is a JSON object with named fields"):
+        open_dataset([write(tmp_path, [1], 5)])
+
+
+def test_labels_in_numbers_are_of_kto_where_it_is_said(tmp_path: Path) -> None:
+    row = {"prompt": "Why?", "completion": "Because.", "label": 1}
+    assert open_dataset([write(tmp_path, row)]).shape.name == "prompt-completion"
+    shape = open_dataset([write(tmp_path, row)], format="kto").shape
+    assert (shape.name, shape.fields) == ("kto", {"prompt": "prompt", "completion": "completion", "label": "label"})
+
+
+@pytest.mark.parametrize(("place", "found"), [(9, True), (10, False)])
+def test_ten_rows_of_every_further_file_are_looked_at(tmp_path: Path, place: int, found: bool) -> None:
+    second = [chat()] * place + [{"text": "x"}]
+    paths = [write(tmp_path, chat()), write(tmp_path, b"bad", *second, name="b.jsonl")]
+    if found:
+        with pytest.raises(InputError, match="mixes shapes"):
+            open_dataset(paths)
+    else:
+        assert open_dataset(paths).shape.name == "chat"
+
+
+@pytest.mark.parametrize(("bad", "found"), [(999, True), (1000, False)])
+def test_a_thousand_rows_are_searched_for_one_that_can_be_read(tmp_path: Path, bad: int, found: bool) -> None:
+    path = write(tmp_path, *[b"bad"] * bad, chat())
+    if found:
+        assert open_dataset([path]).shape.name == "chat"
+    else:
+        with pytest.raises(InputError, match="none of the first 1000 rows can be read"):
+            open_dataset([path])
+
+
+def test_a_hundred_files_are_looked_into(tmp_path: Path) -> None:
+    paths = [write(tmp_path, chat(), name=f"{n:03d}.jsonl") for n in range(100)]
+    paths.append(write(tmp_path, {"text": "x"}, name="last.jsonl"))
+    assert open_dataset(paths).shape.name == "chat"
+    with pytest.raises(InputError, match="mixes shapes"):
+        open_dataset(paths[1:])
+
+
+@pytest.mark.parametrize(("row", "map", "said"), [
+    (chat(), {"prompt.role": "from", "completion": "x"}, "none of the first 1 rows has messages in prompt"),
+    ({"a": MESSAGES}, {"messages": "a", "messages.role": "x"}, "no message in the first 1 rows has x"),
+    ({"a": "[["}, {"messages": "a", "messages.role": "x"}, "none of the first 1 rows has messages in a"),
+    (chat(), {"prompt": "messages.x"}, "none of the first 1 rows has the field messages.x"),
+])  # fmt: skip
+def test_a_map_to_what_is_not_there_is_refused(tmp_path: Path, row: Any, map: dict[str, str], said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        open_dataset([write(tmp_path, row)], map=map)
+
+
+def test_a_map_leaves_what_it_does_not_name(tmp_path: Path) -> None:
+    row = {"q": "Why?", "prompt": "other", "a": "Because.", "id": None, "n": {"x": None}}
+    (sample,) = samples_of(tmp_path, row, map={"prompt": "q", "completion": "a"})
+    assert (told(sample), sample.unused, sample.id) == (ANSWER, ("n",), None)
+    expected = {"prompt": "Why?", "completion": "Because.", "id": None, "n": {"x": None}}
+    assert renamed(row, {"prompt": "q", "completion": "a", "id": "n.x"}) == expected
+    assert renamed([1], {"prompt": "q"}) == [1]
+    assert renamed({"a.b": 1, "a": {"b": 2}}, {"id": "a.b"})["id"] == 1
