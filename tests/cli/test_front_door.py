@@ -42,6 +42,14 @@ def test_help_answers_in_a_blink_and_imports_nothing_heavy() -> None:
     assert min(times) < 0.3
 
 
+def test_what_was_imported_is_not_walked_once_more_at_the_end() -> None:
+    """With torch loaded that is a second of the processor."""
+    code = "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > 1000, file=sys.stderr))"
+    code += "\nfrom screen.__main__ import main\nsys.argv = ['screen', '--help']\nmain()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stderr == "True\n"
+
+
 @pytest.mark.parametrize(
     "args",
     [

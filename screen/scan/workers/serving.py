@@ -27,7 +27,7 @@ from screen.model.forward.proof import Proof
 from screen.model.generate import Generator, Ids, Sampling, logits_after
 from screen.model.host import Loading, timed_proof, without_weights
 from screen.model.load import BaseModel
-from screen.scan.workers.child import settle
+from screen.scan.workers.child import keep_memory, settle
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def _serve(connection: Connection, order: ModelSetup) -> None:
         connection.send(("unfit",))
         return
     torch.set_num_threads(order.threads)
+    keep_memory()
     torch.ones(1 << 18).sum()  # by all threads: after an unsound fork it never comes back
     connection.send(("alive",))
     model = order.loading.load()
