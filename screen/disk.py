@@ -1,6 +1,6 @@
 """Every storage operation of the project, in one small object that a test can make fail at operation N.
 
-Knows nothing of runs, shards or tables.
+The only place that renames, fsyncs, appends and makes temporary files. Knows nothing of runs, shards or tables.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from screen.errors import StoreError
+from screen.errors import StoreError, UsageError
 
 try:
     import fcntl
@@ -69,6 +72,10 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         os.replace(source, target)
 
+    def link(self, source: Path, target: Path) -> None:
+        """A second name. Raises FileExistsError where the target exists."""
+        os.link(source, target)
+
     def unlink(self, path: Path) -> None:
         path.unlink()
 
@@ -119,12 +126,56 @@ def is_temporary(name: str) -> bool:
 
 def write_atomically(path: Path, data: bytes, disk: Disk = DISK) -> None:
     """`path` holds all of the old bytes or all of the new ones, whatever happens; durable on return."""
+    with new_file(path, disk) as scratch:
+        disk.write_new(scratch, data)
+
+
+@contextlib.contextmanager
+def new_file(path: Path, disk: Disk = DISK, *, replace: bool = True) -> Iterator[Path]:
+    """A name beside `path` for the body to write to. At its end the file is made durable and takes the name `path`;
+    where the body fails, it is removed. Without `replace`, raises FileExistsError where `path` exists by then."""
     scratch = temporary(path)
     with removed_on_error(scratch, disk=disk):
-        disk.write_new(scratch, data)
+        yield scratch
         disk.fsync_file(scratch)
-        disk.rename(scratch, path)
+        if replace:
+            disk.rename(scratch, path)
+        else:
+            disk.link(scratch, path)
+            disk.unlink(scratch)
     disk.fsync_dir(path.parent)
+
+
+def append_durably(path: Path, data: bytes, disk: Disk = DISK) -> None:
+    """After an error the file may end in a part of `data`."""
+    disk.append(path, data)
+    disk.fsync_file(path)
+
+
+def truncate_durably(path: Path, size: int, disk: Disk = DISK) -> None:
+    disk.truncate(path, size)
+    disk.fsync_file(path)
+
+
+def set_aside(path: Path, disk: Disk = DISK) -> None:
+    """Free the name without deleting what has it."""
+    disk.rename(path, path.with_name(f"{path.name}.orphan.{uuid.uuid4().hex}"))
+
+
+@contextlib.contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """A folder among the system's temporary files, removed with all it holds at the end of the body."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+        yield Path(folder)
+
+
+def spooled(source: BinaryIO, folder: Path | None) -> Path:
+    """A copy of what `source` still holds, under a new name in `folder`, or among the system's temporary files."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="input-", delete=False) as copy:
+        path = Path(copy.name)
+        with removed_on_error(path):
+            shutil.copyfileobj(source, copy, 1 << 20)
+    return path
 
 
 @contextlib.contextmanager
@@ -146,6 +197,15 @@ def storing(path: Path, next_step: str = AGAIN, flag: str = "--out") -> Iterator
         yield
     except OSError as error:
         raise storage_error(error, path, next_step, flag) from error
+
+
+@contextlib.contextmanager
+def writing(path: Path, next_step: str) -> Iterator[None]:
+    """Turn the operating system's refusals inside the body into a UsageError about `path`, a file the user named."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}", next_step) from error
 
 
 def storage_error(error: OSError, path: Path, next_step: str = AGAIN, flag: str = "--out") -> StoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -43,6 +44,39 @@ def test_the_wheel_holds_no_training_recipe() -> None:
     assert not [str(path) for path in sources if trains.search(path.read_text(encoding="utf-8"))]
     shipped = {path.name for path in (ROOT / "screen" / "pocket").iterdir()} - {"__pycache__"}
     assert shipped == {"__init__.py", "judge.py", "words.json", "model", "vectors"}
+
+
+def sources(*roots: str) -> dict[str, ast.Module]:
+    """Each module of ours by its path, parsed."""
+    paths = [path for root in roots or ("screen", "reports") for path in sorted((ROOT / root).rglob("*.py"))]
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in paths}
+
+
+OF_DISK = {"replace", "rename", "renames", "link", "fsync", "fdatasync", "O_EXCL", "O_APPEND"}
+
+
+def writes_by_itself(node: ast.AST) -> bool:
+    match node:
+        case ast.Import(names=names):
+            return any(name.name == "tempfile" for name in names)
+        case ast.ImportFrom(module=module):
+            return module == "tempfile"
+        case ast.Attribute(value=ast.Name("os"), attr=name):
+            return name in OF_DISK
+        case ast.Call(func=ast.Attribute(attr="rename" | "replace" | "hardlink_to"), args=[_], keywords=[]):
+            return True  # of a Path: str.replace has two arguments, dataclasses.replace has keywords
+        case ast.Call(func=ast.Name("open") | ast.Attribute(attr="open" | "fdopen"), args=arguments):
+            modes = [a.value for a in arguments if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            return any(re.fullmatch("[xa]b?", mode) for mode in modes)
+    return False
+
+
+def test_only_disk_renames_syncs_appends_and_makes_temporary_files() -> None:
+    """Each such step can fail or be lost in a power cut; one place does them, and one set of faults tests it."""
+    found = [f"{path}:{n.lineno}" for path, tree in sources().items() for n in ast.walk(tree) if writes_by_itself(n)]
+    assert {place.split(":")[0] for place in found} == {"screen/disk.py", "screen/judges/cache.py"}, (
+        f"call what screen/disk.py has (write_atomically, new_file, append_durably, spooled, scratch_folder): {found}"
+    )
 
 
 def test_every_code_of_a_skip_is_documented() -> None:

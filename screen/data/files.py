@@ -9,10 +9,8 @@ import atexit
 import contextlib
 import glob
 import os
-import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import BinaryIO
 
 from screen.data import sniff
 from screen.data.streams import Compression, compression_of, open_plain
+from screen.disk import spooled
 from screen.errors import InputError
 
 # Companions of `datasets.save_to_disk` and of trainers: JSON, but no rows.
@@ -135,9 +134,7 @@ def _spool(source: BinaryIO, folder: Path | None) -> Path:
     """A copy of `source`; removed at exit unless the caller gave the folder."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="input-", delete=False) as copy:
-        shutil.copyfileobj(source, copy, 1 << 20)
-    path = Path(copy.name)
+    path = spooled(source, folder)
     if folder is None:
         atexit.register(_remove, path)
     return path

@@ -10,7 +10,6 @@ import contextlib
 import gzip
 import io
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -22,6 +21,7 @@ from screen.data.dataset import Dataset
 from screen.data.files import InputFile
 from screen.data.readers import columnar, delimited, jsonarray, jsonscan
 from screen.data.readers.kinds import reader_of
+from screen.disk import new_file, writing
 from screen.errors import InputError, UsageError
 
 Keep = Callable[[int], bool]
@@ -43,17 +43,25 @@ def write_subset(dataset: Dataset, keep: Keep, out: Path) -> Copied:
     check_out(dataset, out)
     tally = _Tally(keep)
     kind = dataset.files[0].kind
-    with _new_file(out) as (target, path):
+    with writing(out, "choose a folder that exists, with room"), new_file(out) as scratch:
         if kind in ("parquet", "arrow"):
-            _copy_tables(dataset.files, tally, path)
-        elif kind == "json":
-            _copy_json(dataset.files[0], tally, target)
-        elif kind in ("csv", "tsv"):
-            target.write(_one_header(dataset.files))
-            _copy_rows(dataset.files, tally, target)
+            _copy_tables(dataset.files, tally, scratch)
         else:
-            _copy_rows(dataset.files, tally, target)
+            with open(scratch, "wb") as raw:
+                _copy_text(kind, dataset.files, tally, raw, out.name)
     return Copied(tally.kept, tally.dropped)
+
+
+def _copy_text(kind: str, files: tuple[InputFile, ...], tally: _Tally, raw: io.BufferedWriter, name: str) -> None:
+    target = _packed(raw, name)
+    if kind == "json":
+        _copy_json(files[0], tally, target)
+    else:
+        if kind in ("csv", "tsv"):
+            target.write(_one_header(files))
+        _copy_rows(files, tally, target)
+    if target is not raw:
+        target.close()  # writes the end of what is compressed
 
 
 class _Tally:
@@ -161,28 +169,6 @@ def _table_writer(file: InputFile, schema: Any, path: Path) -> Iterator[Callable
         return
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         yield writer.write_table
-
-
-@contextlib.contextmanager
-def _new_file(out: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A file that takes the name `out` once all of it is on disk."""
-    part = out.with_name(f"{out.name}.tmp.{uuid.uuid4().hex[:8]}")
-    try:
-        with open(part, "xb") as raw:
-            packed = _packed(raw, out.name)
-            yield packed, part
-            if packed is not raw:
-                packed.close()
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(part, out)
-    except OSError as error:
-        raise UsageError(
-            f"{out}: cannot be written: {error.strerror or error}", "choose a folder that exists, with room"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _packed(raw: io.BufferedWriter, name: str) -> BinaryIO:

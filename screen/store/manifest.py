@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from screen.disk import DISK, Disk
+from screen.disk import DISK, Disk, append_durably, truncate_durably
 from screen.errors import StoreError
 
 MANIFEST = "manifest.jsonl"
@@ -132,8 +132,7 @@ class Manifest:
         self._clean = False
         line = entry.line()
         try:
-            self.disk.append(self.path, line)
-            self.disk.fsync_file(self.path)
+            append_durably(self.path, line, self.disk)
         except OSError:
             with contextlib.suppress(OSError):
                 self._cut()
@@ -147,8 +146,7 @@ class Manifest:
         if self._clean:
             return
         if self.path.stat().st_size != self._good:
-            self.disk.truncate(self.path, self._good)
-            self.disk.fsync_file(self.path)
+            truncate_durably(self.path, self._good, self.disk)
         self._clean = True
 
     def repair(self) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from screen.disk import Disk, removed_on_error, temporary
+from screen.disk import Disk, new_file, set_aside
 from screen.store import tables
 from screen.store.manifest import FileEntry, ShardEntry
 
@@ -52,12 +51,8 @@ def describe(
 def place(folder: Path, file: FileEntry, data: bytes, schema: pa.Schema, disk: Disk) -> None:
     """One table under its name: checked and durable. A stranger of that name is set aside, not deleted."""
     target = folder / file.name
-    scratch = temporary(target)
-    with removed_on_error(scratch, disk=disk):
+    with new_file(target, disk) as scratch:
         disk.write_new(scratch, data)
-        disk.fsync_file(scratch)
         tables.check_written(disk.read(scratch), file.sha256, file.rows, schema)
         if target.exists() and disk.sha256(target) != file.sha256:
-            disk.rename(target, target.with_name(f"{target.name}.orphan.{uuid.uuid4().hex}"))
-        disk.rename(scratch, target)
-    disk.fsync_dir(target.parent)
+            set_aside(target, disk)

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from screen.disk import new_file, writing
 from screen.errors import UsageError
 from screen.traits import schema, yaml_file
 from screen.traits.schema import FORMAT
@@ -154,21 +155,12 @@ def save_trait(trait: Trait, path: Path, *, replace: bool = False) -> None:
     text = dump_trait(trait)
     if trait_from(yaml.safe_load(text)) != trait:
         raise ValueError(f"the trait {trait.name!r} does not survive being written")
-    temporary = path.with_name(f".{path.name}.tmp.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        if replace:
-            os.replace(temporary, path)
-        else:
-            os.link(temporary, path)  # fails where the file exists
-    except FileExistsError:
-        raise UsageError(f"{path} exists", "choose another name with -o, or replace it with --force") from None
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror or error}", "choose another place with -o"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path, "choose another place with -o"):
+        try:
+            with new_file(path, replace=replace) as scratch:
+                scratch.write_text(text, encoding="utf-8", newline="\n")
+        except FileExistsError:
+            raise UsageError(f"{path} exists", "choose another name with -o, or replace it with --force") from None
 
 
 def _opening(adjective: str) -> str:

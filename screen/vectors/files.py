@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from screen import seal
+from screen.disk import write_atomically, writing
 from screen.errors import UsageError, VectorError
 from screen.vectors.controls import key
 from screen.vectors.formats import safetensors
@@ -32,6 +31,7 @@ from screen.vectors.sandbox import read_bytes, to_numpy
 
 CARD_FORMAT = "persona-vector/2"
 _UNSEALED = "persona-vector/1"  # two bits away from the other: no single flip makes a file look so
+UNWRITABLE = "check the folder and its permissions"
 LOADED = (".safetensors", ".pt")
 _FOREIGN = (".gguf", ".npy", ".npz")
 
@@ -51,23 +51,9 @@ def save_vector(vector: PersonaVector, path: Path) -> None:
     tensors = {"direction": direction, "hs_index": np.asarray(vector.hs_index, dtype=np.int64)}
     if vector.controls is not None:
         tensors["controls"] = np.ascontiguousarray(vector.controls, dtype=np.float32)
-    write_whole(path, seal.sealed_tensors(save(tensors, metadata={"card": json.dumps(card, sort_keys=True)})))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside `path` and move into place, so that a crash leaves the file as it was."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror}", "check the folder and its permissions"
-        ) from None
+    data = seal.sealed_tensors(save(tensors, metadata={"card": json.dumps(card, sort_keys=True)}))
+    with writing(path, UNWRITABLE):
+        write_atomically(path, data)
 
 
 def load_vector(path: Path) -> PersonaVector:

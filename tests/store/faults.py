@@ -22,6 +22,7 @@ OPERATIONS = (
     "fsync_file",
     "fsync_dir",
     "rename",
+    "link",
     "unlink",
     "lock",
     "unlock",

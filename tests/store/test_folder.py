@@ -158,7 +158,7 @@ def test_a_run_of_another_format(path, number, content):
 
 def test_columns_of_another_format_are_not_read(path):
     RunFolder.open(path, fake.identity(format=2)).close()
-    with pytest.raises(StoreError, match="has the columns of format 2; this version reads 3"):
+    with pytest.raises(StoreError, match="has the columns of format 2; this version reads 4"):
         RunFolder.read(path)
 
 

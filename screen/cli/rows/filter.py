@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from screen_reports.text import near
 
 from screen.cli.exits import say
 from screen.cli.output import dump, print_json
+from screen.disk import new_file, writing
 from screen.errors import StoreError, UsageError
 from screen.spec import ScanSpec
 
@@ -210,26 +209,11 @@ def _write_reasons(path: Path, drop: Any, selection: Selection, keeping: bool) -
     """One line a dropped row, in order: its number, its id and what held of it."""
     why = {} if keeping else {told["row"]: told for told in selection.reasons()}
     scored = set(selection.table["row"].to_pylist())
-    with _new_text(path) as file:
+    next_step = "choose a folder that exists, with room"
+    with writing(path, next_step), new_file(path) as scratch, scratch.open("w", encoding="ascii") as file:
         for row in drop.nonzero()[0].tolist():
             test = "does not match" if row in scored else "not scored"
             file.write(dump(why.get(row) or {"row": row, "id": None, "reasons": [{"test": test}]}) + "\n")
-
-
-@contextlib.contextmanager
-def _new_text(path: Path) -> Iterator[IO[str]]:
-    """A file that takes its name once all of it is written."""
-    part = path.with_name(f"{path.name}.tmp.{uuid.uuid4().hex[:8]}")
-    try:
-        with open(part, "x", encoding="ascii") as file:
-            yield file
-        os.replace(part, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"{path}: cannot be written: {reason}", "choose a folder that exists, with room") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _print(facts: dict[str, Any]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +11,7 @@ from screen.cli.output import print_json
 from screen.cli.runs import run as runs
 from screen.cli.runs import settings
 from screen.cli.voice import voice
+from screen.disk import scratch_folder
 from screen.errors import GateFailed
 from screen.progress import Progress
 
@@ -75,13 +74,13 @@ def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
     given = {**dict.fromkeys(unused), "max_errors": "none", "cache": cache, **options}
     from screen.analysis.selftest import selftest
 
-    with tempfile.TemporaryDirectory(prefix="screen-selftest-") as folder:
-        spec = runs.spec_of(dataset, {**given, "out": Path(folder)})
+    with scratch_folder("screen-selftest-") as folder:
+        spec = runs.spec_of(dataset, {**given, "out": folder})
         speaker = voice(options["quiet"], False)
         progress = Once(speaker)
         try:
             kept = cache or settings.default_cache()
-            found = selftest(spec, Path(folder), at=options["at"], cache=kept, progress=progress)
+            found = selftest(spec, folder, at=options["at"], cache=kept, progress=progress)
         finally:
             speaker.close()
     print_json(found) if as_json else _print(found)

@@ -202,7 +202,8 @@ Examples:
 def export(file: Path, target: str, out: Path, force: bool, as_json: bool) -> None:
     """Write a vector FILE as another tool reads it, and say what that format cannot hold."""
     from screen.cli.vectors import flags as flag_values
-    from screen.vectors.files import load_vector, write_whole
+    from screen.disk import write_atomically, writing
+    from screen.vectors.files import UNWRITABLE, load_vector
     from screen.vectors.formats import outgoing
 
     vector = load_vector(file)
@@ -214,7 +215,8 @@ def export(file: Path, target: str, out: Path, force: bool, as_json: bool) -> No
 
     exported = outgoing.export(vector, target)
     flag_values.writable([out], force)
-    write_whole(out, exported.data)
+    with writing(out, UNWRITABLE):
+        write_atomically(out, exported.data)
     if as_json:
         print_json({"written": str(out), "to": target, "trait": vector.trait, "notes": list(exported.notes)})
         return

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from screen.disk import DISK, Disk, storing
+from screen.disk import DISK, Disk, append_durably, storing
 from screen.store.cache.keyindex import KeyIndex
 
 SUFFIX = ".answers"
@@ -80,8 +80,7 @@ class AnswerCache:
         with storing(self._write_to, flag="--cache"):
             segment = self._segment()
             try:
-                self._disk.append(self._segments[segment], frame)
-                self._disk.fsync_file(self._segments[segment])
+                append_durably(self._segments[segment], frame, self._disk)
             except OSError:
                 self._own = None  # its end is torn now: the next batch starts another
                 raise

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from screen.disk import DISK, Disk, storing, temporary
+from screen.disk import DISK, Disk, new_file, removed_on_error, storing
 from screen.errors import StoreError
 from screen.store import tables
 from screen.store.folder import SUMMARY, RunFolder
@@ -23,14 +21,14 @@ def build(run: RunFolder, flags: dict[str, Any] | None = None, disk: Disk = DISK
     `flags` are thresholds by trait; without them, the summary's. Raises StoreError; the run is not touched.
     """
     target = run.path / CATALOGUE
-    scratch = temporary(target)
     chosen = run.summary.get("flags") or {} if flags is None else flags
     texts = views.statements({n: run.tables(n) for n in tables.NAMES}, run.traits, chosen)
-    with storing(run.path, _NEXT), _scratch_removed(scratch):
+    with (
+        storing(run.path, _NEXT),
+        new_file(target, disk) as scratch,
+        removed_on_error(Path(f"{scratch}.wal"), disk=disk),
+    ):
         _write(scratch, texts)
-        disk.fsync_file(scratch)
-        disk.rename(scratch, target)
-        disk.fsync_dir(run.path)
     return target
 
 
@@ -60,13 +58,3 @@ def _write(path: Path, texts: dict[str, str]) -> None:
         raise StoreError(f"the catalogue could not be written: {error}", _NEXT) from error
     finally:
         connection.close()
-
-
-@contextmanager
-def _scratch_removed(path: Path) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for left in (path, Path(f"{path}.wal")):
-            with suppress(OSError):
-                left.unlink()
