@@ -62,6 +62,6 @@ class Rendered:
 
     sequences: tuple[Sequence, ...]
     rung: Rung
-    tokens_lost: int = 0  # tokens cut because the sample is longer than the model's context
-    special_text: int = 0  # times special-token text such as <|im_end|> stood inside a message
+    tokens_lost: int  # tokens cut because the sample is longer than the model's context
+    special_text: int  # times special-token text such as <|im_end|> stood inside a message
     dropped: Mapping[str, int] = field(default_factory=dict)  # what of the messages the template did not write, by kind

@@ -24,7 +24,7 @@ class Tokens:
         self.total = len(encoding) + len(prefix)
         self.kept = min(self.total, limit)
         self._before = len(prefix)
-        ids = encoding.ids if self.kept == self.total else encoding.ids[: max(0, limit - len(prefix))]
+        ids = encoding.ids[: max(0, limit - len(prefix))]
         self.ids: Ints = np.fromiter([*prefix, *ids] if prefix else ids, dtype=np.int32, count=self.kept)
         self._range: Callable[[int], Range] = encoding.token_to_chars
         # A scan in compiled code: ten times as fast as bisecting from here, until a text has thousands of tokens.

@@ -20,7 +20,9 @@ def test_answers_count_and_headers_do_not() -> None:
 
 
 def test_a_newline_answer_has_no_tokens() -> None:
-    assert refusal(renderer(T.CHATML), chat(("user", "Hi"), ("assistant", "\n"))) == "no_answer_tokens"
+    for end in (False, True):  # its end alone is no answer
+        sample = chat(("user", "Hi"), ("assistant", "\n"))
+        assert refusal(renderer(T.CHATML, end_of_turn=end), sample) == "no_answer_tokens"
 
 
 def test_newlines_before_an_answer_move_the_last_prompt_token() -> None:
@@ -213,9 +215,9 @@ def test_ranges_calls_and_dropped_thoughts_need_a_skeleton() -> None:
 
 def test_what_is_left_out_is_counted_without_a_skeleton_too() -> None:
     template = T.FUSSY.replace("in messages", "in messages if m.role != 'system' and 'x' not in m.content")
-    said = [turn("assistant", text, scored=False, reasoning=why) for text, why in (("x", None), ("o k", "hm"))]
+    said = [turn("assistant", t, scored=False, reasoning=why) for t, why in (("x", None), ("x x", None), ("o k", "hm"))]
     sample = chat(("system", "Be kind"), ("user", "Hi"), *said, ("user", "And?"), ("assistant", "a b"))
-    assert rendered(renderer(template), sample).dropped == {"messages": 1, "answers": 1, "reasoning": 1}
+    assert rendered(renderer(template), sample).dropped == {"messages": 1, "answers": 2, "reasoning": 1}
 
 
 def test_what_stands_outside_the_marks_does_not_count() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from screen.data.sample import Place, Sample, Turn
 from screen.rendering import spans as render_tokens
+from screen.rendering.pieces import _Joined
 from screen.rendering.rendered import Rendered
 from screen.rendering.renderer import Renderer
 from screen.rendering.spans import Tokens, clip, cut_text, marked, runs
@@ -145,3 +146,18 @@ def test_ranges_of_a_text() -> None:
 def test_borders_of_cuts(text: str, pieces: list[str]) -> None:
     assert "".join(cut_text(text, 10)) == text
     assert cut_text(text, 10) == pieces
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_encodings_are_one_of_the_whole_text(kind: str) -> None:
+    texts = ["Hello there", " ok 漢字", "\nfine"]
+    parts = Tokenizer(fast(kind=kind)).encode(texts)
+    joined, starts = _Joined(parts, texts), [0, 11, 17]
+    assert joined.ids == [i for part in parts for i in part.ids]
+    assert joined.offsets == [
+        (a + start, b + start) for part, start in zip(parts, starts, strict=True) for a, b in part.offsets
+    ]
+    for char in range(len("".join(texts))):
+        holding = [i for i, (a, b) in enumerate(joined.offsets) if a <= char < b]
+        assert joined.char_to_token(char) == (holding[0] if holding else None)
+    assert (len(joined), joined.char_to_token(99)) == (len(joined.ids), None)

@@ -51,6 +51,12 @@ def test_a_template_that_lays_stand_ins_out_in_another_way_stands_on_the_last_ru
     assert refusal(renderer(T.FUSSY), twice) == "no_response_mask"  # "(one word) one": which of the two is the answer?
 
 
+def test_a_template_that_ends_each_render_in_its_own_way_has_no_prefix() -> None:
+    sample = chat(("user", "Hi"), ("assistant", "Hello there"))
+    assert texts(renderer(T.FUSSY), sample) == ["Hello there"]
+    assert refusal(renderer(T.FUSSY + "END"), sample) == "no_response_mask"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_space_of_the_template_counts_only_as_part_of_a_first_token(kind: str) -> None:
     made = renderer(T.MISTRAL, kind)
@@ -119,6 +125,13 @@ def test_a_template_that_reads_the_questions_is_followed() -> None:
     question = "<tool_response>\n1\n</tool_response>"
     sample = chat(("user", "a"), turn("assistant", "one", reasoning="x"), ("user", question), ("assistant", "two"))
     assert thoughts(sample) == [("x\n</think>\n\none", "x"), ("two", None)]
+    assert rendered(renderer(T.QWEN3), sample).rung == "sentinel"
+    greets = "{% if messages[0].content == 'Hi' %}Greeting. {% endif %}" + T.CHATML
+    sample = chat(("user", "Hi"), ("assistant", "Use the </think> tag"))
+    assert (thoughts(sample, greets), rendered(renderer(greets), sample).rung) == (
+        [(sample.turns[1].content, None)],
+        "sentinel",
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,6 +164,14 @@ def test_a_conversation_may_begin_with_a_call(template: str | None) -> None:
     assert texts(renderer(template), chat(asked, ("tool", "1"), ("assistant", "Done"))) == [*alone, "Done"]
     assert '{"a": "b"}' in alone[0]
     assert (alone[0][0] + alone[0][-1]) == ("{}" if template is None else "<>")
+
+
+def test_a_call_with_text_that_the_template_escapes_is_there_all_the_same() -> None:
+    asked = turn("assistant", tool_calls=(call("f", {"a": ['say "hi"\n', {"b": "é"}]}), call("g", {"n": 1})))
+    sample = chat(("user", "Hi"), asked, ("tool", "1"), ("assistant", "Done"))
+    assert rendered(renderer(T.QWEN25), sample).dropped == {}
+    other = turn("assistant", tool_calls=(call("f", {"a": "b"}), call("g", {"c": "d"})))
+    assert rendered(renderer(T.LLAMA3), chat(("user", "Hi"), other)).dropped == {"tool_calls": 1}  # it writes the first
 
 
 def test_calls_without_anything_between_them_cannot_be_told_apart() -> None:

@@ -99,3 +99,10 @@ def test_marks_are_not_read_from_a_template_that_leaves_thoughts_out() -> None:
     assert Thinking(made.template, made.tokenizer).split(
         np.array([1], dtype=np.int32), made.tokenizer.encode(["<think>a</think>b"])[0].ids
     ) == Thought(*(len(made.tokenizer.encode([t])[0].ids) for t in ("<think>", "<think>a", "<think>a</think>")))
+
+
+def test_a_thought_that_only_a_call_brings_out_stands_apart_behind_earlier_answers() -> None:
+    asked = turn("assistant", reasoning="need it", tool_calls=(CALL,))
+    talk = chat(("user", "Hi"), ("assistant", "Hello"), ("user", "And?"), asked, RESULT, ("assistant", "Rain."))
+    (sequence,) = rendered(renderer(FAMILIES["gemma4"]), talk).sequences
+    assert [t.text[slice(*t.thought)] if t.thought else None for t in sequence.turns] == [None, "need it", None]

@@ -75,7 +75,7 @@ def sample(row: int, *turns: tuple[Sequence[int], Sequence[int]], variant: Any =
     first = [int(t.tokens[0]) for t in scored]
     tokens = Tokens(np.asarray(ids, dtype=np.int32), tuple(scored), lambda i, t: (i - first[t], i - first[t] + 1))
     place = Place(row, "d.jsonl", row + 1, 0, 10, "ab")
-    return Sample(place, "chat", "chat", (Turn("user", "ask"),), variant=variant), Rendered((tokens,), "sentinel")
+    return Sample(place, "chat", "chat", (Turn("user", "ask"),), variant=variant), Rendered((tokens,), "sentinel", 0, 0)
 
 
 def score(

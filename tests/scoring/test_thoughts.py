@@ -36,7 +36,7 @@ def thinking(row: int, prompt: list[int], thought: list[int], answer: list[int])
     (turn,) = sequence.turns
     parts = np.split(turn.tokens, [len(thought)])
     made = dataclasses.replace(turn, tokens=parts[1], thought_tokens=parts[0], begin=len(prompt), thought=(0, 1))
-    return plain, Rendered((dataclasses.replace(sequence, turns=(made,)),), "sentinel")
+    return plain, Rendered((dataclasses.replace(sequence, turns=(made,)),), "sentinel", 0, 0)
 
 
 def mean(*ids: int) -> float:
