@@ -206,3 +206,66 @@ def test_every_byte_is_a_row_or_blank(
         at = place.offset + place.length
     assert not data[at:].strip()
     assert sum(1 for _ in READERS["jsonl"].entries(file, 0, lambda row: False)) == len(entries)
+
+
+def test_a_line_of_the_cap_exactly_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_ROW_BYTES", len(GOOD))
+    path = tmp_path / "a.jsonl"
+    for ending in (b"\n", b"\r\n", b""):
+        path.write_bytes(GOOD + b"\n" + GOOD + ending)
+        assert codes(open_dataset([str(path)])) == ["ok", "ok"]
+    path.write_bytes(GOOD + b"\n" + GOOD + b"  \n" + GOOD)
+    dataset = open_dataset([str(path)])
+    assert codes(dataset) == ["ok", "line_too_long", "ok"]
+    found = next(dataset.windows(9)).entries[2].place
+    assert (found.line, found.offset) == (3, 2 * len(GOOD) + 4)
+
+
+def test_a_mark_alone_in_the_first_line_is_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf \n" + GOOD)
+    (entry,) = next(open_dataset([str(path)]).windows(9)).entries
+    assert (entry.place.line, entry.place.offset, entry.head) == (2, 5, GOOD[:200])
+    path.write_bytes(b"\xef\xbb\xbf{bad\n" + GOOD)
+    first, _ = next(open_dataset([str(path)]).windows(9)).entries
+    assert isinstance(first, Skip)
+    assert (first.code, first.place.length, first.head) == ("bad_json", 7, b"{bad")
+
+
+def test_a_line_that_text_readers_would_cut_says_so(tmp_path: Path) -> None:
+    dataset = open_dataset([write(tmp_path, chat(), GOOD.replace(b", ", b",\r", 1))])
+    skip = next(dataset.windows(9)).entries[1]
+    assert isinstance(skip, Skip)
+    assert (skip.stage, skip.head) == ("read", GOOD.replace(b", ", b",\r", 1)[:200])
+    assert skip.message.startswith("a carriage return stands inside the line")
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    (deep(129), "the row is nested 129 deep, more than the 128 allowed"),
+    (deep(2000), "the row is nested deeper than the 128 levels allowed"),
+    (b'{"a": "\xff"}', "byte 7 of the row is not UTF-8; convert the file"),
+    (b'{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice in one object, and readers differ "),
+    (b'{"a":1,}', "not valid JSON at character 6 of the row: "),
+])  # fmt: skip
+def test_what_is_wrong_with_a_line(line: bytes, message: str) -> None:
+    entry = rows.entry(line, 3, "f", 4, 5)
+    assert isinstance(entry, Skip)
+    assert entry.message.startswith(message)
+    assert (entry.place.row, entry.place.line, entry.place.offset, entry.place.length) == (3, 4, 5, len(line))
+
+
+@pytest.mark.parametrize(("value", "survey"), [
+    (1, (0, 1, False)), ({}, (0, 1, False)), ({"a": {"b": 1, "c": []}}, (3, 3, False)), ("x", (0, 1, False)),
+    ([[], [{"a": 1}]], (1, 3, False)), (2.0**63, (0, 1, True)), ([-(2.0**63)], (0, 1, True)),
+    ([2.0**62], (0, 1, False)), ({"a": {"b": 1e30}}, (2, 2, True)),
+])  # fmt: skip
+def test_a_survey_of_a_value(value: object, survey: tuple[int, int, bool]) -> None:
+    assert rows.survey(value) == survey
+
+
+def test_a_window_of_rows_in_the_middle_is_numbered_as_the_rows_are(tmp_path: Path) -> None:
+    dataset = open_dataset([write(tmp_path, *[chat()] * 9)], limit=(4, None))
+    assert [w[:3] for w in dataset.windows(3)] == [(1, 4, 6), (2, 6, 9)]
+    assert list(dataset.windows(3, skip={1, 2})) == []
+    assert list(raw_rows(dataset, [])) == []
+    assert list(raw_rows(dataset, [8, 20])) == [(8, GOOD + b"\n")]

@@ -274,3 +274,118 @@ def test_a_dataset_can_be_sent_to_another_process(tmp_path: Path) -> None:
 
     dataset: Dataset = pickle.loads(pickle.dumps(open_dataset([write(tmp_path, *ROWS, None)])))
     assert isinstance(read_all(dataset)[30], Skip)
+
+
+def delimited_entries(path: Path, data: bytes, kind: str = "csv") -> list[RawRow | Skip]:
+    path.write_bytes(data)
+    found = delimited.entries(InputFile("f", path, 1, kind, ""), 5, lambda row: True)  # type: ignore[arg-type]
+    return [entry for entry in found if entry is not None]
+
+
+def test_a_record_over_the_cap_keeps_its_place_and_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_ROW_BYTES", 50)
+    long = b"y" * 300 + b"\n"
+    one, two, three = delimited_entries(tmp_path / "a", b"text\na\n" + long + b"x" * 49 + b"\n")
+    assert isinstance(two, Skip)
+    assert (two.code, two.place.line, two.place.offset, two.place.length) == ("line_too_long", 3, 7, len(long))
+    assert (two.place.sha256, long.startswith(two.head), len(two.head)) == (rows.digest(long), True, 51)
+    assert isinstance(one, RawRow)
+    assert isinstance(three, RawRow)
+    assert (three.place.row, three.place.line, three.place.offset, three.place.length) == (7, 4, 7 + len(long), 49)
+
+
+@pytest.mark.parametrize(("data", "message"), [
+    (b"a,b\n1\n", "the record has 1 fields, but the header names 2"),
+    (b"a,b\n1,\0\n", "the record holds a NUL, where some readers end the field; take it out"),
+    (b"a\n \n", "the line holds only blanks: a row for some readers and nothing for others; take it out"),
+    (b"a,b\n\xff,1\n", "the record is not UTF-8; convert the file"),
+    (b'a,b\n"1"2,3\n', "the record cannot be split into fields (',' expected after '\"'); check its quotes"),
+])  # fmt: skip
+def test_what_is_wrong_with_a_record(tmp_path: Path, data: bytes, message: str) -> None:
+    (skip,) = delimited_entries(tmp_path / "a", data)
+    assert isinstance(skip, Skip)
+    assert skip.message == message
+    assert (skip.stage, skip.place.row, skip.place.line) == ("read", 5, 2)
+
+
+@pytest.mark.parametrize(("head", "kind", "delimiter"), [
+    (b"a,b;c\n", "csv", ","), (b"a;b|c\n", "csv", ";"), (b"a\tb|c\n", "csv", "\t"), (b"a|b\n", "csv", "|"),
+    (b"a\n1;2\n", "csv", ","), (b"a,b\n", "tsv", "\t"),
+])  # fmt: skip
+def test_the_delimiter_is_the_headers(tmp_path: Path, head: bytes, kind: str, delimiter: str) -> None:
+    (tmp_path / "a").write_bytes(head)
+    assert delimited.delimiter_of(InputFile("f", tmp_path / "a", 1, kind, "")) == delimiter  # type: ignore[arg-type]
+
+
+def test_the_header_as_it_stands(tmp_path: Path) -> None:
+    file = InputFile("f", tmp_path / "a", 1, "csv", "")
+    for data, header in ((b'"a\nb",c\r\n1,2\n', b'"a\nb",c\r\n'), (b"", b""), (b"\n\na,b", b"a,b")):
+        (tmp_path / "a").write_bytes(data)
+        assert delimited.header(file).strip() == header.strip()
+
+
+def test_a_text_file_is_one_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfOnce.\n")
+    file = InputFile("f", tmp_path / "a.txt", 1, "txt", "")
+    (entry,) = READERS["txt"].entries(file, 3, lambda row: True)
+    assert isinstance(entry, RawRow)
+    assert (entry.value, entry.place.row, entry.place.offset, entry.place.length) == ({"text": "Once.\n"}, 3, 0, 9)
+    assert list(READERS["txt"].entries(file, 3, lambda row: False)) == [None]
+    assert list(READERS["txt"].spans(file)) == [(0, 9, b"\xef\xbb\xbfOnce.\n")]
+    for cap in (9, 8):
+        monkeypatch.setattr(rows, "MAX_ROW_BYTES", cap)
+        (entry,) = READERS["txt"].entries(file, 3, lambda row: True)
+        assert (isinstance(entry, Skip), next(READERS["txt"].spans(file))[2] is None) == (cap == 8, cap == 8)
+    assert isinstance(entry, Skip)
+    assert (entry.code, entry.place.length) == ("line_too_long", 9)
+    assert entry.place.sha256 == rows.digest(b"\xef\xbb\xbfOnce.\n")
+
+
+def test_rows_that_are_not_wanted_are_not_read(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.arrow", "a.json", "a.csv"):
+        MAKERS[name](tmp_path / name)
+        (file,) = find_files([str(tmp_path / name)])
+        found = list(READERS[file.kind].entries(file, 100, lambda row: row in (103, 129)))
+        assert [at for at, entry in enumerate(found) if entry is not None] == [3, 29]
+        assert len(found) == 30
+
+
+def test_row_groups_without_a_wanted_row_are_passed_over(tmp_path: Path) -> None:
+    MAKERS["a.parquet"](tmp_path / "a.parquet")
+    (file,) = find_files([str(tmp_path / "a.parquet")])
+    found = list(columnar.batches(file, 10, lambda row: row in (17, 39)))
+    assert [item if isinstance(item, int) else -item.num_rows for item in found] == [7, -7, 7, 7, -2]
+
+
+def test_values_that_json_has_no_type_for_become_text() -> None:
+    import datetime
+
+    at = datetime.datetime(2020, 1, 2, 3, 4, 5)
+    value = {"t": at, "d": at.date(), "c": at.time(), "b": b"x", "o": {1}, "a": 1}
+    assert columnar.canonical(value) == (
+        b'{"a":1,"b":"x","c":"03:04:05","d":"2020-01-02","o":"{1}","t":"2020-01-02T03:04:05"}'
+    )
+    for bad, code in ((b"\xff", "bad_utf8"), ("\ud800", "bad_value")):
+        with pytest.raises(rows.BadRow) as caught:
+            columnar.canonical({"a": bad})
+        assert caught.value.code == code
+
+
+def test_a_row_over_the_cap_of_a_table_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"text": ["a", "x" * 100]}), tmp_path / "a.parquet")
+    monkeypatch.setattr(rows, "MAX_ROW_BYTES", len(b'{"text":""}') + 99)
+    dataset = open_dataset([str(tmp_path / "a.parquet")])
+    assert codes(dataset) == ["ok", "line_too_long"]
+    monkeypatch.setattr(rows, "MAX_ROW_BYTES", len(b'{"text":""}') + 100)
+    assert codes(dataset) == ["ok", "ok"]
+
+
+def test_a_check_without_memory_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "dies.py"
+    script.write_text("raise MemoryError")
+    monkeypatch.setattr(columnar.columnar_check, "__file__", str(script))
+    MAKERS["a.parquet"](tmp_path / "a.parquet")
+    with pytest.raises(MemoryError, match="no memory for the process that checks"):
+        open_dataset([str(tmp_path / "a.parquet")])
+    script.write_text('print(\'{"error": "said"}\')')
+    assert "the parquet file is damaged or hostile: said" in refused(tmp_path / "a.parquet")

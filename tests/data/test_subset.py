@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from screen.data import subset
 from screen.data.dataset import open_dataset, raw_rows
 from screen.data.files import find_files
 from screen.data.readers import rows
@@ -145,3 +146,48 @@ def test_a_failed_copy_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_subset(open_dataset([write(tmp_path, *ROWS)]), fail, tmp_path / "o.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_what_a_copy_may_be_called(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(GOOD + b"\n" + GOOD)
+    dataset = open_dataset([str(tmp_path / "a.json")])  # lines under another name
+    for name in ("o.json", "o.jsonl", "o.ndjson", "o.jsonl.zst"):
+        assert write_subset(dataset, lambda row: True, tmp_path / name) == Copied(2, 0)
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match=r"parquet files are compressed inside") as error:
+        write_subset(open_dataset([str(tmp_path / "a.parquet")]), lambda row: True, tmp_path / "o.parquet.gz")
+    assert error.value.next_step == "choose a name that ends in .parquet"
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("Once.")
+    texts = open_dataset([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")])
+    with pytest.raises(InputError, match="2 txt files cannot become one"):
+        write_subset(texts, lambda row: True, tmp_path / "o.txt")
+
+
+def test_tables_of_other_columns_do_not_become_one(tmp_path: Path) -> None:
+    for name, text in (("a.csv", "text,n\na,1"), ("b.csv", "text,n\r\nb,2\r\n"), ("c.csv", "n,text\n1,a\n")):
+        (tmp_path / name).write_text(text, newline="")
+    paths = [str(tmp_path / name) for name in ("a.csv", "b.csv", "c.csv")]
+    write_subset(open_dataset(paths[:2]), lambda row: True, tmp_path / "o.csv")
+    assert (tmp_path / "o.csv").read_bytes() == b"text,n\na,1\nb,2\r\n"
+    with pytest.raises(InputError, match=r"c\.csv has other columns than .*a\.csv"):
+        write_subset(open_dataset(paths), lambda row: True, tmp_path / "o.csv")
+    for name, table in (("a.parquet", {"text": ["a"]}), ("b.parquet", {"text": ["b"], "n": [1]})):
+        pq.write_table(pa.table(table), tmp_path / name)
+    paths = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
+    with pytest.raises(InputError, match=r"b\.parquet has other columns than .*a\.parquet"):
+        write_subset(open_dataset(paths), lambda row: True, tmp_path / "o.parquet")
+
+
+def test_a_header_without_rows_ends_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,n\na,1")
+    write_subset(open_dataset([str(tmp_path / "a.csv")]), lambda row: False, tmp_path / "o.csv")
+    assert (tmp_path / "o.csv").read_bytes() == b"text,n\n"
+
+
+def test_row_groups_are_written_as_they_fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subset, "_GROUP_BYTES", 1)
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "a.parquet", row_group_size=10)
+    write_subset(open_dataset([str(tmp_path / "a.parquet")]), lambda row: row != 3, tmp_path / "o.parquet")
+    assert pq.read_table(tmp_path / "o.parquet").to_pylist() == [row for row in ROWS if row["id"] != 3]
+    assert pq.read_metadata(tmp_path / "o.parquet").num_row_groups >= 3

@@ -72,7 +72,7 @@ def build_kto(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
         made = build_chat(rest, place, how)
     elif value.get("completion") is None and "conversations" in value:
         made = build_sharegpt(rest, place, how)
-    elif value.get("completion") is None and "instruction" in value:
+    elif "instruction" in value and (value.get("completion") is None or value.get("prompt") is None):
         made = build_alpaca(rest, place, how)
     else:
         made = _answered(rest, Asked("prompt"), "completion", place, how)
