@@ -213,15 +213,22 @@ def test_what_has_no_spread_has_no_slope_and_two_points_are_a_line() -> None:
     assert np.isnan(pearson(np.array([1.0]), np.array([5.0])))
 
 
-def test_predictions_out_of_fold_are_of_the_fits_on_all_other_folds() -> None:
+def test_predictions_out_of_fold_are_ridge_fits_on_all_other_folds_at_the_penalty_that_errs_least() -> None:
     x, y = data(60)
     made = calibrate.fit(x, y)
     fold = np.random.default_rng(0).permutation(60) % calibrate.FOLDS
+    guesses = np.empty((len(calibrate.PENALTIES), *y.shape))
     for k in range(calibrate.FOLDS):
-        path = calibrate._path(x[fold != k], y[fold != k], x[fold == k])
-        for j in range(2):
-            there = path[np.searchsorted(calibrate.PENALTIES, made.penalty[j]), :, j]
-            np.testing.assert_allclose(made.out_of_fold[fold == k, j], there)
+        seen, out = fold != k, fold == k
+        mean, scale, centre = x[seen].mean(0), x[seen].std(0), y[seen].mean(0)
+        z, new = (x[seen] - mean) / scale, (x[out] - mean) / scale
+        for i, penalty in enumerate(calibrate.PENALTIES):
+            weights = np.linalg.solve(z.T @ z + penalty * np.eye(z.shape[1]), z.T @ (y[seen] - centre))
+            guesses[i, out] = new @ weights + centre
+    best = ((guesses - y) ** 2).sum(axis=1).argmin(axis=0)
+    np.testing.assert_array_equal(made.penalty, calibrate.PENALTIES[best])
+    for j in range(2):
+        np.testing.assert_allclose(made.out_of_fold[:, j], guesses[best[j], :, j], rtol=1e-8)
 
 
 @pytest.mark.parametrize(("rows", "bins"), [(39, 1), (40, 2), (100, 5), (1000, 50), (2000, 50)])

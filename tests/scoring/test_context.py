@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import numpy.testing as npt
 
@@ -48,3 +50,23 @@ def test_the_column_that_a_run_is_ranked_by() -> None:
     ]  # fmt: skip
     assert score_column("evil", "calibrated", refined=True) == "evil"
     assert score_column("evil", "none", refined=True) == "evil_projection"
+
+
+def test_an_estimator_is_read_from_what_the_run_folder_keeps() -> None:
+    rng = np.random.default_rng(0)
+    model = calibrate.fit(rng.normal(size=(20, 3)), rng.normal(size=(20, 2)))
+    kept = {f"fit.{name}": values for name, values in model.to_arrays().items()}
+    hashes = np.array([3, 9], dtype=np.uint64)
+    facts = {"sources": ["a", "b"], "cuts": {"evil": 1.0}, "cuts_away": {"evil": -1.0}}
+    assert BaselineEstimator.from_kept(kept, facts) is None  # a run without estimates has no answered prompts
+    arrays = kept | {"answered": hashes, "out_of_fold": np.ones((2, 2), dtype=np.float32), "other": hashes}
+    made = BaselineEstimator.from_kept(arrays, facts)
+    assert made is not None
+    assert (made.sources, made.cuts, made.cuts_away) == (("a", "b"), {"evil": 1.0}, {"evil": -1.0})
+    npt.assert_array_equal(made.model.weights, model.weights)
+    npt.assert_array_equal(made.answered, hashes)
+
+
+def test_a_hash_is_the_first_eight_bytes_of_a_digest() -> None:
+    digest = hashlib.blake2b(b"\x01\0\0\0\x02\0\0\0", digest_size=8).digest()
+    assert prompt_hashes([np.array([1, 2], dtype=np.int32)]).tolist() == [int.from_bytes(digest, "little")]

@@ -126,16 +126,16 @@ def compare(
         return None
     x = scores.astype(np.float64)[:, None]
     sign = np.ones((len(scores), 1)) if toward is None else np.where(toward, 1.0, -1.0)[:, None]
-    heights, _ = ruler.both(x, sign)
-    z = sign * ruler.z(x)
-    above = heights[:, 0] > 1
+    heights = ruler.both(x, sign)[0].ravel()
+    z = (sign * ruler.z(x)).ravel()
+    above = heights > 1
     share = 1 - share_below(at)
     clean = ruler.rows > 0
-    clean_top = float(ruler.heights(np.array([[highest(reference or {})]]))[0, 0]) if clean else 0.0
-    far = heights[:, 0] > clean_top  # rows that stand out: no clean row lies as high
+    clean_top = ruler.heights(np.array([[highest(reference or {})]])).item() if clean else 0.0
+    far = heights > clean_top  # rows that stand out: no clean row lies as high
     if far.sum() < TOP_ROWS:
-        far = heights[:, 0] >= np.sort(heights[:, 0])[-TOP_ROWS:][0]
-    left = without_length(heights[:, 0], tokens)
+        far = heights >= np.sort(heights)[-TOP_ROWS:].min()
+    left = without_length(heights, tokens)
     least = max(TOP_ROWS, math.ceil(TOP_ROWS * len(scores) / ruler.rows) if clean else 0)
     sizes = {least, max(least, int(TOP_SHARE * len(scores)))}
     along = _Along.of(others, random, np.flatnonzero(good), sign, far, sizes)
@@ -162,7 +162,7 @@ def compare(
         tail_without_length=tail.left,
         shift=float(np.median(z)),
         **_moved(len(scores), along, ruler.rows, independent),
-        **(_moved_above(z[far, 0], along, independent) if clean else {}),
+        **(_moved_above(z[far], along, independent) if clean else {}),
         directions=int(good.sum()),
         effective=independent,
         layer0=_own_tail(layer0, tail.rows),
@@ -201,12 +201,12 @@ class _Along:
         seen = []
         for j in columns:
             one, x = others.kept(np.arange(random.shape[1]) == j), random[:, j : j + 1].astype(np.float64)
-            ways, z = one.both(x, sign), (sign * one.z(x))[:, 0]
+            ways, z = [way.ravel() for way in one.both(x, sign)], (sign * one.z(x)).ravel()
             stands = z[far]
             seen.append(
                 (
                     [int((way > 1).sum()) for way in ways],
-                    {n: [float(top(way, n)[0]) for way in ways] for n in sizes},
+                    {n: [top(way, n) for way in ways] for n in sizes},
                     float(np.median(z)),
                     float(stands.mean()),
                     float(stands.var(ddof=1)) if len(stands) > 1 else 0.0,
@@ -231,7 +231,7 @@ class _Tails:
 
     @classmethod
     def of(cls, rows: int, heights: Float64, controls: Float64, left: Float64) -> _Tails:
-        own, rest = float(top(heights, rows)[0]), float(top(left[:, None], rows)[0])
+        own, rest = top(heights, rows), top(left, rows)
         return cls(rows, own, float(controls.mean()), float(controls.std()), float(controls.max()), rest)
 
 
@@ -240,10 +240,9 @@ def limit(highest: float, mean: float, spread: float) -> float:
     return max(highest, mean + STANDS_OUT * spread)
 
 
-def top(heights: npt.NDArray[Any], rows: int) -> Float64:
-    """(m,) mean of the `rows` highest of each column of (n, m)."""
-    highest: Float64 = np.sort(heights, axis=0)[-rows:].mean(axis=0)
-    return highest
+def top(heights: npt.NDArray[Any], rows: int) -> float:
+    """The mean of the `rows` highest of (n,)."""
+    return float(np.sort(heights)[-rows:].mean())
 
 
 def _own_tail(values: npt.NDArray[Any] | None, rows: int) -> float | None:
@@ -251,7 +250,7 @@ def _own_tail(values: npt.NDArray[Any] | None, rows: int) -> float | None:
     if values is None or np.isnan(values).any():
         return None
     ruler = Ruler.of_run(values[:, None])
-    return float(top(ruler.heights(values[:, None]), rows)[0]) if ruler.usable.all() else 0.0
+    return top(ruler.heights(values[:, None]).ravel(), rows) if ruler.usable.all() else 0.0
 
 
 def _moved(rows: int, along: _Along, clean: int, independent: float) -> dict[str, float | None]:
