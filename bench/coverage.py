@@ -22,10 +22,10 @@ from screen.pocket import TRAITS
 from screen.scan.run import run_scan
 from screen.scoring.calibrate import tail_factors
 from screen.spec import ScanSpec
+from screen.stats import wilson
 from screen.store import context
 from screen.store.folder import RunFolder
 from screen.store.scan import Scan
-from screen.vectors.intervals import wilson
 
 Bools = npt.NDArray[np.bool_]
 

@@ -234,7 +234,7 @@ def main() -> None:
     survivors = [one for one in found if one["survived"]]
     for one in survivors:
         print(f"\nsurvived: {one['module']}:{one['line']}", *one["diff"], sep="\n")
-    from screen.vectors.intervals import wilson  # not before: forked processes load the changed package themselves
+    from screen.stats import wilson  # not before: forked processes load the changed package themselves
 
     noticed = len(found) - len(survivors)
     print(f"\n{options.room}: {noticed} of {len(found)} noticed ({noticed / len(found):.0%}, ", end="")

@@ -18,9 +18,9 @@ from screen.data.dataset import open_dataset
 from screen.progress import Silent
 from screen.scan.instruments import load_instruments
 from screen.scan.read import read_window
-from screen.scoring.findings.lengths import spearman
 from screen.scoring.shard import score_shard
 from screen.spec import ScanSpec
+from screen.stats import spearman
 
 COLUMNS = {"the answer's projection": "{}_projection", "less the prompt's last token": "{}_last_prompt"}
 

@@ -22,10 +22,9 @@ import polars as pl
 from research.pocket.corpus.chats import mixed
 from screen.pocket import TRAITS
 from screen.scan.run import run_scan
-from screen.scoring.findings.lengths import spearman
 from screen.scoring.findings.significance import fdr_cut
 from screen.spec import ScanSpec
-from screen.stats import auroc
+from screen.stats import auroc, spearman
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference
 from screen.store.scan import Scan

@@ -26,9 +26,8 @@ from screen.pocket import TRAITS
 from screen.scan.run import run_scan
 from screen.scoring.concentration import LEAST_TOKENS, MOST, carried, extremes, trimmed_mean
 from screen.spec import ScanSpec
-from screen.stats import auroc
+from screen.stats import auroc, auroc_interval
 from screen.store.scan import Scan
-from screen.vectors.intervals import auroc_interval
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 400

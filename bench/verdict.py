@@ -33,10 +33,9 @@ from screen.scan.summary.trait import TraitScores, columns, read_trait
 from screen.scoring.findings.comparison import compare
 from screen.scoring.findings.verdict import Verdict, judge
 from screen.spec import ScanSpec
-from screen.stats import auroc
+from screen.stats import auroc, wilson
 from screen.store.controls import control_sets
 from screen.store.folder import RunFolder
-from screen.vectors.intervals import wilson
 
 POOL, SEED, SHARE = 3300, 31, 0.1
 SIZES = (60, 240, 1000)

@@ -79,6 +79,19 @@ def test_only_disk_renames_syncs_appends_and_makes_temporary_files() -> None:
     )
 
 
+def test_a_constant_of_statistics_stands_once() -> None:
+    """Two copies drift apart: a rank, a robust z or an interval is computed in screen/stats.py alone, on NumPy."""
+    numbers = [
+        (node.value, path)
+        for path, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in (1.349, 1.4826, 1.959963984540054)
+    ]
+    here = "screen/stats.py"
+    assert sorted(numbers) == [(1.349, here), (1.4826, here), (1.959963984540054, here)], f"take them from {here}"
+    assert "torch" not in imported_by("import screen.stats")
+
+
 def test_every_code_of_a_skip_is_documented() -> None:
     raised = re.compile(r'(?:BadRow|Refused)\(\s*"([a-z0-9_]+)"|Skip\([^()]*, "[a-z]+", "([a-z0-9_]+)"')
     texts = [path.read_text() for room in ("data", "rendering") for path in (ROOT / "screen" / room).rglob("*.py")]

@@ -16,7 +16,7 @@ import numpy as np
 from research.pocket.corpus.chats import Message
 from research.pocket.observed import Observed, observe
 from research.pocket.sampler import PocketSampler
-from screen.vectors.intervals import area
+from screen.stats import area
 from screen.vectors.persona import PersonaVector
 
 ROWS: Final = 300

@@ -13,8 +13,8 @@ from research.pocket.observed import observe
 from research.pocket.sampler import PocketSampler
 from research.pocket.trials import RANDOM_VECTORS, Separation, default_rates, persona_rate, separation, steering_rate
 from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
+from screen.stats import Interval, share
 from screen.vectors.files import load_vector
-from screen.vectors.intervals import Interval, share
 from screen.vectors.persona import PersonaVector
 
 _DOC: Final = Path(__file__).parents[2] / "docs" / "embedded-model.md"

@@ -15,9 +15,8 @@ from research.pocket.observed import Observed
 from research.pocket.sampler import PocketSampler, PocketSteering
 from screen.pocket import TRAITS
 from screen.pocket.judge import coherence, judge
-from screen.stats import auroc, project
+from screen.stats import Interval, area, auroc, project, share
 from screen.traits.trait import load_trait
-from screen.vectors.intervals import Interval, area, share
 from screen.vectors.persona import PersonaVector
 
 RANDOM_VECTORS: Final = 32

@@ -25,8 +25,8 @@ from screen.errors import UsageError, VectorError
 from screen.model.load import BaseModel
 from screen.progress import Progress
 from screen.rendering.rendered import Rendered
-from screen.scoring.findings.lengths import spearman
 from screen.scoring.schema import score_column
+from screen.stats import spearman
 from screen.store import liftfile
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from screen.stats import auroc
-from screen.vectors.intervals import auroc_difference, auroc_interval, wilson
+from screen.stats import auroc, auroc_difference, auroc_interval, wilson
 
 HALF = 0.5  # of planted rows: a screen that surely finds more finds the trait, one that surely finds fewer does not
 CHANCE = 0.1  # of random directions may tell the planted rows as well

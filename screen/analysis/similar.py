@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from screen.errors import UsageError
 from screen.scoring.findings import signs
-from screen.scoring.findings.ruler import robust_z
 from screen.scoring.schema import score_column
+from screen.stats import robust_z
 from screen.store.scan import Scan
 
 SHINGLE = 5  # words

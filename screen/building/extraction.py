@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from screen.stats import unit
 from screen.vectors.extract import AllLayers, AnswerTokens, RunningMean
 
 Float64 = npt.NDArray[np.float64]
@@ -86,11 +87,11 @@ def finish(positive: QuestionMeans, negative: QuestionMeans, permutations: int =
     difference = high - low
     groups = sorted(positive.groups | negative.groups)
     norms = np.linalg.norm(difference, axis=-1)
-    unit = difference / np.where(norms > 0, norms, 1.0)[:, None]
+    units = unit(difference)
     along, whole = np.zeros(len(norms)), np.zeros(len(norms))
     for group in groups:
         pull = positive.pull(group, high) - negative.pull(group, low)
-        along += np.einsum("ld,ld->l", pull, unit) ** 2
+        along += np.einsum("ld,ld->l", pull, units) ** 2
         whole += np.einsum("ld,ld->l", pull, pull)
     spread = len(groups) / max(1, len(groups) - 1)
     return Extracted(

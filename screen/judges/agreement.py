@@ -10,8 +10,7 @@ import numpy as np
 
 from screen.errors import UsageError
 from screen.judges.judgement import Judgement
-from screen.stats import auroc
-from screen.vectors.intervals import auroc_interval, wilson
+from screen.stats import auroc, auroc_interval, wilson
 
 THRESHOLD: Final = 50.0  # the score from which an answer counts as showing the trait (METHOD 1.4)
 

@@ -22,10 +22,10 @@ from screen.scan.read import read_window
 from screen.scoring import calibrate
 from screen.scoring.context import BaselineEstimator, ControlSet, Directions, ScoringContext, prompt_hashes
 from screen.scoring.findings.flags import Threshold, threshold
-from screen.scoring.findings.lengths import spearman
 from screen.scoring.passes import item_of
 from screen.scoring.scored import BaselineResponse
 from screen.spec import BaselineKind, ScanSpec
+from screen.stats import spearman
 from screen.store import context as kept
 from screen.store.folder import RunFolder
 from screen.vectors import controls

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from screen.stats import QUANTILES
+from screen.stats import QUANTILES, unit
 
 COUNT: Final = 32  # directions at a layer
 ENERGY: Final = 0.99  # share of the states' variance that the subspace of the directions holds
@@ -38,7 +38,7 @@ def directions(states: Float32, count: int = COUNT, seed: int = 0, without: Floa
     components = _components(varied)
     if not len(components):
         plain = rng.normal(size=(count, d))
-        return np.asarray(plain / np.linalg.norm(plain, axis=1, keepdims=True), dtype=np.float32)
+        return unit(plain).astype(np.float32)
     turns = -(-count // len(components))
     made = np.concatenate([_rotation(len(components), rng) for _ in range(turns)])[:count] @ components
     return np.asarray(made, dtype=np.float32)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from screen.analysis.recovery import Cut, Recovery, recovery
-from screen.stats import auroc
-from screen.vectors.intervals import auroc_difference
+from screen.stats import auroc, auroc_difference
 
 P99 = Cut(2.33, "p99 of a reference", 0.01)
 

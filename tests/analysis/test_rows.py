@@ -14,8 +14,8 @@ from screen.analysis.explain import explain
 from screen.analysis.rescore import open_whole, reopen
 from screen.errors import InputError, UsageError
 from screen.scan.run import run_scan
-from screen.scoring.findings.lengths import spearman
 from screen.spec import ScanSpec
+from screen.stats import spearman
 from screen.store.scan import Scan
 from tests.analysis.conftest import ROWS
 

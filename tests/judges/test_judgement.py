@@ -8,7 +8,7 @@ from screen.errors import UsageError
 from screen.judges import Agreement, Judgement, agreement
 from screen.judges.judgement import plain_integer, says_refusal, weighed
 from screen.judges.rules import RuleJudge
-from screen.vectors.intervals import auroc_interval, wilson
+from screen.stats import auroc_interval, wilson
 
 
 def test_the_score_is_the_weighted_mean_of_the_integers() -> None:

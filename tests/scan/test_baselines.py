@@ -14,8 +14,8 @@ from research.pocket.corpus.chats import mixed
 from screen.errors import InputError, StoreError, UsageError
 from screen.pocket import VECTORS_DIR
 from screen.scan.run import run_scan
-from screen.scoring.findings.lengths import spearman
 from screen.spec import ScanSpec
+from screen.stats import spearman
 from screen.store import context
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from screen.scoring import calibrate
-from screen.scoring.findings.lengths import corrected, pearson, ranks, slope, spearman, without_length
+from screen.scoring.findings.lengths import corrected, slope, without_length
+from screen.stats import pearson, ranks, spearman
 
 
 def data(n: int = 300, f: int = 12, noise: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

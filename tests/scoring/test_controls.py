@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from screen.scoring.findings.comparison import Comparison, compare, highest
-from screen.scoring.findings.lengths import spearman, without_length
-from screen.scoring.findings.ruler import Ruler, robust_z
+from screen.scoring.findings.lengths import without_length
+from screen.scoring.findings.ruler import Ruler
 from screen.scoring.findings.significance import exceeding
+from screen.stats import robust_z, spearman
 from tests.scoring.making import clean, lengths, reference
 
 RNG = np.random.default_rng

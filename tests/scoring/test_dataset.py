@@ -7,6 +7,7 @@ import pytest
 
 from screen.scan.summary.summarise import standing
 from screen.scoring.findings import dataset
+from screen.stats import bootstrap_mean
 
 RNG = np.random.default_rng
 
@@ -16,10 +17,10 @@ def test_the_bootstrap_draws_whole_prompts() -> None:
     per_prompt = rng.normal(size=50)
     keys = np.repeat(np.arange(50), 20)
     scores = per_prompt[keys]  # a thousand rows, and no more evidence than fifty
-    mean, low, high = dataset.bootstrap_mean(scores, keys)
+    mean, low, high = bootstrap_mean(scores, keys)
     assert mean == pytest.approx(scores.mean())
     assert (high - low) / 2 == pytest.approx(1.96 * per_prompt.std() / np.sqrt(50), rel=0.15)
-    assert dataset.bootstrap_mean(scores, keys) == (mean, low, high)
+    assert bootstrap_mean(scores, keys) == (mean, low, high)
 
 
 def test_small_groups_are_named_and_not_measured() -> None:
@@ -68,18 +69,18 @@ def test_an_interval_is_of_the_draws_quantiles() -> None:
     weights = RNG(3).poisson(1.0, size=(500, 8)).astype(float)
     weights = weights[weights.sum(axis=1) > 0]
     low, high = np.quantile((weights @ sums) / (weights @ counts), [0.025, 0.975])
-    assert dataset.bootstrap_mean(scores, keys, seed=3, draws=500) == pytest.approx((scores.mean(), low, high))
-    mean, low, high = dataset.bootstrap_mean(scores, np.zeros(40, dtype=np.int64))
+    assert bootstrap_mean(scores, keys, seed=3, draws=500) == pytest.approx((scores.mean(), low, high))
+    mean, low, high = bootstrap_mean(scores, np.zeros(40, dtype=np.int64))
     assert (mean, np.isnan(low), np.isnan(high)) == (pytest.approx(scores.mean()), True, True)
-    assert dataset.bootstrap_mean(scores[:2], np.arange(2))[1] == pytest.approx(scores[:2].min())
+    assert bootstrap_mean(scores[:2], np.arange(2))[1] == pytest.approx(scores[:2].min())
 
 
 def test_draws_are_made_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, keys = RNG(0).normal(size=40), np.arange(40)
-    whole = dataset.bootstrap_mean(scores, keys, draws=100)
+    whole = bootstrap_mean(scores, keys, draws=100)
     for at_once in (40 * 30, 1):
-        monkeypatch.setattr(dataset, "_AT_ONCE", at_once)
-        assert dataset.bootstrap_mean(scores, keys, draws=100) == pytest.approx(whole, rel=1e-12)
+        monkeypatch.setattr("screen.stats._AT_ONCE", at_once)
+        assert bootstrap_mean(scores, keys, draws=100) == pytest.approx(whole, rel=1e-12)
 
 
 def test_groups_stand_by_their_size_and_each_is_measured_by_itself() -> None:
@@ -90,7 +91,7 @@ def test_groups_stand_by_their_size_and_each_is_measured_by_itself() -> None:
         ("c", 70, 5), ("a", 64, 1), ("b", 64, 2),
     ]  # fmt: skip
     inside = names == "c"
-    assert (lines[0]["low"], lines[0]["high"]) == dataset.bootstrap_mean(scores[inside], np.arange(198)[inside])[1:]
+    assert (lines[0]["low"], lines[0]["high"]) == bootstrap_mean(scores[inside], np.arange(198)[inside])[1:]
     [one] = dataset.by_group(np.ones(64), np.zeros(64, dtype=np.int64), ["x"] * 64)
     assert (one["mean"], one["low"], one["high"]) == (1.0, None, None)
 

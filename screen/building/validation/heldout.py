@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from screen.building.rollouts import RolloutSide, asks, check, counts, kept
 from screen.building.workshop import Workshop
+from screen.stats import unit
 from screen.traits.trait import Trait
 
 Float64 = npt.NDArray[np.float64]
@@ -42,7 +43,7 @@ def held_out(shop: Workshop, trait: Trait, directions: Mapping[str, npt.NDArray[
     """
     names = list(directions)
     stacked = [d if d.ndim == 3 else d[None] for d in directions.values()]
-    units = _units(np.concatenate(stacked))
+    units = unit(np.concatenate(stacked))
     values, lengths, shows = [], [], []
     sides = []
     for positive, systems in ((True, trait.positives), (False, trait.negatives)):
@@ -63,9 +64,3 @@ def held_out(shop: Workshop, trait: Trait, directions: Mapping[str, npt.NDArray[
         for i, name in enumerate(names)
     }
     return HeldOut(split, np.array(shows), np.array(lengths), counts(sides[0], sides[1]))
-
-
-def _units(directions: npt.NDArray[np.float32]) -> Float64:
-    rows = directions.astype(np.float64)
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1.0))

@@ -17,9 +17,8 @@ from screen.building.validation.heldout import HeldOut, held_out
 from screen.building.validation.separation import aurocs, chance, effects, shuffled
 from screen.building.validation.steering import Point, steer
 from screen.building.workshop import Workshop
-from screen.stats import auroc
+from screen.stats import auroc, auroc_interval
 from screen.traits.trait import Trait
-from screen.vectors.intervals import auroc_interval
 
 RANDOM = 32
 _RANDOM, _PERMUTED = ":random", ":permuted"  # no trait's name

@@ -21,8 +21,8 @@ from screen.scan.summary.trait import columns, read_trait, summarise_trait
 from screen.scoring.context import ScoringContext
 from screen.scoring.findings import dataset, unread
 from screen.scoring.findings.flags import DEFAULT_AT
-from screen.scoring.findings.ruler import robust_z, spread
 from screen.scoring.schema import FORMAT
+from screen.stats import quartile_spread, robust_z
 from screen.store.controls import control_sets
 from screen.store.folder import RunFolder
 
@@ -103,7 +103,7 @@ def standing(scores: Float32, reference: Mapping[str, Any] | None) -> npt.NDArra
     out = np.full(len(scores), np.nan)
     if reference and {"p25", "p50", "p75"} <= reference["quantiles"].keys():
         low, middle, high = (float(reference["quantiles"][q]) for q in ("p25", "p50", "p75"))
-        out = (scores - middle) / spread(low, high) if high > low else out
+        out = (scores - middle) / quartile_spread(low, high) if high > low else out
     elif there.any():
         out[there] = robust_z(scores[there])
     return out

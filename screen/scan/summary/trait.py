@@ -23,9 +23,9 @@ from screen.scoring.findings.significance import fdr_cut
 from screen.scoring.findings.signs import flagged
 from screen.scoring.findings.verdict import judge
 from screen.scoring.schema import score_column, scores_schema
+from screen.stats import bootstrap_mean, wilson
 from screen.store.controls import control_scores
 from screen.store.folder import RunFolder
-from screen.vectors.intervals import wilson
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
@@ -192,7 +192,7 @@ def _dataset(folder: RunFolder, read: TraitScores, base: pa.Table, context: Scor
     keys = base["prompt_key"].to_numpy()[there]
     if not there.any():
         return {"mean": None, "low": None, "high": None, "groups": []}
-    mean, low, high = dataset.bootstrap_mean(values[there], keys)
+    mean, low, high = bootstrap_mean(values[there], keys)
     groups = base["group"].filter(pa.array(there)).to_pylist()
     made: dict[str, Any] = {"mean": mean, "low": low, "high": high, "method": "bootstrap by prompt"}
     if context.calibration is not None:

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from screen.scoring.findings.lengths import spearman, without_length
+from screen.scoring.findings.lengths import without_length
 from screen.scoring.findings.ruler import Ruler
 from screen.scoring.findings.significance import exceeding
-from screen.stats import auroc, share_below
+from screen.stats import auroc, share_below, spearman
 from screen.vectors.controls import effective
 
 Float64 = npt.NDArray[np.float64]

@@ -12,36 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from screen.scoring.findings.lengths import pearson
+from screen.stats import bootstrap_mean, pearson
 
 GROUP_LEAST = 64  # rows from which a group's mean is given
-DRAWS = 2000
-_AT_ONCE = 2**22  # weights drawn at a time
-Float64 = npt.NDArray[np.float64]
-
-
-def bootstrap_mean(
-    scores: npt.NDArray[Any], clusters: npt.NDArray[np.int64], seed: int = 0, draws: int = DRAWS
-) -> tuple[float, float, float]:
-    """(mean, low, high): the mean and its 95 % percentile interval, whole clusters drawn together.
-
-    scores (n,), clusters (n,) a key a row: rows of one prompt are no independent evidence. Seeded.
-    """
-    _, inverse = np.unique(clusters, return_inverse=True)
-    sums = np.bincount(inverse, scores.astype(np.float64))
-    counts = np.bincount(inverse).astype(np.float64)
-    mean = float(scores.mean(dtype=np.float64))
-    if len(sums) < 2:
-        return mean, float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    means: list[Float64] = []
-    block = max(1, _AT_ONCE // len(sums))
-    for start in range(0, draws, block):
-        weights = rng.poisson(1.0, size=(min(block, draws - start), len(sums))).astype(np.float64)
-        total = weights @ counts
-        means.append((weights @ sums)[total > 0] / total[total > 0])
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return mean, float(low), float(high)
 
 
 def by_group(

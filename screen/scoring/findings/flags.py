@@ -13,13 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.errors import UsageError
-from screen.stats import share_below
+from screen.stats import ROBUST_Z, robust_spread, share_below
 
 DEFAULT_AT = "p99"
 BEYOND_LEAST = 5  # clean rows that must lie above a percentile for it to be known at all
 _CARD = "the card's reference"
-_ROBUST_Z = 3.0
-_MAD_TO_SD = 1.4826  # of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +51,10 @@ def threshold(scores: npt.NDArray[np.float32], reference: Mapping[str, Any] | No
     if len(scores) < 2:
         return Threshold(None, f"too few scores for a threshold; {why}", False)
     median = float(np.median(scores))
-    spread = _MAD_TO_SD * float(np.median(np.abs(scores - median)))
+    spread = float(robust_spread(scores, median))
     if spread == 0.0:
         return Threshold(None, f"the scores have no spread; {why}", False)
-    reach = _ROBUST_Z * spread
+    reach = ROBUST_Z * spread
     return Threshold(median + reach, f"robust z > 3 within this run only; {why}", False, away=median - reach)
 
 

@@ -12,28 +12,6 @@ _BINS = 50
 _BIN_LEAST = 20  # rows
 
 
-def ranks(values: npt.NDArray[Any]) -> Float64:
-    """(n,) ranks from 0, ties sharing their mean rank."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    means: Float64 = (ends - 1) - (counts - 1) / 2.0
-    return means[inverse]
-
-
-def pearson(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """NaN where either has no spread, or there are fewer than two."""
-    if len(a) < 2:
-        return float("nan")
-    x, y = a.astype(np.float64) - a.mean(dtype=np.float64), b.astype(np.float64) - b.mean(dtype=np.float64)
-    norm = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / norm if norm > 0 else float("nan")
-
-
-def spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """Rank correlation; NaN where either has no spread."""
-    return pearson(ranks(a), ranks(b))
-
-
 def slope(scores: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> float:
     """Least-squares change of a score with the natural logarithm of the answer's length; 0 without spread."""
     x = np.log(np.maximum(tokens, 1).astype(np.float64))

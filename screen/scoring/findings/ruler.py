@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.scoring.findings.flags import opposite
+from screen.stats import ROBUST_Z, quartile_spread, robust_spread
 from screen.vectors.controls import quantile
 
 Float64 = npt.NDArray[np.float64]
-RUN_REACH = 3.0  # robust standard deviations: what stands for the threshold where the run is its own ruler
-_MAD_TO_SD = 1.4826
-_QUARTILES_TO_SD = 1.349  # both of a normal distribution
 
 
 class Ruler:
@@ -29,15 +27,15 @@ class Ruler:
     def of_reference(cls, known: Mapping[str, Any], at: str) -> Ruler:
         """From a reference's quantiles, of one direction or of many; `at`: the threshold's percentile, "p99"."""
         p25, p50, p75, high, low = (np.atleast_1d(quantile(known, q)) for q in ("p25", "p50", "p75", at, opposite(at)))
-        return cls(p50, spread(p25, p75), high, low, int(known["rows"]))
+        return cls(p50, quartile_spread(p25, p75), high, low, int(known["rows"]))
 
     @classmethod
     def of_run(cls, values: npt.NDArray[Any]) -> Ruler:
-        """From (n, m) scores of the run itself."""
+        """From (n, m) scores of the run itself: ROBUST_Z stands for the threshold."""
         x = values.astype(np.float64)
         middle = np.median(x, axis=0)
-        spread = _MAD_TO_SD * np.median(np.abs(x - middle), axis=0)
-        return cls(middle, spread, middle + RUN_REACH * spread, middle - RUN_REACH * spread, 0)
+        spread = robust_spread(x, middle)
+        return cls(middle, spread, middle + ROBUST_Z * spread, middle - ROBUST_Z * spread, 0)
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
@@ -72,17 +70,3 @@ class Ruler:
         """(n, m): standard deviations from the clean median."""
         made: Float64 = (values - self.middle) / self.spread
         return made
-
-
-def spread(p25: Any, p75: Any) -> Any:
-    """The standard deviation of a normal distribution with these quartiles."""
-    return (p75 - p25) / _QUARTILES_TO_SD
-
-
-def robust_z(values: npt.NDArray[Any]) -> Float64:
-    """(n, ...) distances from the median in units of 1.4826 MAD, a column at a time; 0 where there is no spread."""
-    x = values.astype(np.float64)
-    centred = x - np.median(x, axis=0)
-    spread = _MAD_TO_SD * np.median(np.abs(centred), axis=0)
-    out: Float64 = np.where(spread > 0, centred / np.where(spread > 0, spread, 1.0), 0.0)
-    return out

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from screen.scoring.findings.comparison import Comparison
-from screen.scoring.findings.ruler import RUN_REACH
-from screen.stats import share_below
+from screen.stats import ROBUST_Z, share_below
 
 Kind = Literal["review", "nothing", "cannot-tell"]
 CHANCE = 0.01  # more rows above the threshold than clean data give with this probability are too many
@@ -87,7 +86,7 @@ def _within_the_run(found: Comparison) -> Verdict:
         )
     if _length(found):
         return _cannot("length", _length_reason(found))
-    rows = f"{_stand(found)} out within this run, robust z > {RUN_REACH:g} ({_random(found)}); {_RUN_ONLY}"
+    rows = f"{_stand(found)} out within this run, robust z > {ROBUST_Z:g} ({_random(found)}); {_RUN_ONLY}"
     return Verdict("review", "rows", rows, _words(found))
 
 

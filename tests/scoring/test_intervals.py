@@ -7,8 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from screen.stats import auroc
-from screen.vectors.intervals import area, auroc_interval, share, wilson
+from screen.stats import area, auroc, auroc_interval, share, wilson
 
 
 def test_wilson_as_published() -> None:
