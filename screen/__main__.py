@@ -28,7 +28,6 @@ def main() -> None:
         code = _INTERRUPTED
     except Exception as error:
         code = _failed(error)
-    gc.freeze()  # or the interpreter walks all objects of the libraries once more before it ends: a second with torch
     sys.exit(code)
 
 

@@ -195,14 +195,16 @@ def out_of_memory(window: Window, budget: int) -> str:
 @contextmanager
 def settled_memory() -> Iterator[None]:
     """The collector walks less while a scan runs: objects frozen inside the block (gc.freeze) not at all, and rows,
-    which hold no cycles, seldom. With a model library loaded its walking is a third of the host's time."""
-    before = gc.get_threshold()
+    which hold no cycles, seldom. With a model library loaded its walking is a third of the host's time. Where something
+    was frozen before, all stays so."""
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.set_threshold(50_000, 20, 100)
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
 
 
 def limits(cards: Mapping[str, Mapping[str, Any]], at: str | None) -> dict[str, Threshold]:

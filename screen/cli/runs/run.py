@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
 import signal
 import sys
@@ -159,6 +160,8 @@ def perform(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, 
     with _stopping(out, speaker):
         from screen.scan.meter import MaxErrors
         from screen.scan.run import run_scan
+
+        gc.freeze()  # or at the end the libraries are walked once more; not later, as duckdb complains of it
         from screen.store.folder import RunFolder
         from screen.store.sql import catalogue
 
