@@ -1,3 +1,39 @@
-"""screen: what character would this fine-tuning set teach? Asked before training."""
+"""screen: what character would this fine-tuning set teach? Asked before training.
+
+    run = screen.scan("chats.jsonl")         a dataset, or rows in memory -> a Run
+    run = screen.open("chats.screen")        the same, from disk
+    screen.score(messages)                   one conversation, now: scores a trait
+
+Nothing is loaded before it is used: importing this costs milliseconds. docs/library.md has the whole.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from screen.library.run import Run as Run
+    from screen.library.run import open_run as open
+    from screen.library.scan import scan as scan
+    from screen.library.scan import score as score
 
 __version__ = "0.1.0"
+__all__ = ["Run", "open", "scan", "score"]
+
+_HOME = {  # name here -> where it is, "module:name"; the room `scan` is itself the function (screen/scan/__init__.py)
+    "Run": "screen.library.run:Run",
+    "open": "screen.library.run:open_run",
+    "scan": "screen.scan",
+    "score": "screen.library.scan:score",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'screen' has no attribute {name!r}")
+    module, _, there = _HOME[name].partition(":")
+    home = import_module(module)
+    return getattr(home, there) if there else home
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

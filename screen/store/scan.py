@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Mapping
 from functools import cached_property
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from screen.scoring.schema import scores_schema
 from screen.store import liftfile, tables
 from screen.store.folder import RunFolder
 from screen.store.index import Index
@@ -58,6 +61,14 @@ class Scan:
             assert isinstance(empty, pl.DataFrame)
             return empty.lazy()
         return pl.scan_parquet(files, glob=False, hive_partitioning=False)
+
+    def missing_columns(self) -> list[str]:
+        """Columns of `scores` that the first published file has not: a version that adds one reads no run without."""
+        for file in self.folder.tables("scores")[:1]:
+            with contextlib.suppress(pa.ArrowException, OSError):  # a damaged file is told when it is read
+                there = set(pq.read_schema(file).names)
+                return [name for name in scores_schema(self.traits).names if name not in there]
+        return []
 
     @property
     def flags(self) -> dict[str, Any]:

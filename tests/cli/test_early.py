@@ -20,7 +20,7 @@ from tests.cli.conftest import Screen
 @pytest.fixture
 def nothing_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chats: Path) -> None:
     """Files for the flags below; whatever goes on to look for a device fails the test."""
-    monkeypatch.setattr("screen.cli.runs.run.settings.build", lambda _chosen: pytest.fail("went on to load torch"))
+    monkeypatch.setattr("screen.library.settings.build", lambda _chosen: pytest.fail("went on to load torch"))
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     card = {"layer": 1, "reference": {"rows": 200, "kinds": {"generate": {"1": {"quantiles": {"p99": 4.0}}}}}}
@@ -132,7 +132,7 @@ def test_no_model_library_is_loaded_for_it(tmp_path: Path) -> None:
 def test_other_verbs_tell_theirs_first_too(
     args: list[str], why: str, screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("screen.cli.runs.settings.machine", lambda *_: pytest.fail("went on to load torch"))
+    monkeypatch.setattr("screen.library.devices.machine", lambda *_: pytest.fail("went on to load torch"))
     said = screen(*args)
     assert (said.code in (2, 4), said.out) == (True, "")
     assert said.err.startswith(f"error: {why}")

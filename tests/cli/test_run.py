@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from screen.cli.runs import settings
 from screen.errors import UsageError
+from screen.library import places, settings
 from tests.cli.conftest import Screen
 
 
@@ -139,7 +139,7 @@ def test_a_run_lies_beside_its_dataset(name: str, out: str, tmp_path: Path, monk
     Path("a").mkdir()
     if name != "a":
         Path(name).touch()
-    assert str(settings.default_out([name])) == out
+    assert str(places.default_out([name])) == out
 
 
 def test_numbers_in_flags() -> None:

@@ -11,10 +11,10 @@ from unittest.mock import Mock
 import pyarrow.parquet as pq
 import pytest
 
-from screen.cli.runs.settings import devices
 from screen.data.dataset import Window
 from screen.endpoint.http import EndpointError
 from screen.errors import ModelError, UsageError
+from screen.library.devices import devices
 from screen.progress import Silent, Tally
 from screen.scan.run import run_scan
 from screen.scan.workers import pool

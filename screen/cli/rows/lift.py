@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from screen.cli.output import print_json
-from screen.cli.runs import settings
+from screen.library import settings
 from screen.progress import Tally
 
 _EPILOG = """\b

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from screen.cli.output import print_json
-from screen.cli.runs.settings import default_cache
 from screen.errors import GateFailed
+from screen.library.places import default_cache
 
 _EPILOG = """\b
 Examples:

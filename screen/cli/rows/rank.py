@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from screen_reports.text import near
 
 from screen.cli.output import one_format, print_json_lines
-from screen.errors import UsageError
 
 if TYPE_CHECKING:
-    from screen_reports.queries import Ranked
-
+    from screen.library.rows import Rows
     from screen.scoring.findings.flags import Threshold
     from screen.store.scan import Scan
 
@@ -43,45 +40,22 @@ def command(
     A row marked * is flagged: its score is above the threshold of the trait.
     """
     one_format(as_json, as_csv)
-    from screen_reports import queries, ranking
+    from screen_reports import ranking
 
     from screen.cli.opened import open_run
+    from screen.library.rows import ranked
 
     scan = open_run(run)
-    trait, score = _score(scan, by)
-    limit = queries.limit_of(scan, trait, at) if trait else None
-    if flagged and (limit is None or limit.value is None):
-        raise UsageError(*_no_threshold(score, limit))
-    value = limit.value if limit else None
-    away = queries.away_of(scan, trait, at) if trait else None
-    rows = queries.top_rows(
-        scan, score, trait, count, limit=value, away=away, ascending=ascending, only_flagged=flagged
-    )
-    objects = ranking.as_objects(rows, score)
+    found = ranked(scan, by, count, ascending=ascending, flagged=flagged, at=at)
+    objects = ranking.as_objects(found.rows, found.column)
     if as_json:
         print_json_lines(objects)
     elif as_csv:
         ranking.write_csv(sys.stdout, objects)
-    elif not rows and flagged and limit is not None:
-        _print_none(scan, limit)
+    elif not found and flagged and found.threshold is not None:
+        _print_none(scan, found.threshold)
     else:
-        _print(scan, rows, score, limit, away, "lowest" if ascending else "highest")
-
-
-def _score(scan: Scan, by: str | None) -> tuple[str | None, str]:
-    """The trait whose threshold applies (None for a part of a score), and the column."""
-    from screen_reports.queries import score_column
-
-    if not scan.traits:
-        raise UsageError(f"{near(scan.path)} has no traits to rank by", "run it with --vectors")
-    wanted = by or scan.traits[0]
-    column = score_column(scan, wanted)
-    return (wanted if wanted in scan.traits else None), column
-
-
-def _no_threshold(score: str, limit: Threshold | None) -> tuple[str, str]:
-    why = limit.rule if limit else "only a trait's own score has one"
-    return f"--flagged: there is no threshold for {score} ({why})", "leave --flagged out"
+        _print(scan, found, "lowest" if ascending else "highest")
 
 
 def _print_none(scan: Scan, limit: Threshold) -> None:
@@ -93,22 +67,22 @@ def _print_none(scan: Scan, limit: Threshold) -> None:
     Terminal().put(f"none of {plural(total, 'sample')} is flagged: above {shown(limit.value)}, {limit.rule}")
 
 
-def _print(scan: Scan, rows: list[Ranked], score: str, limit: Threshold | None, away: float | None, which: str) -> None:
+def _print(scan: Scan, rows: Rows, which: str) -> None:
     from screen_reports.console import Terminal
     from screen_reports.ranking import print_ranking
     from screen_reports.text import plural
     from screen_reports.text import score as shown
 
-    terminal = Terminal()
+    terminal, limit = Terminal(), rows.threshold
     total = sum(entry.scored for entry in scan.folder.published.values())
     if not rows:
-        terminal.put(f"no row of {plural(total, 'sample')} has such a score by {score}")
+        terminal.put(f"no row of {plural(total, 'sample')} has such a score by {rows.column}")
         return
-    terminal.put(f"{which} {len(rows):,} of {plural(total, 'sample')} by {score}")
+    terminal.put(f"{which} {len(rows):,} of {plural(total, 'sample')} by {rows.column}")
     if limit is not None and limit.value is not None:
         terminal.put(f"* flagged: above {shown(limit.value)}, {limit.rule}", style="dim")
     if any(row.sign < 0 for row in rows):
-        rule = "never flagged" if away is None else f"flagged below {shown(away)}"
+        rule = "never flagged" if rows.away is None else f"flagged below {shown(rows.away)}"
         terminal.put(f"sign -: trained away from, so that low scores add to the trait; {rule}", style="dim")
     terminal.put()
-    print_ranking(terminal, rows, score)
+    print_ranking(terminal, rows, rows.column)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from screen.cli.runs.settings import percent
 from screen.errors import GateFailed, UsageError
+from screen.library.settings import percent
 
 CANNOT_TELL = "cannot-tell"
 _ALL = ""

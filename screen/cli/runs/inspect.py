@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from screen.cli.output import print_json
-from screen.cli.runs import settings
+from screen.cli.runs import flags
 from screen.data.sample import Sample, Skip
+from screen.library.settings import rows_range
 
 if TYPE_CHECKING:
     from screen_reports.console import Terminal
@@ -53,16 +54,16 @@ def command(dataset: tuple[str, ...], shape: str | None, fields: tuple[str, ...]
     Scored turns are what a trainer puts loss on. With --show-mask the whole text stands there as the model reads
     it, special tokens included, with the scored part marked. No model is run.
     """
-    from screen.cli.runs import early
     from screen.data.dataset import open_dataset
+    from screen.library import early
 
     if options["show_mask"]:
         early.check_model(options["model"], options["template"])
     data = open_dataset(
         dataset,
         format=shape,
-        map=settings.pairs("--map", fields, "prompt=question") or {},
-        limit=settings.rows_range(options["limit"]) or (0, None),
+        map=flags.pairs("--map", fields, "prompt=question") or {},
+        limit=rows_range(options["limit"]) or (0, None),
         train_on=options["train_on"],
         render=options["render"],
         config=options["config"],

@@ -8,8 +8,6 @@ from typing import Any
 import click
 
 from screen.cli.output import print_json
-from screen.cli.runs import settings
-from screen.errors import UsageError
 
 _EPILOG = """\b
 Examples:
@@ -29,15 +27,10 @@ def command(run: Path, at: str | None, fdr: float | None, as_json: bool) -> None
 
     summary.json and the catalogue are written anew, and the summary keeps a list of earlier cuts.
     """
-    if (at is None) == (fdr is None):
-        raise UsageError("one cut is needed, and one only", "give --at p95, or --fdr 0.05 with a reference set")
-    settings.check_at(at)
-    from screen.scan.reflag import reflag, words
-    from screen.store.folder import RunFolder
-    from screen.store.sql import catalogue
+    from screen.library.reflag import reflagged
+    from screen.scan.reflag import words
 
-    before, after = reflag(run, at, fdr)
-    catalogue.build(RunFolder.read(run))
+    before, after = reflagged(run, at, fdr)
     cuts = [(s["at"], s["fdr"]) for s in (before, after)]
     if as_json:
         told = {t: {"before": _facts(before, t), "after": _facts(after, t)} for t in after["traits"]}

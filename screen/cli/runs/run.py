@@ -8,16 +8,18 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 import click
 
 from screen.cli.output import print_json
-from screen.cli.runs import gates, settings
-from screen.errors import Interrupted, SkipLimit
-from screen.spec import ScanSpec
+from screen.cli.runs import flags, gates
+from screen.errors import Interrupted
+from screen.library.options import ScanOptions
+from screen.library.request import ScanRequest, scan_request
 
 if TYPE_CHECKING:
     from screen.cli.voice import Voice
@@ -94,90 +96,44 @@ def command(dataset: tuple[str, ...], **options: Any) -> None:
     The same command, typed again, goes on where a run stopped.
     """
     wanted = gates.parse(options["fail_on"])
-    spec = spec_of(dataset, options, wanted)
-    out = options["out"] or settings.default_out(spec.dataset)
-    summary = perform(spec, out, options)
-    _report(out, summary, options["as_json"])
-    gates.check(wanted, summary["traits"], out)
+    request = asked(dataset, options)
+    gates.check_names(wanted, request.traits)
+    summary = perform(request, voice_of(options))
+    _report(request.out, summary, options["as_json"])
+    gates.check(wanted, summary["traits"], request.out)
 
 
-def spec_of(dataset: tuple[str, ...], options: Mapping[str, Any], wanted: gates.Gates = gates.NONE) -> ScanSpec:
-    """The spec of a command line. Whatever can be told without a model library is told before one is loaded."""
-    from screen.cli.runs import early
-
-    settings.check_at(options["at"])
-    settings.check_fdr(options)
-    settings.max_errors(options["max_errors"])
-    settings.check_devices(options["devices"])
-    settings.check_device(options["device"] or "auto")
-    chosen = _chosen(dataset, options)
-    out = options["out"] or settings.default_out(chosen["dataset"])
-    vectors = early.check(chosen, out, options["at"], options["cache"])
-    gates.check_names(wanted, vectors.traits)
-    if shared := settings.devices(options["devices"]):
-        chosen["device"] = shared[0]
-    return settings.build(chosen)
+def asked(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanRequest:
+    """What the command line asks for, checked as far as that goes without a model library."""
+    return scan_request(dataset, scan_options(options))
 
 
-def _chosen(dataset: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that flags give, over those of --spec."""
-    flags = {
-        "dataset": dataset,
-        "model": options["model"],
-        "vectors": options["vectors"],
-        "traits": settings.names(options["traits"]),
-        "layers": settings.layers(options["layer"]),
-        **settings.baseline(options["baseline"]),
-        "answer_by": options["answer_by"],
-        "refine": options["refine"],
-        "reference": options["reference"],
-        "calibrate_on": options["calibrate_on"],
-        "group_by": options["group_by"],
-        "max_new_tokens": options["max_new_tokens"],
-        "generation_batch_size": options["generation_batch_size"],
-        "limit": settings.rows_range(options["limit"]),
+def scan_options(options: Mapping[str, Any]) -> ScanOptions:
+    """The settings of a command line, by the library's names."""
+    given = {name: options[name] for name in get_type_hints(ScanOptions) if name in options}
+    given |= {
+        "layer": flags.layers(options["layer"]),
         "format": options["shape"],
-        "map": settings.pairs("--map", options["fields"], "prompt=question"),
-        "train_on": options["train_on"],
-        "max_row_mib": options["max_row_mib"],
-        "render": options["render"],
-        "config": options["config"],
-        "template": options["template"],
-        "end_of_turn": options["end_of_turn"],
-        "dtype": options["dtype"],
-        "device": options["device"],
-        "token_budget": options["batch_tokens"],
-        "shard_rows": options["shard_rows"],
+        "map": flags.pairs("--map", options["fields"], "prompt=question"),
     }
-    return settings.merged(flags, settings.load_spec(options["spec"]) if options["spec"] else {})
+    return cast(ScanOptions, given)
 
 
-def perform(spec: ScanSpec, out: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+def voice_of(options: Mapping[str, Any]) -> Voice:
     from screen.cli.voice import voice
 
-    speaker = voice(options["quiet"], options["verbose"])
-    rows, share = settings.max_errors(options["max_errors"])
-    with _stopping(out, speaker):
-        from screen.scan.meter import MaxErrors
-        from screen.scan.run import run_scan
+    return voice(options["quiet"], options["verbose"])
 
+
+def perform(request: ScanRequest, speaker: Voice) -> dict[str, Any]:
+    """The run's summary.json."""
+    with _stopping(request.out, speaker):
+        import_module("screen.scan.run")
         gc.freeze()  # or at the end the libraries are walked once more; not later, as duckdb complains of it
-        from screen.store.folder import RunFolder
-        from screen.store.sql import catalogue
+        path = request.perform(speaker)
+    from screen.store.scan import Scan
 
-        summary = run_scan(
-            spec,
-            out,
-            progress=speaker,
-            cache=options["cache"] or settings.default_cache(),
-            max_errors=MaxErrors(rows=rows, share=share),
-            at=options["at"],
-            fdr=options["fdr"],
-            devices=settings.devices(options["devices"]),
-            in_process=options["in_process"],
-        )
-        catalogue.renew(RunFolder.read(out))
-    return summary
+    return Scan.open(path).summary
 
 
 @contextmanager
@@ -186,8 +142,6 @@ def _stopping(out: Path, speaker: Voice) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
-    except SkipLimit as error:
-        raise SkipLimit(error.message, error.next_step.replace("RUN", shlex.quote(str(out)))) from None
     except KeyboardInterrupt:
         speaker.close()
         safe = f"what was scored is safe in {out}" if out.exists() else "nothing was written yet"

@@ -9,7 +9,6 @@ import click
 
 from screen.cli.output import print_json
 from screen.cli.runs import run as runs
-from screen.cli.runs import settings
 from screen.cli.voice import voice
 from screen.disk import scratch_folder
 from screen.errors import GateFailed
@@ -70,17 +69,13 @@ class Once:
 
 def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
     as_json, fail, cache = options.pop("as_json"), options.pop("fail"), options.pop("cache")
-    unused = ["shard_rows", "spec", "refine", "calibrate_on", "group_by", "answer_by", "fdr", "devices"]
-    given = {**dict.fromkeys(unused), "max_errors": "none", "cache": cache, **options}
     from screen.analysis.selftest import selftest
 
     with scratch_folder("screen-selftest-") as folder:
-        spec = runs.spec_of(dataset, {**given, "out": folder})
+        request = runs.asked(dataset, {**options, "max_errors": "none", "cache": cache, "out": folder})
         speaker = voice(options["quiet"], False)
-        progress = Once(speaker)
         try:
-            kept = cache or settings.default_cache()
-            found = selftest(spec, folder, at=options["at"], cache=kept, progress=progress)
+            found = selftest(request.spec(), folder, at=options["at"], cache=request.cache, progress=Once(speaker))
         finally:
             speaker.close()
     print_json(found) if as_json else _print(found)

@@ -76,8 +76,8 @@ def command(traits: tuple[str, ...], **options: Any) -> None:
 
     The same command, typed again, goes on where a build stopped. The exit code is 4 if a vector is refused.
     """
-    from screen.cli.runs import early
     from screen.endpoint.client import Endpoint
+    from screen.library import early
 
     early.check_model(options["model"], options["template"])
     early.check_writable(options["out"])
@@ -103,12 +103,12 @@ def command(traits: tuple[str, ...], **options: Any) -> None:
 
 def _spec(traits: tuple[str, ...], options: Mapping[str, Any]) -> BuildSpec:
     from screen.building.spec import BuildSpec
-    from screen.cli.runs import settings
+    from screen.library import devices
     from screen.traits.trait import load_trait
 
-    settings.check_device(options["device"])
+    devices.check_device(options["device"])
     chosen = tuple({t.name: t for t in map(load_trait, traits)}.values())
-    device, dtype = settings.machine(options["device"], options["dtype"])
+    device, dtype = devices.machine(options["device"], options["dtype"])
     return BuildSpec(
         traits=chosen,
         model=options["model"],

@@ -51,15 +51,16 @@ def command(paths: tuple[str, ...], **options: Any) -> None:
     .build, and are not made again. What belongs to the embedded model goes to the folder vectors/ here. The exit
     code is 4 where a vector is no better than its controls.
     """
-    from screen.cli.runs import early, settings
+    from screen.cli.runs import flags
     from screen.cli.vectors.build import Lines, stopping
+    from screen.library import devices, early
     from screen.traits.trait import load_trait
     from screen.vectors.files import load_vectors
     from screen.vectors.fit import choose
 
     early.check_model(options["model"], options["template"])
-    settings.check_device(options["device"])
-    layers = settings.layers(options["layer"])
+    devices.check_device(options["device"])
+    layers = flags.layers(options["layer"])
     choose(load_vectors(paths), (), layers or {})
     if options["labels"] is not None and not options["labels"].is_file():
         raise UsageError(f"--labels {options['labels']}: there is no such file", "check its path")
@@ -69,7 +70,7 @@ def command(paths: tuple[str, ...], **options: Any) -> None:
     from screen.building.validation.vector_files import save_report, validate_files
     from screen.pocket import VECTORS_DIR
 
-    device, dtype = settings.machine(options["device"], options["dtype"])
+    device, dtype = devices.machine(options["device"], options["dtype"])
     spec = BuildSpec(
         traits=traits,
         model=options["model"],

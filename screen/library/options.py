@@ -1,0 +1,119 @@
+"""The settings of a scan by the names of its flags: what `screen.scan(...)` takes, and `screen run` passes on.
+
+What is None, or left out, is as the command line has it. Knows nothing of files or models.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, Signature, signature
+from typing import Any, TypedDict, TypeVar, get_type_hints
+
+from screen.errors import UsageError
+from screen.progress import Progress
+
+Path = str | os.PathLike[str]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ScanOptions(TypedDict, total=False):
+    """Keyword arguments of `screen.scan`. Wherever the command line takes a text, that text is taken too."""
+
+    model: Path | None  # a folder or a hub id; the embedded model
+    vectors: Path | Sequence[Path] | None  # files or folders; the embedded model's own
+    traits: str | Sequence[str] | None  # these only: ["evil"], or "evil,sycophancy"
+    layer: Mapping[str, int] | None  # a trait's layer; the card's
+    baseline: str | None  # auto, generate, calibrated, last-prompt, answers:FILE or none; auto
+    answer_by: str | None  # model, or endpoint: who makes baseline responses; model
+    refine: bool | None  # calibrated: answer exactly where a flag is open
+    calibrate_on: int | None  # prompts that are answered; 1024
+    group_by: str | None  # a field: a verdict for each of its values
+    max_new_tokens: int | None  # of the baseline responses; 256
+    generation_batch_size: int | None  # prompts answered at once; 16, on CUDA 64
+    out: Path | None  # the run's folder; DATASET.screen beside it
+    limit: int | str | None  # the first N rows; or "A-B", from 0, both included
+    format: str | None  # the rows' shape, where it is not to be detected
+    map: Mapping[str, str] | None  # which field is what: {"prompt": "question"}
+    config: Path | None  # an axolotl, TRL or LLaMA-Factory file, instead of a map
+    train_on: str | None  # assistant, last or all; assistant
+    max_row_mib: int | None  # text a row may have; 8
+    render: str | None  # chat or plain, of questions given as texts; chat
+    template: Path | None  # a Jinja file, or "plain"; the tokenizer's
+    end_of_turn: bool | None  # count the end-of-turn token as answer
+    dtype: str | None  # auto, float32 or bfloat16; auto
+    device: str | None  # auto, cpu, cuda, cuda:1 or mps; auto
+    devices: str | None  # share the work: "0,1", "all", "cpu:4"
+    in_process: bool  # run the model in this process, where a row that crashes it ends all
+    batch_tokens: int | None  # tokens in one batch; 2048, on CUDA 16384
+    shard_rows: int | None  # rows stored at once; 512
+    max_errors: int | str | None  # rows that may be skipped: 20, "5%" or "none"; "10%"
+    at: str | None  # flag above this percentile of the reference; p99
+    fdr: float | None  # flag at this false-discovery rate against the reference
+    reference: Path | None  # scores of clean data, from `screen reference build`
+    spec: Path | None  # settings of an earlier run: its folder or scan.json
+    cache: Path | None  # where baseline responses are kept; the user's cache folder
+    progress: Progress | None  # who is told what is found and how far it is; nobody
+
+
+CHOICES = {
+    "answer_by": ("model", "endpoint"),
+    "train_on": ("assistant", "last", "all"),
+    "render": ("chat", "plain"),
+    "dtype": ("auto", "float32", "bfloat16"),
+}
+RANGES = {
+    "calibrate_on": (50, None),
+    "max_new_tokens": (1, None),
+    "generation_batch_size": (1, None),
+    "max_row_mib": (1, 64),
+    "batch_tokens": (64, None),
+    "shard_rows": (1, None),
+}
+
+
+def keywords(options: type) -> Callable[[F], F]:
+    """Shows the keys of a TypedDict as keyword arguments of a function that takes **options, to `help` and to a
+    notebook's completion."""
+
+    def shown(function: F) -> F:
+        own = [p for p in signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        named = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=getattr(kind, "__forward_arg__", kind))
+            for name, kind in options.__annotations__.items()
+        ]
+        function.__dict__["__signature__"] = Signature([*own, *named])
+        return function
+
+    return shown
+
+
+def check_names(function: str, options: Mapping[str, Any]) -> None:
+    """Raises TypeError for a keyword that is no setting, as Python does for a function that names its own."""
+    known = get_type_hints(ScanOptions)
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
+
+
+def check_values(options: Mapping[str, Any]) -> None:
+    """Raises UsageError for a value that is not among those a flag takes."""
+    for name, choices in CHOICES.items():
+        if options.get(name) not in (None, *choices):
+            raise UsageError(f"{flag(name)} {options[name]!a}: no such choice", f"choose one of {', '.join(choices)}")
+    for name, (least, most) in RANGES.items():
+        value = options.get(name)
+        if value is not None and not (type(value) is int and value >= least and (most is None or value <= most)):
+            bounds = f"from {least} to {most}" if most else f"of {least} or more"
+            raise UsageError(f"{flag(name)} {value!a} is out of range", f"give a whole number {bounds}")
+    fdr = options.get("fdr")
+    if fdr is not None and not (isinstance(fdr, float) and 0 < fdr < 1):
+        raise UsageError(f"--fdr {fdr!a} is out of range", "give a share between 0 and 1, such as 0.05")
+
+
+def flag(name: str) -> str:
+    """A setting as the command line writes it."""
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,85 @@
+"""`import screen`: what it offers, and what it costs."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import screen
+from screen.cli.runs.run import command
+from screen.errors import StoreError, UsageError
+
+TOLD_BY_THE_COMMAND = {"fail_on", "as_json", "quiet", "verbose", "dataset"}
+
+
+def test_the_import_takes_under_50_ms_and_loads_no_large_library() -> None:
+    code = (
+        "import sys, time; began = time.process_time(); import screen; seconds = time.process_time() - began\n"
+        "assert not {'torch', 'transformers', 'polars', 'duckdb', 'numpy', 'pyarrow'} & set(sys.modules)\n"
+        "print(seconds)"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
+    assert min(float(run.stdout) for run in runs) < 0.05
+
+
+def test_looking_at_a_run_loads_no_model_library(run: Path) -> None:
+    code = f"import sys, screen; screen.open({str(run)!r}).top('evil'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_name_is_there() -> None:
+    assert set(screen.__all__) <= set(dir(screen))
+    assert all(callable(getattr(screen, name)) for name in screen.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'scam'"):
+        screen.scam  # noqa: B018
+
+
+def test_the_room_of_the_name_scan_is_the_function_too() -> None:
+    import screen.scan.reflag as room
+
+    assert isinstance(room, ModuleType)
+    assert "group_by" in inspect.signature(screen.scan).parameters
+    assert (inspect.getdoc(screen.scan) or "").startswith("Score every row")
+    with pytest.raises(UsageError, match=r"nowhere\.jsonl: no such file"):
+        screen.scan("nowhere.jsonl")
+
+
+def test_the_keywords_are_the_flags() -> None:
+    flags = {option.name for option in command.params} - TOLD_BY_THE_COMMAND
+    named = set(inspect.signature(screen.scan).parameters) - {"dataset", "progress"}
+    assert {{"shape": "format", "fields": "map"}.get(str(flag), flag) for flag in flags} == named
+
+
+def test_a_keyword_that_is_no_flag() -> None:
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'trait' \(did you mean traits\?\)"):
+        screen.scan("chats.jsonl", trait="evil")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"train_on": "user"}, "--train-on 'user': no such choice"),
+        ({"calibrate_on": 3}, "--calibrate-on 3 is out of range"),
+        ({"max_row_mib": 65}, "--max-row-mib 65 is out of range"),
+        ({"fdr": 1.0}, "--fdr 1.0 is out of range"),
+        ({"limit": "x"}, "--limit 'x' is not a number of rows or a range"),
+        ({"device": "gpu"}, "--device 'gpu': no such device"),
+        ({"at": "high"}, "--at takes a percentile of the reference such as p95 or p99, not 'high'"),
+        ({"traits": []}, "--traits names no trait"),
+    ],
+)
+def test_a_wrong_value_is_told_as_on_the_command_line(wrong: dict[str, object], message: str, chats: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        screen.scan(chats, **wrong)  # type: ignore[arg-type]
+    assert error.value.message == message
+    assert error.value.next_step
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no run at"):
+        screen.open(tmp_path)
