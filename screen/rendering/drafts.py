@@ -75,7 +75,7 @@ class TextDraft:
         for region in self._masked.regions:
             for lo, hi in runs(self._all_positions(region, tokens)):
                 end = tokens.range_of(hi)[0] if hi < tokens.kept else tokens.range_of(hi - 1)[1]
-                ranges.append((tokens.range_of(lo)[0], max(end, tokens.range_of(hi - 1)[1])))
+                ranges.append((tokens.range_of(lo)[0], end))
         head = self._setup.tokenizer.decode(self._prefix) if self._prefix else ""
         return ([(head, False)] if head else []) + marked(self._masked.text, sorted(ranges))
 

@@ -175,17 +175,18 @@ def test_a_skeleton_is_kept_for_conversations_of_the_same_form(monkeypatch: pyte
     talk = [("user", "Hi"), ("assistant", "Hello")]
     forms = [chat(*talk), chat(*talk, tools=({"name": "f"},)), chat(*talk, template_kwargs={"style": "dry"})]
     forms += [
+        chat(*talk, tools=({"name": "f"}, {"name": "g"})),
         chat(*talk, *talk),
         chat(("user", ""), ("assistant", "Hello")),
         chat(turn("user", "Hi", name="n"), talk[1]),
     ]
     expected = [texts(made, sample) for sample in forms]
-    assert expected == [["Hello"]] * 3 + [["Hello"] * 2] + [["Hello"]] * 2
+    assert expected == [["Hello"]] * 4 + [["Hello"] * 2] + [["Hello"]] * 2
     renders.clear()
     assert [texts(made, sample) for sample in forms] == expected
     assert not renders
-    monkeypatch.setattr(render_frame, "_CACHED", 6)
-    texts(made, chat(("system", "s"), *talk))  # the seventh: the oldest goes
+    monkeypatch.setattr(render_frame, "_CACHED", 7)
+    texts(made, chat(("system", "s"), *talk))  # the eighth: the oldest goes
     renders.clear()
     assert [texts(made, sample) for sample in forms[1:]] == expected[1:]
     assert not renders

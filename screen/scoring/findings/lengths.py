@@ -29,7 +29,7 @@ def corrected(scores: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> Float64:
 def without_length(heights: npt.NDArray[Any], tokens: npt.NDArray[Any]) -> Float64:
     """Heights less the median of the rows of about their length: what no rule of length explains, straight or not."""
     bins = int(np.clip(len(heights) // _BIN_LEAST, 1, _BINS))
-    edges = np.unique(np.quantile(tokens, np.linspace(0, 1, bins + 1)[1:-1])) if bins > 1 else np.zeros(0)
+    edges = np.unique(np.quantile(tokens, np.linspace(0, 1, bins + 1)[1:-1]))
     where = np.searchsorted(edges, tokens, side="left")
     out = heights.astype(np.float64).copy()
     for b in np.unique(where):
