@@ -40,8 +40,8 @@ def directions(states: Float32, count: int = COUNT, seed: int = 0, without: Floa
         plain = rng.normal(size=(count, d))
         return unit(plain).astype(np.float32)
     turns = -(-count // len(components))
-    made = np.concatenate([_rotation(len(components), rng) for _ in range(turns)])[:count] @ components
-    return np.asarray(made, dtype=np.float32)
+    rotated = np.concatenate([_rotation(len(components), rng) for _ in range(turns)])[:count] @ components
+    return np.asarray(rotated, dtype=np.float32)
 
 
 def _components(varied: Float64) -> Float64:
@@ -88,9 +88,9 @@ def _rounded(values: npt.NDArray[Any]) -> list[float]:
     return [round(float(x), 6) for x in values]
 
 
-def key(made: Float32) -> str:
+def key(rows: Float32) -> str:
     """A name for a set of directions: the first 12 hex digits of its SHA-256."""
-    return hashlib.sha256(np.ascontiguousarray(made, dtype="<f4").tobytes()).hexdigest()[:12]
+    return hashlib.sha256(np.ascontiguousarray(rows, dtype="<f4").tobytes()).hexdigest()[:12]
 
 
 def quantile(known: Mapping[str, Any], name: str) -> Float64:

@@ -19,15 +19,15 @@ import numpy as np
 from screen import seal
 from screen.disk import write_atomically, writing
 from screen.errors import UsageError, VectorError
+from screen.vectors.checks import checked
 from screen.vectors.controls import key
 from screen.vectors.formats import safetensors
-from screen.vectors.formats.amend import amended
-from screen.vectors.formats.checks import checked
-from screen.vectors.formats.found import FoundArrays, Unreadable
-from screen.vectors.formats.incoming import foreign
-from screen.vectors.formats.stated import Stated
+from screen.vectors.formats.arrays import FileContents, Unreadable
+from screen.vectors.formats.sandbox import read_bytes, to_numpy
+from screen.vectors.interchange.amend import amended
+from screen.vectors.interchange.incoming import foreign
+from screen.vectors.interchange.stated import Stated
 from screen.vectors.persona import PersonaVector
-from screen.vectors.sandbox import read_bytes, to_numpy
 
 CARD_FORMAT = "persona-vector/2"
 _UNSEALED = "persona-vector/1"  # two bits away from the other: no single flip makes a file look so
@@ -99,10 +99,10 @@ def vector_files(paths: tuple[str, ...]) -> list[Path]:
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix in LOADED and not p.name.startswith("."))
-            if not found:
+            in_folder = sorted(p for p in path.iterdir() if p.suffix in LOADED and not p.name.startswith("."))
+            if not in_folder:
                 raise VectorError(f"no .safetensors or .pt file in {path}", "check the folder given to --vectors")
-            files += found
+            files += in_folder
         else:
             files.append(path)
     return files
@@ -120,7 +120,7 @@ def _has_card(path: Path, data: bytes) -> bool:
     return "card" in _parsed(path, data).says
 
 
-def _parsed(path: Path, data: bytes) -> FoundArrays:
+def _parsed(path: Path, data: bytes) -> FileContents:
     try:
         return safetensors.read(data)
     except Unreadable as error:
@@ -128,23 +128,23 @@ def _parsed(path: Path, data: bytes) -> FoundArrays:
 
 
 def _native(path: Path, data: bytes) -> PersonaVector:
-    found = _parsed(path, data)
-    card = _card(path, found)
+    contents = _parsed(path, data)
+    card = _card(path, contents)
     if card["format"] == CARD_FORMAT:
         try:
             seal.check_tensors(data)
         except seal.Broken as error:
             raise VectorError(f"{path} is damaged: {error}", "get the file again, or build the vector again") from None
-    if set(found.arrays) - {"controls"} != {"direction", "hs_index"}:
+    if set(contents.arrays) - {"controls"} != {"direction", "hs_index"}:
         raise VectorError(
-            f"{path}: it holds {', '.join(ascii(n[:40]) for n in sorted(found.arrays)[:8]) or 'nothing'}, not"
+            f"{path}: it holds {', '.join(ascii(n[:40]) for n in sorted(contents.arrays)[:8]) or 'nothing'}, not"
             " `direction` and `hs_index`",
             "the file is damaged; get it again",
         )
-    direction, index = (to_numpy(found.arrays[name], data) for name in ("direction", "hs_index"))
+    direction, index = (to_numpy(contents.arrays[name], data) for name in ("direction", "hs_index"))
     if card.get("sha256") != hashlib.sha256(direction.data).hexdigest():
         raise VectorError(f"{path}: the directions do not match the card's sha256", "get the file again")
-    controls = to_numpy(found.arrays["controls"], data) if "controls" in found.arrays else None
+    controls = to_numpy(contents.arrays["controls"], data) if "controls" in contents.arrays else None
     if controls is not None and key(controls) != _controls_key(card):
         raise VectorError(f"{path}: the control directions do not match the card's digest", "get the file again")
     trait = card.get("trait")
@@ -161,9 +161,9 @@ def _controls_key(card: Mapping[str, Any]) -> object:
     return known.get("key") if isinstance(known, Mapping) else None
 
 
-def _card(path: Path, found: FoundArrays) -> Mapping[str, Any]:
+def _card(path: Path, contents: FileContents) -> Mapping[str, Any]:
     try:
-        card = safetensors.json_of(str(found.says.get("card", "null")), "the card")
+        card = safetensors.json_of(str(contents.says.get("card", "null")), "the card")
     except Unreadable as error:
         raise VectorError(f"{path}: {error.message}", error.next_step) from None
     if not isinstance(card, dict) or card.get("format") not in (CARD_FORMAT, _UNSEALED):
@@ -178,5 +178,5 @@ def _card(path: Path, found: FoundArrays) -> Mapping[str, Any]:
 
 
 def _warnings(card: Mapping[str, Any]) -> tuple[str, ...]:
-    said = card.get("warnings")
-    return tuple(str(w)[:500] for w in said) if isinstance(said, list) else ()
+    warnings = card.get("warnings")
+    return tuple(str(w)[:500] for w in warnings) if isinstance(warnings, list) else ()

@@ -25,8 +25,8 @@ for module, names in (os, ("O_DIRECTORY", "O_PATH", "geteuid")), (signal, ("SIGX
             delattr(module, name)
 """
 PARENT = """
-import screen.rendering.templates.sandbox, screen.store.sql.sandbox, screen.vectors.sandbox
-for place in (screen.rendering.templates.sandbox, screen.store.sql.sandbox, screen.vectors.sandbox):
+import screen.rendering.templates.sandbox, screen.store.sql.sandbox, screen.vectors.formats.sandbox
+for place in (screen.rendering.templates.sandbox, screen.store.sql.sandbox, screen.vectors.formats.sandbox):
     place._START = hidden + place._START
 """
 NOTE = "note: this system cannot limit the memory of the processes that read untrusted files; a clock ends them\n"

@@ -118,6 +118,7 @@ def st(header: str, body: bytes = b"") -> bytes:
     return struct.pack("<Q", len(header)) + header.encode() + body
 
 
+DEEP = b"\x80\x02}N" + b"\x85" * 200_000 + b"Ns."  # a key of nested tuples: hashing it overflows the stack
 FLAT = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
 NESTED = b"\x80\x02]q\x00" + b"h\x00\x86q\x00" * 400 + b"."  # written out, 2^400 lists
 ONES = np.ones((2, 3), np.float32)
@@ -140,6 +141,10 @@ CASES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "pt-protocol-4": (lambda: pt_of(pickle.dumps({"a": 1}, 4)), "its pickle is of protocol 4, not 2", CONVERT),
     "pt-object": (lambda: pt_of(b"\x80\x02X\x02\x00\x00\x00hi."), "it holds a str, not tensors", RESAVE),
     "pt-nested": (lambda: pt_of(NESTED), "it holds a tuple, not tensors", RESAVE),
+    "pt-deep-key": (lambda: pt_of(DEEP),
+                    "its pickle holds a dict whose keys are neither text nor whole numbers", CONVERT),
+    "pt-changed": (lambda: pt_of(tensor(2, 3, 6)).replace(bytes(24), bytes(23) + b"\1"),
+                   "'x/data/0' in the zip archive does not match its checksum", GET_AGAIN),
     "pt-cut": (lambda: pt_of(tensor(2, 3, 6)[:-1]), "its pickle is cut off", GET_AGAIN),
     "pt-text": (lambda: pt_of(b"\x80\x02X\xff\xff\xff\x7fa."),
                 "its pickle holds a text of 2,147,483,647 bytes; at most 4,096 are read", GET_AGAIN),
@@ -240,6 +245,8 @@ CASES: dict[str, tuple[Callable[[], bytes], str, str]] = {
                 "the tensors take 4 bytes, but 28 are there: the file is cut off or has a tail", GET_AGAIN),
     "st-type": (lambda: st('{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}', b"1"),
                 "the tensor 'a' is of the type 'F8_E4M3', which directions never have", GET_AGAIN),
+    "st-same-card": (lambda: st('{"__metadata__":{"card":"1","card":"2"}}'),
+                     "the safetensors header is not readable JSON (it holds the key 'card' twice)", GET_AGAIN),
     # numbers
     "nan": (lambda: npy(NAN), "`direction` holds NaN or infinity (first at row 0)",
             "the vector cannot be used; rebuild or fetch it again"),

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from screen.vectors import sandbox, sandbox_child
-from screen.vectors.formats.incoming import foreign
-from screen.vectors.formats.stated import Stated
+from screen.vectors.formats import child, sandbox
+from screen.vectors.interchange.incoming import foreign
+from screen.vectors.interchange.stated import Stated
 from screen.vectors.persona import PersonaVector
 
 
@@ -48,5 +48,5 @@ def torch_bytes(value: object, **options: Any) -> bytes:
 def import_here(data: bytes, stated: Stated) -> PersonaVector:
     """Parse in this process instead of in a child: the same code, at a thousandth of the price."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sandbox, "_child", sandbox_child.reply)
+        patch.setattr(sandbox, "_child", child.reply)
         return foreign(Path("kind.bin"), data, stated)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from screen.errors import UsageError
-from screen.vectors import sandbox, sandbox_child
 from screen.vectors.files import import_vector
-from screen.vectors.formats import outgoing
-from screen.vectors.formats.stated import Stated
+from screen.vectors.formats import child, sandbox
+from screen.vectors.interchange import outgoing
+from screen.vectors.interchange.stated import Stated
 from tests.vectors import hostile
 from tests.vectors.made import put, same_bits, torch_bytes, vector
 
@@ -19,7 +19,7 @@ from tests.vectors.made import put, same_bits, torch_bytes, vector
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parse here instead of in a child: the same code, at a thousandth of the price."""
-    monkeypatch.setattr(sandbox, "_child", sandbox_child.reply)
+    monkeypatch.setattr(sandbox, "_child", child.reply)
 
 
 @pytest.mark.parametrize(("kind", "first"), [(4, 2), (5, 1)])

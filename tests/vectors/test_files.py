@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from screen.errors import UsageError, VectorError
 from screen.vectors.files import import_vector, load_vector, load_vectors, save_vector
-from screen.vectors.formats.stated import Stated
+from screen.vectors.interchange.stated import Stated
 from screen.vectors.persona import PersonaVector
 
 GET_AGAIN = "the file is damaged; get it again"
@@ -188,7 +188,7 @@ def test_other_files_are_refused_with_what_to_do(tmp_path: Path, name: str, said
 
 
 def test_a_pt_that_does_not_say_its_layers_is_not_loaded(tmp_path: Path) -> None:
-    from screen.vectors.formats.outgoing import export
+    from screen.vectors.interchange.outgoing import export
 
     data = export(PersonaVector("evil", ONES, np.arange(3)), "persona-vectors").data
     (tmp_path / "evil.pt").write_bytes(data)

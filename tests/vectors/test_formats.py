@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from screen.errors import UsageError, VectorError
-from screen.vectors import sandbox
 from screen.vectors.files import import_vector, load_vector
-from screen.vectors.formats import container, outgoing
-from screen.vectors.formats.stated import Stated
+from screen.vectors.formats import container, sandbox
+from screen.vectors.interchange import outgoing
+from screen.vectors.interchange.stated import Stated
 from screen.vectors.persona import PersonaVector
 from tests.vectors import hostile
 from tests.vectors.made import import_here, matrices, put, same_bits, torch_bytes, vector
@@ -128,6 +128,15 @@ def test_torch_reads_what_pt_writes() -> None:
     assert read.is_contiguous()
     assert torch.equal(read, torch.from_numpy(direction))
     assert data == outgoing.export(vector(direction), "persona-vectors").data  # equal vectors, equal bytes
+
+
+def test_numpy_reads_what_npy_and_npz_write() -> None:
+    direction = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    alone = np.load(io.BytesIO(outgoing.export(vector(direction), "npy").data), allow_pickle=False)
+    together = np.load(io.BytesIO(outgoing.export(vector(direction, 3), "npz").data), allow_pickle=False)
+    assert same_bits(alone, direction)
+    assert same_bits(together["direction"], direction)
+    assert together["hs_index"].tolist() == [3, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize(("target", "kind", "shift"), [("repeng", 4, 1), ("llama.cpp", 5, 0)])

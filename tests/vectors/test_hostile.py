@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from screen.errors import VectorError
-from screen.vectors import sandbox
 from screen.vectors.files import import_vector
-from screen.vectors.formats import container, outgoing
-from screen.vectors.formats.found import Unreadable
-from screen.vectors.formats.stated import Stated
+from screen.vectors.formats import container, sandbox
+from screen.vectors.formats.arrays import Unreadable
+from screen.vectors.interchange import outgoing
+from screen.vectors.interchange.stated import Stated
 from tests.vectors import hostile
 from tests.vectors.made import put, vector
 

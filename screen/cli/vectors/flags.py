@@ -9,8 +9,8 @@ from typing import Any
 from screen.errors import UsageError
 from screen.model.fingerprint import config_sha256
 from screen.pocket import MODEL_DIR
-from screen.vectors.formats.model_shape import model_shape
-from screen.vectors.formats.stated import Stated
+from screen.vectors.interchange.model_shape import model_shape
+from screen.vectors.interchange.stated import Stated
 
 
 def stated(flags: dict[str, Any]) -> Stated:

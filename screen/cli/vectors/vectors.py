@@ -11,7 +11,7 @@ import click
 from screen.cli.exits import say
 from screen.cli.output import print_json
 from screen.errors import UsageError, VectorError
-from screen.vectors.formats.stated import CONVENTIONS, POOLINGS, SIGNS
+from screen.vectors.interchange.stated import CONVENTIONS, POOLINGS, SIGNS
 
 if TYPE_CHECKING:
     from screen.vectors.persona import PersonaVector
@@ -204,7 +204,7 @@ def export(file: Path, target: str, out: Path, force: bool, as_json: bool) -> No
     from screen.cli.vectors import flags as flag_values
     from screen.disk import write_atomically, writing
     from screen.vectors.files import UNWRITABLE, load_vector
-    from screen.vectors.formats import outgoing
+    from screen.vectors.interchange import outgoing
 
     vector = load_vector(file)
     suffix = outgoing.TARGETS[target][0]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from screen.vectors.formats import gguf, npy, pt, safetensors, zipped
-from screen.vectors.formats.found import FoundArrays, Unreadable
+from screen.vectors.formats.arrays import FileContents, Unreadable
 
 _KINDS = "vector files are .safetensors, .pt (torch.save), .gguf (control vectors), .npy and .npz"
 _RESAVE = "where you trust it, save it anew: torch.save(torch.load(FILE, weights_only=True), FILE)"
 
 
-def read(data: bytes) -> FoundArrays:
+def read(data: bytes) -> FileContents:
     """The arrays in `data`. Raises Unreadable, and nothing else, whatever the bytes are."""
     if not data:
         raise Unreadable("the file is empty")
@@ -28,7 +28,7 @@ def read(data: bytes) -> FoundArrays:
     raise Unreadable("it is no vector file of a known kind", _KINDS)
 
 
-def _zip(data: bytes) -> FoundArrays:
+def _zip(data: bytes) -> FileContents:
     files = zipped.entries(data)
     programs = [name for name in files if name.endswith("/data.pkl")]
     if len(programs) == 1:

@@ -9,7 +9,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from screen.vectors.formats.found import MAX_ARRAYS, Array, FoundArrays, Scalar, Unreadable, check, row_major, shape_of
+from screen.vectors.formats.arrays import (
+    MAX_ARRAYS,
+    Array,
+    FileContents,
+    Scalar,
+    Unreadable,
+    check,
+    row_major,
+    shape_of,
+)
 
 MAGIC = b"GGUF"
 ARCHITECTURE = "controlvector"
@@ -52,7 +61,7 @@ class _Header:
             raise Unreadable("the GGUF header holds a text that is not UTF-8") from None
 
 
-def read(data: bytes) -> FoundArrays:
+def read(data: bytes) -> FileContents:
     """The tensors of a GGUF file and its metadata, with the type of each value."""
     header = _Header(data)
     header.skip(4)
@@ -74,7 +83,7 @@ def read(data: bytes) -> FoundArrays:
         if not isinstance(value, list):
             says[key] = value
     arrays = _tensors(header, tensors, _alignment(says))
-    return check(FoundArrays("gguf", arrays, says, types), len(data))
+    return check(FileContents("gguf", arrays, says, types), len(data))
 
 
 def _value(header: _Header) -> tuple[str, Scalar | list[None]]:

@@ -7,12 +7,12 @@ import struct
 from dataclasses import replace
 
 from screen.vectors.formats import zipped
-from screen.vectors.formats.found import (
+from screen.vectors.formats.arrays import (
     GET_AGAIN,
     MAX_FILE,
     SIZES,
     Array,
-    FoundArrays,
+    FileContents,
     Unreadable,
     check,
     row_major,
@@ -27,13 +27,13 @@ _OBJECTS = re.compile(r"'descr'\s*:\s*'[|<>=]?O")
 _FLOATS = "save it as floats: numpy.save(FILE, numpy.asarray(directions, dtype=numpy.float32))"
 
 
-def read(data: bytes) -> FoundArrays:
+def read(data: bytes) -> FileContents:
     """The array of an `.npy` file, by the name ""."""
     array = _whole(data, "the .npy array")
-    return check(FoundArrays("npy", {"": array}), len(data))
+    return check(FileContents("npy", {"": array}), len(data))
 
 
-def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> FoundArrays:
+def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> FileContents:
     """The arrays of an `.npz` file, by their names without `.npy`."""
     arrays: dict[str, Array] = {}
     inflated = bytearray()
@@ -48,7 +48,7 @@ def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> FoundArrays:
             array = replace(array, start=len(inflated) + array.start, place="inflated")
             inflated += body
         arrays[name.removesuffix(".npy")] = array
-    return check(FoundArrays("npz", arrays, inflated=bytes(inflated)), len(data))
+    return check(FileContents("npz", arrays, inflated=bytes(inflated)), len(data))
 
 
 def _whole(data: bytes, what: str) -> Array:
@@ -68,9 +68,9 @@ def _whole(data: bytes, what: str) -> Array:
     dtype, fortran, shape = _header(data[begin : begin + length].decode("latin-1"))
     strides = row_major(shape[::-1])[::-1] if fortran else row_major(shape)
     array = Array(dtype, shape, strides, begin + length)
-    declared, there = array.extent, len(data) - array.start
-    if declared != there:
-        raise Unreadable(f"{what} declares {declared:,} bytes of numbers, but {there:,} are there")
+    declared, present = array.extent, len(data) - array.start
+    if declared != present:
+        raise Unreadable(f"{what} declares {declared:,} bytes of numbers, but {present:,} are there")
     return array
 
 
@@ -79,11 +79,11 @@ def _header(text: str) -> tuple[str, bool, tuple[int, ...]]:
     fields: dict[str, str] = {}
     stripped = text.strip()
     at = 1
-    while found := _FIELD.match(stripped, at):
-        if found[1] in fields:
-            raise Unreadable(f"the .npy header holds {found[1]!a} twice")
-        fields[found[1]] = found[2]
-        at = found.end()
+    while field := _FIELD.match(stripped, at):
+        if field[1] in fields:
+            raise Unreadable(f"the .npy header holds {field[1]!a} twice")
+        fields[field[1]] = field[2]
+        at = field.end()
     if _OBJECTS.search(text):
         raise Unreadable("the .npy array holds Python objects, which are pickles and never loaded", _FLOATS)
     if len(fields) != 3 or not stripped.startswith("{") or stripped[at:].strip() != "}":

@@ -10,13 +10,13 @@ import struct
 from typing import Any
 
 from screen.vectors.formats import pickled, zipped
-from screen.vectors.formats.found import SIZES, Array, FoundArrays, Scalar, Unreadable, check
+from screen.vectors.formats.arrays import SIZES, Array, FileContents, Scalar, Unreadable, check
 
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number that torch.save began with before 1.6
 _RESAVE = "where you trust it, save it anew: torch.save(torch.load(FILE, weights_only=True), FILE)"
 
 
-def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> FoundArrays:
+def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> FileContents:
     """What a torch.save archive holds; a bare tensor is the array ""."""
     (program,) = (name for name in files if name.endswith("/data.pkl"))
     folder = program.removesuffix("data.pkl")
@@ -27,7 +27,7 @@ def read_entries(data: bytes, files: dict[str, zipped.Entry]) -> FoundArrays:
     tensors, says = _sorted(value)
     checked: dict[str, int] = {}
     arrays = {name: _array(data, files, folder, tensor, checked) for name, tensor in tensors.items()}
-    return check(FoundArrays("pt", arrays, says), len(data))
+    return check(FileContents("pt", arrays, says), len(data))
 
 
 def _sorted(value: Any) -> tuple[dict[str, pickled.PickledTensor], dict[str, Scalar]]:

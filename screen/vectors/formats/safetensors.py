@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from screen.vectors.formats.found import (
+from screen.vectors.formats.arrays import (
     MAX_ARRAYS,
     SIZES,
     Array,
-    FoundArrays,
+    FileContents,
     Scalar,
     Unreadable,
     check,
@@ -25,7 +25,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def read(data: bytes) -> FoundArrays:
+def read(data: bytes) -> FileContents:
     """The tensors of a safetensors file, and its metadata texts."""
     size = int.from_bytes(data[:8], "little") if len(data) >= 8 else -1
     if not 2 <= size <= min(len(data) - 8, MAX_HEADER):
@@ -40,7 +40,7 @@ def read(data: bytes) -> FoundArrays:
     places: list[tuple[int, int, str]] = []
     arrays = {name: _array(name, entry, 8 + size, places) for name, entry in header.items()}
     _in_one_piece(places, len(data) - 8 - size)
-    return check(FoundArrays("safetensors", arrays, says), len(data))
+    return check(FileContents("safetensors", arrays, says), len(data))
 
 
 def json_of(raw: bytes | str, what: str) -> Any:
@@ -52,12 +52,12 @@ def json_of(raw: bytes | str, what: str) -> Any:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for key, value in pairs:
-        if key in made:
+        if key in fields:
             raise ValueError(f"it holds the key {key[:80]!a} twice")
-        made[key] = value
-    return made
+        fields[key] = value
+    return fields
 
 
 def _array(name: str, entry: Any, base: int, places: list[tuple[int, int, str]]) -> Array:

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from typing import NamedTuple
 
-from screen.vectors.formats.found import MAX_ARRAYS, MAX_FILE, Unreadable
+from screen.vectors.formats.arrays import MAX_ARRAYS, MAX_FILE, Unreadable
 
 _END = b"PK\x05\x06"
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
@@ -38,12 +38,12 @@ def entries(data: bytes) -> dict[str, Entry]:
             infos = archive.infolist()
     except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OverflowError, EOFError) as error:
         raise Unreadable(f"not a readable zip archive ({error})") from None
-    found: dict[str, Entry] = {}
+    by_name: dict[str, Entry] = {}
     for info in infos:
-        if info.filename in found:
+        if info.filename in by_name:
             raise Unreadable(f"the zip archive holds {info.filename!a} twice")
-        found[info.filename] = _entry(data, info)
-    return found
+        by_name[info.filename] = _entry(data, info)
+    return by_name
 
 
 def _entry(data: bytes, info: zipfile.ZipInfo) -> Entry:

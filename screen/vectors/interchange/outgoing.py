@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from screen.errors import UsageError
 from screen.vectors.formats import gguf, pt
-from screen.vectors.formats.provenance import ASSISTANT
+from screen.vectors.interchange.provenance import ASSISTANT
 from screen.vectors.persona import Float32, PersonaVector
 
 _UNIT = 1e-6  # a float32 row this near to norm 1 is left as it is, so that a round trip changes no bit

@@ -50,7 +50,7 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundArrays:
+class FileContents:
     """`kind` is the container: pt, gguf, npy, npz or safetensors. `says`: its scalars and strings, by name."""
 
     kind: str
@@ -86,13 +86,13 @@ def numbers(shape: tuple[int, ...]) -> int:
     return count
 
 
-def check(found: FoundArrays, file_bytes: int) -> FoundArrays:
-    """`found`, if every array lies within its bytes and all of them are of a size that vectors have."""
-    if len(found.arrays) > MAX_ARRAYS:
-        raise Unreadable(f"it holds {len(found.arrays):,} arrays, more than any vector file")
+def check(contents: FileContents, file_bytes: int) -> FileContents:
+    """`contents`, if every array lies within its bytes and all of them are of a size that vectors have."""
+    if len(contents.arrays) > MAX_ARRAYS:
+        raise Unreadable(f"it holds {len(contents.arrays):,} arrays, more than any vector file")
     total = 0
-    for name, array in found.arrays.items():
-        have = file_bytes if array.place == "file" else len(found.inflated)
+    for name, array in contents.arrays.items():
+        have = file_bytes if array.place == "file" else len(contents.inflated)
         if len(name) > MAX_NAME:
             raise Unreadable(f"an array's name is {len(name):,} characters long")
         if array.dtype not in SIZES or len(array.shape) != len(array.strides) or array.start < 0:
@@ -104,4 +104,4 @@ def check(found: FoundArrays, file_bytes: int) -> FoundArrays:
         total += numbers(array.shape)
     if total > MAX_NUMBERS:
         raise Unreadable(f"it holds {total:,} numbers, more than any vector file (at most {MAX_NUMBERS:,})")
-    return found
+    return contents

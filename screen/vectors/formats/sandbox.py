@@ -21,25 +21,25 @@ import numpy.typing as npt
 
 import screen
 from screen.errors import VectorError
-from screen.vectors.formats.found import GET_AGAIN, MAX_FILE, SIZES, Array, FoundArrays, Unreadable, check
-from screen.vectors.sandbox_child import SECONDS
+from screen.vectors.formats.arrays import GET_AGAIN, MAX_FILE, SIZES, Array, FileContents, Unreadable, check
+from screen.vectors.formats.child import SECONDS
 
-_START = "import sys; sys.path.append(sys.argv[1]); from screen.vectors.sandbox_child import main; main()"
+_START = "import sys; sys.path.append(sys.argv[1]); from screen.vectors.formats.child import main; main()"
 _KEPT = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}  # Windows cannot do without it
 _STOPPED = tuple(-getattr(signal, name) for name in ("SIGXCPU", "SIGKILL") if hasattr(signal, name))
 _PATIENCE = 20.0  # seconds by the clock: a loaded machine must not make a good file look hostile
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedFile:
     """What a file holds, and its bytes."""
 
-    found: FoundArrays
+    contents: FileContents
     data: bytes
 
     def array(self, name: str) -> npt.NDArray[Any]:
         """The numbers of one array, C-ordered, in the dtype of the file; bfloat16 comes as float32."""
-        return to_numpy(self.found.arrays[name], self.data, self.found.inflated)
+        return to_numpy(self.contents.arrays[name], self.data, self.contents.inflated)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -57,17 +57,17 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def parse(path: Path, data: bytes) -> Parsed:
+def parse(path: Path, data: bytes) -> ParsedFile:
     """Parse untrusted bytes. Raises VectorError naming the file for whatever cannot be read."""
     try:
         reply = _child(data)
         head, _, inflated = reply.partition(b"\n")
-        said = json.loads(head)
-        if "refused" in said:
-            raise Unreadable(*said["refused"])
-        if "stopped" in said:
-            raise Unreadable(f"reading it needs more memory than any vector file ({said['stopped']})")
-        return Parsed(check(_found(said["found"], inflated), len(data)), data)
+        answer = json.loads(head)
+        if "refused" in answer:
+            raise Unreadable(*answer["refused"])
+        if "stopped" in answer:
+            raise Unreadable(f"reading it needs more memory than any vector file ({answer['stopped']})")
+        return ParsedFile(check(_contents(answer["contents"], inflated), len(data)), data)
     except Unreadable as error:
         raise VectorError(f"{path}: {error.message}", error.next_step) from None
 
@@ -92,12 +92,12 @@ def _child(data: bytes) -> bytes:
     return done.stdout
 
 
-def _found(said: Mapping[str, Any], inflated: bytes) -> FoundArrays:
+def _contents(answer: Mapping[str, Any], inflated: bytes) -> FileContents:
     arrays = {
         name: Array(dtype, tuple(shape), tuple(strides), start, place)
-        for name, (dtype, shape, strides, start, place) in said["arrays"].items()
+        for name, (dtype, shape, strides, start, place) in answer["arrays"].items()
     }
-    return FoundArrays(said["kind"], arrays, said["says"], said["types"], inflated)
+    return FileContents(answer["kind"], arrays, answer["says"], answer["types"], inflated)
 
 
 def to_numpy(array: Array, data: bytes, inflated: bytes = b"") -> npt.NDArray[Any]:

@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 
 from screen.errors import UsageError
-from screen.vectors.formats.found import FoundArrays
-from screen.vectors.formats.layout import OWN, SHIFTS, LayerLayout, Rows
-from screen.vectors.formats.stated import Stated
+from screen.vectors.formats.arrays import FileContents
+from screen.vectors.interchange.layout import OWN, SHIFTS, LayerLayout, Rows
+from screen.vectors.interchange.stated import Stated
 from screen.vectors.persona import PersonaVector
 
 ASSISTANT = "assistant-like"
 _SIGNED = ("persona-vectors", "repeng", "llama.cpp")  # tools that write the side asked for as plus
 
 
-def origin(path: Path, data: bytes, found: FoundArrays, rows: Rows, told: LayerLayout) -> dict[str, Any]:
+def origin(path: Path, data: bytes, contents: FileContents, rows: Rows, numbering: LayerLayout) -> dict[str, Any]:
     """The file, its hash, and how it was read."""
-    says = {k[:80]: v[:200] if isinstance(v, str) else v for k, v in list(found.says.items())[:32]}
+    says = {k[:80]: v[:200] if isinstance(v, str) else v for k, v in list(contents.says.items())[:32]}
     return {
-        "format": found.kind,
+        "format": contents.kind,
         "file": path.name,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "convention": told.convention,
-        "convention_from": told.said_by,
-        "rows": f"number k is hidden_states[{'k+1' if SHIFTS[told.convention] else 'k'}]",
+        "convention": numbering.convention,
+        "convention_from": numbering.said_by,
+        "rows": f"number k is hidden_states[{'k+1' if SHIFTS[numbering.convention] else 'k'}]",
         "dtype": "bfloat16" if rows.dtype == "bf16" else np.dtype(rows.dtype).name,
         "shape": [int(n) for n in rows.values.shape],
         "key": rows.key,
@@ -35,27 +35,33 @@ def origin(path: Path, data: bytes, found: FoundArrays, rows: Rows, told: LayerL
     }
 
 
-def sign_told(path: Path, trait: str, told: LayerLayout, stated: Stated) -> tuple[str, str]:
+def sign_in_file(path: Path, trait: str, numbering: LayerLayout, stated: Stated) -> tuple[str, str]:
     """Which way the file's numbers point and what was done about it; and who says so. Raises where nobody does."""
-    axis = told.convention == "assistant-axis"
+    axis = numbering.convention == "assistant-axis"
     if stated.sign is None:
         if axis and trait != ASSISTANT:
             raise UsageError(
                 f"{path}: plus means {ASSISTANT} in an assistant-axis file, and nothing says how {trait} lies to that",
                 f"state it: --sign toward where {ASSISTANT} is {trait}, or --sign away, which turns it round",
             )
-        if not axis and told.convention not in _SIGNED and told.said_by != OWN:
+        if not axis and numbering.convention not in _SIGNED and numbering.said_by != OWN:
             raise UsageError(
                 f"{path}: nothing in it says whether plus points toward {trait} or away from it",
                 "state it: --sign toward, or --sign away, which turns it round; or the tool's --convention",
             )
     done = "turned round on import" if stated.turned else "kept"
     means = ASSISTANT if axis else f"the opposite of {trait}" if stated.turned else trait
-    by = "stated" if stated.sign is not None else told.said_by if told.said_by == OWN else f"{told.convention} files"
+    by = (
+        "stated"
+        if stated.sign is not None
+        else numbering.said_by
+        if numbering.said_by == OWN
+        else f"{numbering.convention} files"
+    )
     return f"plus means {means} in the file; {done}", by
 
 
-def not_stated(stated: Stated, told: LayerLayout, pooling: str) -> list[str]:
+def not_stated(stated: Stated, numbering: LayerLayout, pooling: str) -> list[str]:
     """What neither the file nor the user says."""
     missing = {
         "layer": stated.layer is None,
@@ -66,25 +72,27 @@ def not_stated(stated: Stated, told: LayerLayout, pooling: str) -> list[str]:
 
 
 def warnings_for(
-    vector: PersonaVector, pooling: str, told: LayerLayout, found: FoundArrays, stated: Stated
+    vector: PersonaVector, pooling: str, numbering: LayerLayout, contents: FileContents, stated: Stated
 ) -> list[str]:
     """What a reader of the scores should know of this vector."""
     name = Path(vector.source).name
-    said: list[str] = []
+    warnings: list[str] = []
     if pooling == "unstated":
-        said.append(f"{name} does not say over which tokens it was averaged; scores are defined on response means")
+        warnings.append(f"{name} does not say over which tokens it was averaged; scores are defined on response means")
     elif pooling != "response_mean":
         kind = pooling.replace("_", " ")
-        said.append(f"{name} is a {kind} difference, not the response mean that scores are defined on")
-    counted = {"repeng": "u32", "llama.cpp": "i32"}.get(told.convention)
-    if counted and counted != found.types.get("controlvector.layer_count"):
-        said.append(f"the layers are numbered as {told.convention} does because you state it; the file does not say so")
+        warnings.append(f"{name} is a {kind} difference, not the response mean that scores are defined on")
+    counted = {"repeng": "u32", "llama.cpp": "i32"}.get(numbering.convention)
+    if counted and counted != contents.types.get("controlvector.layer_count"):
+        warnings.append(
+            f"the layers are numbered as {numbering.convention} does because you state it; the file does not say so"
+        )
     norms = np.linalg.norm(vector.direction.astype(np.float64), axis=1)
-    if told.convention == "repeng" and np.abs(norms - 1).max() > 1e-3:
-        said.append("its directions are not of unit norm, as repeng's own are")
+    if numbering.convention == "repeng" and np.abs(norms - 1).max() > 1e-3:
+        warnings.append("its directions are not of unit norm, as repeng's own are")
     if norms.max() > 1e5:
-        said.append(f"its longest direction has the norm {norms.max():.3g}, which is far from any persona vector's")
-    zero = [told.index[i] for i in np.flatnonzero(norms == 0)]
+        warnings.append(f"its longest direction has the norm {norms.max():.3g}, which is far from any persona vector's")
+    zero = [numbering.index[i] for i in np.flatnonzero(norms == 0)]
     if zero:
-        said.append(f"the direction is zero, and cannot be used, at layer {', '.join(map(str, zero[:12]))}")
-    return said
+        warnings.append(f"the direction is zero, and cannot be used, at layer {', '.join(map(str, zero[:12]))}")
+    return warnings

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.errors import UsageError, VectorError
-from screen.vectors.formats import layout
-from screen.vectors.formats.checks import checked, has_trait_name
-from screen.vectors.formats.provenance import ASSISTANT, not_stated, origin, sign_told, warnings_for
-from screen.vectors.formats.stated import Stated
+from screen.vectors.checks import checked, has_trait_name
+from screen.vectors.formats.sandbox import parse
+from screen.vectors.interchange import layout
+from screen.vectors.interchange.provenance import ASSISTANT, not_stated, origin, sign_in_file, warnings_for
+from screen.vectors.interchange.stated import Stated
 from screen.vectors.persona import Float32, PersonaVector
-from screen.vectors.sandbox import parse
 
 _UPSTREAM = {
     "response_avg_diff": "response_mean",
@@ -28,35 +28,35 @@ _UPSTREAM = {
 def foreign(path: Path, data: bytes, stated: Stated) -> PersonaVector:
     """The vector in `data`. Raises VectorError for what cannot be one, UsageError for what must be stated."""
     parsed = parse(path, data)
-    found = parsed.found
-    named = upstream_name(path) if found.kind == "pt" else None
+    contents = parsed.contents
+    named = upstream_name(path) if contents.kind == "pt" else None
     rows = layout.pick(parsed, path, stated.key)
     alone = rows.by_position and stated.layer is not None and named is None and stated.convention is None
     if not rows.numbers or (alone and len(rows.numbers) == 1):
-        told = _bare(path, stated)
+        numbering = _bare(path, stated)
     else:
-        told = layout.tell(rows, found, path, stated.convention, stated.n_layers, named is not None)
+        numbering = layout.layer_layout(rows, contents, path, stated.convention, stated.n_layers, named is not None)
     _check_width(path, rows, stated)
     direction, warnings = _float32(rows.values, path)
     if stated.turned:
         direction = -direction
-    trait = _trait(path, stated, told.convention, named)
+    trait = _trait(path, stated, numbering.convention, named)
     pooling = _pooling(path, stated, named)
-    plain = PersonaVector(trait, direction, np.asarray(told.index, np.int64), {}, str(path))
+    plain = PersonaVector(trait, direction, np.asarray(numbering.index, np.int64), {}, str(path))
     plain = checked(plain)
-    sign, sign_from = sign_told(path, trait, told, stated)
-    warnings += warnings_for(plain, pooling, told, found, stated)
+    sign, sign_from = sign_in_file(path, trait, numbering, stated)
+    warnings += warnings_for(plain, pooling, numbering, contents, stated)
     card: dict[str, Any] = {
         "pooling": pooling,
         "sign": "toward",
-        "model": _model(stated, told, direction),
+        "model": _model(stated, numbering, direction),
         "warnings": warnings,
         "origin": {
-            **origin(path, data, found, rows, told),
+            **origin(path, data, contents, rows, numbering),
             "sign": sign,
             "sign_from": sign_from,
             "stated": stated.given(),
-            "not_stated": not_stated(stated, told, pooling),
+            "not_stated": not_stated(stated, numbering, pooling),
         },
     }
     if stated.layer is not None:
@@ -138,10 +138,10 @@ def _pooling(path: Path, stated: Stated, named: tuple[str, str] | None) -> str:
     return stated.pooling or (named[1] if named else "unstated")
 
 
-def _model(stated: Stated, told: layout.LayerLayout, direction: Float32) -> dict[str, Any]:
+def _model(stated: Stated, numbering: layout.LayerLayout, direction: Float32) -> dict[str, Any]:
     """What is known of the model: the run checks these against the model it loads."""
     known: dict[str, Any] = {"d_model": int(direction.shape[1])}
-    whole = {"persona-vectors": len(direction) - 1, "assistant-axis": len(direction)}.get(told.convention)
+    whole = {"persona-vectors": len(direction) - 1, "assistant-axis": len(direction)}.get(numbering.convention)
     for name, value in (
         ("name", stated.model),
         ("n_layers", stated.n_layers if stated.n_layers is not None else whole),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from screen.errors import ModelError
-from screen.vectors.formats.found import Unreadable
+from screen.vectors.formats.arrays import Unreadable
 from screen.vectors.formats.safetensors import json_of
 
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
@@ -23,10 +23,10 @@ def model_shape(folder: Path) -> tuple[int, int]:
     except (OSError, Unreadable) as error:
         raise ModelError(f"{path} cannot be read ({error})", "check the model's folder") from None
     text = config.get("text_config", config) if isinstance(config, dict) else {}
-    found = [_first(text, names) for names in (_LAYERS, _WIDTH)]
-    if None in found:
+    sizes = [_first(text, names) for names in (_LAYERS, _WIDTH)]
+    if None in sizes:
         raise ModelError(f"{path} names no layer count or hidden size", "state the layer count with --n-layers")
-    layers, width = (int(n) for n in found if n is not None)
+    layers, width = (int(n) for n in sizes if n is not None)
     return layers, width
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from screen.errors import UsageError
-from screen.vectors.formats.checks import checked
-from screen.vectors.formats.stated import Stated
+from screen.vectors.checks import checked
+from screen.vectors.interchange.stated import Stated
 from screen.vectors.persona import PersonaVector
 
 _MEASURED = ("reference", "steering", "coefficient", "separation", "validation")  # along the direction as it was
@@ -24,9 +24,9 @@ def amended(vector: PersonaVector, data: bytes, stated: Stated) -> PersonaVector
                 f"{path}: a native file says its layers itself; --{flag.replace('_', '-')} is for files of other tools",
                 "leave the flag out",
             )
-    for field, said in (("pooling", card.get("pooling")), ("model", _name_of(card.get("model")))):
-        if field in given and said not in (None, "unstated", given[field]):
-            raise UsageError(f"{path}: its card says the {field} is {said!a}", f"leave --{field} out")
+    for field, on_card in (("pooling", card.get("pooling")), ("model", _name_of(card.get("model")))):
+        if field in given and on_card not in (None, "unstated", given[field]):
+            raise UsageError(f"{path}: its card says the {field} is {on_card!a}", f"leave --{field} out")
     if not given:
         return vector
     if "model" in given:
@@ -46,10 +46,10 @@ def amended(vector: PersonaVector, data: bytes, stated: Stated) -> PersonaVector
     }  # fmt: skip
     direction = -vector.direction if stated.turned else vector.direction
     controls = vector.controls if "reference" in card else None
-    made = PersonaVector(trait, direction, vector.hs_index, card, vector.source, vector.warnings, controls)
+    amended_vector = PersonaVector(trait, direction, vector.hs_index, card, vector.source, vector.warnings, controls)
     if stated.layer is not None:
-        made.unit(stated.layer)
-    return checked(made)
+        amended_vector.unit(stated.layer)
+    return checked(amended_vector)
 
 
 def _name_of(model: object) -> object:

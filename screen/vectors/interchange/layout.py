@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.errors import UsageError, VectorError
-from screen.vectors.formats.found import FoundArrays
+from screen.vectors.formats.arrays import FileContents
 from screen.vectors.formats.gguf import ARCHITECTURE
-from screen.vectors.sandbox import Parsed
+from screen.vectors.formats.sandbox import ParsedFile
 
 SHIFTS = {"hs": 0, "block": 1, "persona-vectors": 0, "assistant-axis": 1, "repeng": 1, "llama.cpp": 0}
 _CONTAINERS = {"persona-vectors": "pt", "assistant-axis": "pt", "repeng": "gguf", "llama.cpp": "gguf"}
@@ -52,13 +52,13 @@ class LayerLayout:
     index: tuple[int, ...]  # the hidden_states row of each direction
 
 
-def pick(parsed: Parsed, path: Path, key: str | None) -> Rows:
+def pick(parsed: ParsedFile, path: Path, key: str | None) -> Rows:
     """The rows that are directions. Raises UsageError where the file holds several things that could be."""
-    arrays = parsed.found.arrays
-    if parsed.found.kind == "gguf":
+    arrays = parsed.contents.arrays
+    if parsed.contents.kind == "gguf":
         return _control_vector(parsed, path)
     if key is not None and key not in arrays:
-        raise UsageError(f"{path}: there is no array {key!a}", f"it holds {_names(parsed.found)}; choose with --key")
+        raise UsageError(f"{path}: there is no array {key!a}", f"it holds {_names(parsed.contents)}; choose with --key")
     if key is None and {"direction", "hs_index"} <= set(arrays):
         return _indexed(parsed, path)
     if key is None and len(arrays) == 1:
@@ -67,27 +67,27 @@ def pick(parsed: Parsed, path: Path, key: str | None) -> Rows:
         key = "axis"
     if key is not None:
         return _single(parsed, path, key)
-    numbered = {name: found for name in arrays if (found := _NUMBERED.fullmatch(name))}
+    numbered = {name: number for name in arrays if (number := _NUMBERED.fullmatch(name))}
     if arrays and len(numbered) == len(arrays) and len({m[1] for m in numbered.values()}) == 1:
         return _stacked(parsed, path, {int(m[2]): name for name, m in numbered.items()})
     if not arrays:
         raise VectorError(f"{path}: it holds no array of numbers", "check the file")
     raise UsageError(
-        f"{path}: it holds several arrays", f"say which one is the vector: --key, of {_names(parsed.found)}"
+        f"{path}: it holds several arrays", f"say which one is the vector: --key, of {_names(parsed.contents)}"
     )
 
 
-def tell(
-    rows: Rows, found: FoundArrays, path: Path, convention: str | None, n_layers: int | None, by_name: bool
+def layer_layout(
+    rows: Rows, contents: FileContents, path: Path, convention: str | None, n_layers: int | None, by_name: bool
 ) -> LayerLayout:
     """The layout of `rows`. `by_name`: the file's name is one that the persona-vectors scripts give."""
     if convention is not None:
         family = _CONTAINERS.get(convention)
-        if family is not None and family != found.kind:
-            raise UsageError(f"{path}: {convention} files are .{family}, this one is .{found.kind}", _ASK)
+        if family is not None and family != contents.kind:
+            raise UsageError(f"{path}: {convention} files are .{family}, this one is .{contents.kind}", _ASK)
         name, said_by = convention, "stated"
     else:
-        name, said_by = _said(rows, found, path, n_layers, by_name)
+        name, said_by = _stated_by(rows, contents, path, n_layers, by_name)
     index = tuple(number + SHIFTS[name] for number in rows.numbers)
     if n_layers is not None and max(index) > n_layers:
         raise UsageError(
@@ -98,11 +98,11 @@ def tell(
     return LayerLayout(name, said_by, index)
 
 
-def _said(rows: Rows, found: FoundArrays, path: Path, n_layers: int | None, by_name: bool) -> tuple[str, str]:
+def _stated_by(rows: Rows, contents: FileContents, path: Path, n_layers: int | None, by_name: bool) -> tuple[str, str]:
     """The convention that the file itself says, and where it does."""
-    kind, count = found.kind, len(rows.numbers)
+    kind, count = contents.kind, len(rows.numbers)
     if kind == "gguf":
-        written = found.types.get(_COUNT, "missing")
+        written = contents.types.get(_COUNT, "missing")
         if written in ("u32", "i32"):
             return ("repeng" if written == "u32" else "llama.cpp"), f"{_COUNT} is {written}"
         raise UsageError(
@@ -110,9 +110,9 @@ def _said(rows: Rows, found: FoundArrays, path: Path, n_layers: int | None, by_n
             "state it: --convention repeng (direction.k = hidden_states[k+1]) or llama.cpp (direction.k ="
             " hidden_states[k])",
         )
-    if rows.key == "direction" and "hs_index" in found.arrays:
+    if rows.key == "direction" and "hs_index" in contents.arrays:
         return "hs", OWN
-    if found.arrays.keys() >= _AXIS and rows.key == "axis":
+    if contents.arrays.keys() >= _AXIS and rows.key == "axis":
         return "assistant-axis", "its keys axis, default_mean, role_mean"
     shape = list(rows.values.shape)
     if kind == "pt" and by_name:
@@ -126,15 +126,15 @@ def _said(rows: Rows, found: FoundArrays, path: Path, n_layers: int | None, by_n
     raise UsageError(f"{path}: nothing in it says which layers its {count} rows {shape} belong to", _ASK)
 
 
-def _control_vector(parsed: Parsed, path: Path) -> Rows:
-    architecture = parsed.found.says.get("general.architecture")
+def _control_vector(parsed: ParsedFile, path: Path) -> Rows:
+    architecture = parsed.contents.says.get("general.architecture")
     if architecture != ARCHITECTURE:
         raise VectorError(
             f"{path}: a GGUF file of the architecture {str(architecture)[:60]!a}, not a control vector",
             "give a file that repeng or llama.cpp's cvector-generator wrote",
         )
     names: dict[int, str] = {}
-    for name in parsed.found.arrays:
+    for name in parsed.contents.arrays:
         match = re.fullmatch(r"direction\.(0|[1-9]\d{0,5})", name)
         if match is None:
             raise VectorError(f"{path}: it holds the tensor {name[:80]!a}, and not only directions", "check the file")
@@ -144,9 +144,9 @@ def _control_vector(parsed: Parsed, path: Path) -> Rows:
     return _stacked(parsed, path, names)
 
 
-def _stacked(parsed: Parsed, path: Path, names: dict[int, str]) -> Rows:
+def _stacked(parsed: ParsedFile, path: Path, names: dict[int, str]) -> Rows:
     """One array a layer, by number."""
-    arrays = parsed.found.arrays
+    arrays = parsed.contents.arrays
     first = arrays[names[min(names)]]
     for name in names.values():
         if len(arrays[name].shape) != 1 or arrays[name].shape != first.shape or arrays[name].dtype != first.dtype:
@@ -159,9 +159,9 @@ def _stacked(parsed: Parsed, path: Path, names: dict[int, str]) -> Rows:
     return Rows(np.stack([parsed.array(names[k]) for k in numbers]), numbers, first.dtype, "")
 
 
-def _single(parsed: Parsed, path: Path, key: str) -> Rows:
+def _single(parsed: ParsedFile, path: Path, key: str) -> Rows:
     """One array: a row a layer, or one bare direction."""
-    array = parsed.found.arrays[key]
+    array = parsed.contents.arrays[key]
     if len(array.shape) not in (1, 2) or 0 in array.shape:
         raise VectorError(
             f"{path}: {key or 'it'!s} is {array.dtype}{list(array.shape)}, neither [layers, d_model] nor [d_model]",
@@ -173,14 +173,14 @@ def _single(parsed: Parsed, path: Path, key: str) -> Rows:
     return Rows(values, tuple(range(len(values))), array.dtype, key, by_position=True)
 
 
-def _indexed(parsed: Parsed, path: Path) -> Rows:
+def _indexed(parsed: ParsedFile, path: Path) -> Rows:
     """`direction` with `hs_index`, as screen writes them."""
     direction, index = parsed.array("direction"), parsed.array("hs_index")
     if direction.ndim != 2 or index.shape != direction.shape[:1] or index.dtype.kind != "i":
         raise VectorError(f"{path}: `hs_index` is not one integer for each row of `direction`", "check the file")
-    return Rows(direction, tuple(int(i) for i in index), parsed.found.arrays["direction"].dtype, "direction")
+    return Rows(direction, tuple(int(i) for i in index), parsed.contents.arrays["direction"].dtype, "direction")
 
 
-def _names(found: FoundArrays) -> str:
-    shown = [ascii(name[:40]) for name in list(found.arrays)[:8]]
-    return ", ".join(shown) + (", ..." if len(found.arrays) > 8 else "") or "none"
+def _names(contents: FileContents) -> str:
+    shown = [ascii(name[:40]) for name in list(contents.arrays)[:8]]
+    return ", ".join(shown) + (", ..." if len(contents.arrays) > 8 else "") or "none"

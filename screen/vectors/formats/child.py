@@ -12,7 +12,7 @@ import json
 import sys
 
 from screen.vectors.formats import container
-from screen.vectors.formats.found import Unreadable
+from screen.vectors.formats.arrays import Unreadable
 
 MEMORY = 1 << 30
 SECONDS = 1
@@ -26,13 +26,13 @@ def main() -> None:
 
 
 def reply(data: bytes) -> bytes:
-    """A line of JSON: what was found, or why it was refused; then what was inflated."""
+    """A line of JSON: what the file holds, or why it was refused; then what was inflated."""
     head: dict[str, object]
     try:
-        found = container.read(data)
-        arrays = {name: [a.dtype, a.shape, a.strides, a.start, a.place] for name, a in found.arrays.items()}
-        head = {"found": {"kind": found.kind, "arrays": arrays, "says": found.says, "types": found.types}}
-        return json.dumps(head).encode() + b"\n" + found.inflated
+        contents = container.read(data)
+        arrays = {name: [a.dtype, a.shape, a.strides, a.start, a.place] for name, a in contents.arrays.items()}
+        head = {"contents": {"kind": contents.kind, "arrays": arrays, "says": contents.says, "types": contents.types}}
+        return json.dumps(head).encode() + b"\n" + contents.inflated
     except Unreadable as error:
         head = {"refused": [error.message, error.next_step]}
     except (MemoryError, RecursionError) as error:
