@@ -18,8 +18,7 @@ from screen.library.devices import devices
 from screen.progress import Silent, Tally
 from screen.scan.run import run_scan
 from screen.scan.workers import pool
-from screen.scan.workers.child import Child
-from screen.scan.workers.serving import public_name
+from screen.scan.workers.child import Child, public_name
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 from tests.scan import dying_worker
@@ -110,7 +109,7 @@ def test_errors_and_half_messages_of_a_worker() -> None:
     assert public_name(UsageError("a", "b")) == "UsageError"
 
     child = object.__new__(Child)
-    child.connection = Mock()
+    child.connection, child._stderr = Mock(), None
     child.connection.recv.side_effect = OSError("got end of file during message")
     assert child.receive() is None
 

@@ -10,14 +10,19 @@ import signal
 import stat
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
+
+from screen.errors import ScreenError
+from screen.scan.workers.overheard import Overheard
 
 How = Literal["fork", "spawn"]
 _TICK = 1.0  # seconds between two looks at the clock
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # the other end of the connection
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,13 +38,19 @@ class Child:
         context: Any = multiprocessing.get_context(how)
         self.connection, theirs = context.Pipe()
         ours = self.connection if how == "fork" else None
-        self.process = context.Process(target=target, args=(theirs, ours, *arguments))
+        self._stderr = Overheard() if how == "fork" else None
+        self.process = context.Process(target=_begin, args=(self._stderr, target, theirs, ours, *arguments))
         with _signals_held(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: `settle` sees to them
             self.process.start()
         theirs.close()  # or its death would not end the connection
+        if self._stderr is not None:
+            self._stderr.started()
 
     def send(self, message: object) -> None:
+        if self._stderr is not None:
+            self._stderr.pass_on()
+            self._stderr.forget()
         with contextlib.suppress(OSError):  # a death is told when it is read
             self.connection.send(message)
 
@@ -48,7 +59,7 @@ class Child:
         time: those in which it was stopped itself do not count."""
         spent, last = 0.0, time.monotonic()
         try:
-            while not self.connection.poll(_TICK if seconds is None else min(_TICK, seconds)):
+            while not self._listen(_TICK if seconds is None else min(_TICK, seconds)):
                 now = time.monotonic()
                 spent, last = spent + min(now - last, 2 * _TICK), now
                 if seconds is not None and spent >= seconds:
@@ -57,14 +68,32 @@ class Child:
         except (EOFError, OSError):  # it may die in the middle of a message
             return None
 
+    def _listen(self, seconds: float) -> bool:
+        """Whether a message is there, or the end. What goes to stderr meanwhile is passed on."""
+        if self._stderr is None or self._stderr.ended:
+            return bool(self.connection.poll(seconds))
+        ready = wait([self.connection, self._stderr.reader], seconds)
+        if self._stderr.reader in ready:
+            self._stderr.pass_on()
+        return self.connection in ready
+
     def end(self, patience: float = 0.2) -> str:
-        """Kill it, if it is not dead within so many seconds. How it had ended."""
+        """Kill it, if it is not dead within so many seconds. How it had ended, and the last line that it wrote to its
+        stderr since it was sent something."""
         self.connection.close()
         self.process.join(patience)
         code = self.process.exitcode
         self.process.kill()
         self.process.join()
-        return ended(code)
+        last = self._stderr.close() if self._stderr is not None else ""
+        self._stderr = None
+        return ended(code) + (f"; the last it wrote: {last}" if last else "")
+
+
+def _begin(stderr: Overheard | None, target: Callable[..., None], *arguments: Any) -> None:
+    if stderr is not None:
+        stderr.take_over()
+    target(*arguments)
 
 
 def ended(code: int | None) -> str:
@@ -74,6 +103,31 @@ def ended(code: int | None) -> str:
     with contextlib.suppress(ValueError):
         return f"its process was ended by {signal.Signals(-code).name}"
     return f"its process was ended by signal {-code}"
+
+
+def live(connection: Connection, parents_end: Connection | None, parent: int, work: Callable[[], None]) -> None:
+    """All that a process does: `work`, of whose failure is told; where its parent is gone, it goes as well."""
+    settle(parents_end, parent)
+    with contextlib.suppress(*_GONE):
+        try:
+            work()
+        except _GONE:
+            raise
+        except Exception as error:
+            connection.send(failure(error))
+    os._exit(0)  # nothing of the parent's is flushed or cleaned up twice
+
+
+def failure(error: Exception) -> tuple[str, str, str, str]:
+    """("failed", class, message, next step) of an error that is being handled; without a class, it is a bug."""
+    if isinstance(error, ScreenError):
+        return "failed", public_name(error), error.message, error.next_step
+    return "failed", "", traceback.format_exc(), ""
+
+
+def public_name(error: ScreenError) -> str:
+    """The class of `screen.errors` that an error is, or is a kind of."""
+    return next(c.__name__ for c in type(error).__mro__ if c.__module__ == ScreenError.__module__)
 
 
 def settle(parents_end: Connection | None, parent: int) -> None:

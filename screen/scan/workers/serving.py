@@ -7,10 +7,7 @@ message, next step).
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import os
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -27,7 +24,7 @@ from screen.model.forward.proof import Proof
 from screen.model.generate import Generator, Ids, Sampling, logits_after
 from screen.model.host import Loading, timed_proof, without_weights
 from screen.model.load import BaseModel
-from screen.scan.workers.child import keep_memory, settle
+from screen.scan.workers.child import failure, keep_memory, live
 
 
 @dataclass(frozen=True)
@@ -67,17 +64,7 @@ class States(NamedTuple):
 
 def serve(connection: Connection, parents_end: Connection | None, order: ModelSetup) -> None:
     """The body of the process."""
-    settle(parents_end, order.parent)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        try:
-            _serve(connection, order)
-        except ScreenError as error:
-            connection.send(("failed", public_name(error), error.message, error.next_step))
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise
-        except Exception:
-            connection.send(("failed", "", traceback.format_exc(), ""))
-    os._exit(0)  # nothing of the parent's is flushed or cleaned up twice
+    live(connection, parents_end, order.parent, lambda: _serve(connection, order))
 
 
 def _serve(connection: Connection, order: ModelSetup) -> None:
@@ -100,7 +87,7 @@ def _serve(connection: Connection, order: ModelSetup) -> None:
         try:
             result = getattr(work, operation)(*arguments)
         except ScreenError as error:
-            connection.send(("failed", public_name(error), error.message, error.next_step))
+            connection.send(failure(error))
         else:
             connection.send(("done", result))
 
@@ -161,8 +148,3 @@ class _Work:
     def _begin_alone(self, things: Sequence[int], cost: float) -> None:
         """The pass before it is over."""
         self._tell(("pass", list(things), cost))
-
-
-def public_name(error: ScreenError) -> str:
-    """The class of `screen.errors` that an error is, or is a kind of."""
-    return next(c.__name__ for c in type(error).__mro__ if c.__module__ == ScreenError.__module__)

@@ -9,10 +9,7 @@ parent is gone, the connection ends, and so does it.
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import os
-import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,16 +21,14 @@ import pyarrow as pa
 
 from screen.baselines.given import GivenAnswers
 from screen.data.dataset import Dataset, Window
-from screen.errors import ScreenError
 from screen.model.host import Host
 from screen.progress import Silent
 from screen.scan.instruments import load_instruments
 from screen.scan.one_device import score
 from screen.scan.prepare import with_directions
 from screen.scan.read import read_window
-from screen.scan.workers.child import settle
+from screen.scan.workers.child import live
 from screen.scan.workers.guarded import Guarded
-from screen.scan.workers.serving import public_name
 from screen.scoring.context import ScoringContext
 from screen.scoring.shard import ShardInput
 from screen.spec import BaselineKind, ScanSpec
@@ -63,17 +58,7 @@ def work(
     look: Callable[[Window], None] = lambda _window: None,
 ) -> None:
     """The body of a worker process. `look` sees each window before it is scored."""
-    settle(parents_end, order.parent)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        try:
-            _work(connection, order, look)
-        except ScreenError as error:
-            connection.send(("failed", public_name(error), error.message, error.next_step))
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise
-        except Exception:
-            connection.send(("failed", "", traceback.format_exc(), ""))
-    os._exit(0)
+    live(connection, parents_end, order.parent, lambda: _work(connection, order, look))
 
 
 def _work(connection: Connection, order: WorkerSetup, look: Callable[[Window], None]) -> None:
