@@ -46,7 +46,7 @@ class DocumentDraft:
         """(start, first scored, end) of each window, in tokens of the document."""
         room = min(self._setup.document_window, self._setup.context - len(self._prefix))
         prompt = min(self._setup.document_prompt, total // 2, room // 2)
-        if total < 2 or prompt < 1:
+        if prompt < 1:  # as of fewer than two tokens
             return []
         share = room - prompt
         count = -(-(total - prompt) // share)

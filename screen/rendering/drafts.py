@@ -91,7 +91,7 @@ class TextDraft:
             end = tokens.range_of(last)[1]
         text = self._masked.text[start : min(end, tokens.range_of(last)[1])]
         thought = clip(region.thought, start, len(text)) if region.thought else (0, 0)
-        begin = max(1, tokens.first_from(region.begin)) if region.begin >= 0 else first
+        begin = first if region.begin is None else max(1, tokens.first_from(region.begin))
         return ScoredTurn(
             turn=region.turn,
             tokens=positions,

@@ -30,13 +30,13 @@ class ScoredTurn:
     text: str  # thought and answer exactly as rendered; character spans index into it
     thought: tuple[int, int] | None = None  # character range of the thought within `text`, without its tags
     thought_tokens: npt.NDArray[np.int32] = field(default_factory=_none)
-    begin: int = -1  # see prompt_end
+    begin: int | None = None  # see prompt_end
 
     @property
     def prompt_end(self) -> int:
         """The turn's prompt is `ids[:prompt_end]`, at least one token: what the template wrote before the turn's own
         words, and before its thought."""
-        return int(self.tokens[0]) if self.begin < 0 else self.begin
+        return int(self.tokens[0]) if self.begin is None else self.begin
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,16 @@
 import pytest
 import torch
 
-from research.pocket.workshop import open_pocket
-from screen.building.workshop import Workshop
-from screen.pocket import TRAITS, VECTORS_DIR
+from research.pocket.sampler import PocketSampler
+from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
 from screen.vectors.files import load_vector
 from screen.vectors.persona import PersonaVector
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def sampler() -> PocketSampler:
     torch.set_num_threads(1)  # tests run beside each other
-    return open_pocket(tmp_path_factory.mktemp("pocket"))
+    return PocketSampler(MODEL_DIR)
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,13 @@ def test_a_run_larger_than_its_reference_is_judged_by_no_rarer_rows_than_that_kn
     assert found(*clean(8000, 1), reference(rows=500)).tail_rows == 80
 
 
+@pytest.mark.parametrize(("planted", "rows"), [(5, 5), (30, 12)])
+def test_the_top_five_rows_or_the_top_percent_whichever_stands_out_more(planted: int, rows: int) -> None:
+    scores, random = clean(1200, 3)
+    scores[:planted] = 9
+    assert found(scores, random, reference()).tail_rows == rows
+
+
 def test_layer_0_stands_beside_the_trait_on_the_runs_own_scale() -> None:
     scores, random = clean(300, 8)
     scores[:9] += 5

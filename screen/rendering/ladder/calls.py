@@ -159,9 +159,9 @@ def _within(piece: str, first: int, end: int, header: str, ending: str, controls
             low = token.end()
         elif token.start() >= end and token.start() < high:
             high = token.start()
-    if half := _OPEN.search(piece, 0, low):  # of a tag: its first characters stand in the header too
+    if half := _OPEN.search(piece[:low]):  # of a tag: its first characters stand in the header too
         low = half.start()
-    if _OPEN.search(piece, 0, high) and (half := _REST.match(piece, high)):
+    if _OPEN.search(piece[:high]) and (half := _REST.match(piece, high)):
         high = half.end()
     while low < first and piece[low].isspace() and header:
         low += 1

@@ -61,7 +61,7 @@ class Region(NamedTuple):
     end: int
     parts: tuple[tuple[int, int], ...]  # what is scored as answer; none where the turn is only a thought
     thought: tuple[int, int] | None = None  # the thought's own text, without its tags
-    begin: int = -1  # where the prompt ends, if not at `start`: before an opening tag that the data brought
+    begin: int | None = None  # where the prompt ends, if not at `start`: before an opening tag that the data brought
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Masker:
             thought = next((part for kind, part in kept if kind == "t"), None)
         ranges = [*parts, *([thought] if thought else [])]
         start = min((a for a, _ in ranges), default=0)
-        begin = -1
+        begin = None
         if (
             thought
             and start == thought[0]
