@@ -74,7 +74,7 @@ def writes_by_itself(node: ast.AST) -> bool:
 def test_only_disk_renames_syncs_appends_and_makes_temporary_files() -> None:
     """Each such step can fail or be lost in a power cut; one place does them, and one set of faults tests it."""
     found = [f"{path}:{n.lineno}" for path, tree in sources().items() for n in ast.walk(tree) if writes_by_itself(n)]
-    assert {place.split(":")[0] for place in found} == {"screen/disk.py", "screen/judges/cache.py"}, (
+    assert {place.split(":")[0] for place in found} == {"screen/disk.py"}, (
         f"call what screen/disk.py has (write_atomically, new_file, append_durably, spooled, scratch_folder): {found}"
     )
 

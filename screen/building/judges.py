@@ -9,13 +9,13 @@ from typing import Literal
 from screen.building.sampler import Sampler
 from screen.endpoint.client import KEY, URL, Endpoint
 from screen.errors import UsageError
-from screen.judges import EndpointJudge, JsonlCache, Judge, RuleJudge
+from screen.judges import EndpointJudge, Judge, JudgementStore, RuleJudge
 from screen.pocket import TRAITS
 from screen.traits.trait import Trait
 
 Kind = Literal["auto", "rules", "endpoint", "local"]
 KINDS: tuple[Kind, ...] = ("auto", "rules", "endpoint", "local")
-JudgeFor = Callable[[Trait, Sampler, JsonlCache], Judge]  # the cache is for what a judge finds out about itself
+JudgeFor = Callable[[Trait, Sampler, JudgementStore], Judge]  # the cache is for what a judge finds out about itself
 
 
 def chosen(kind: Kind, model: str) -> Kind:
@@ -39,7 +39,7 @@ def judge_for(kind: Kind, model: str) -> JudgeFor:
             return _local
 
 
-def _rules(trait: Trait, _speaker: Sampler, _cache: JsonlCache) -> Judge:
+def _rules(trait: Trait, _speaker: Sampler, _cache: JudgementStore) -> Judge:
     from screen.pocket import judge
 
     if trait.name not in TRAITS:
@@ -50,7 +50,7 @@ def _rules(trait: Trait, _speaker: Sampler, _cache: JsonlCache) -> Judge:
     return RuleJudge("screen.pocket.judge", trait.name, lambda q, a: judge.judge(trait.name, q, a), judge.coherence)
 
 
-def _local(trait: Trait, sampler: Sampler, _cache: JsonlCache) -> Judge:
+def _local(trait: Trait, sampler: Sampler, _cache: JudgementStore) -> Judge:
     from screen.judges.local import LocalJudge
 
     return LocalJudge(sampler.model, sampler.tokenizer, sampler.template, trait, fingerprint=sampler.fingerprint)

@@ -16,7 +16,7 @@ from screen.endpoint.client import Endpoint
 from screen.endpoint.remote import RemoteGenerator
 from screen.endpoint.same_model import SameModel, proof_prompts
 from screen.errors import ModelError
-from screen.judges import CachedJudge, JsonlCache, Judge, Judgement
+from screen.judges import CachedJudge, Judge, Judgement
 from screen.model.forward.proof import Proof, prove
 from screen.model.generate import Generator, Sampling, eos_ids, logits_after
 from screen.model.load import BaseModel, load_model, resolve
@@ -26,6 +26,7 @@ from screen.rendering.templates.chat_template import load_template
 from screen.rendering.tokenizer import load_tokenizer
 from screen.scan.instruments import model_facts, versions
 from screen.store.cache.answers import AnswerCache
+from screen.store.cache.judgements import JudgementCache
 from screen.traits.trait import Trait
 from screen.vectors.fit import ModelFacts
 
@@ -114,7 +115,7 @@ def open_workshop(
         "dtype": spec.dtype,
         "device": spec.device.split(":")[0],
     }
-    kept = AnswerCache([], write_to=out / FOLDER / "answers")
+    kept = AnswerCache([], write_to=out / FOLDER / "answers", flag="--out")
     if kept.damaged:
         names = ", ".join(p.name for p in kept.damaged)
         progress.note("warning", {"message": f"answers behind a torn end in {names} are generated again"})
@@ -132,7 +133,7 @@ def open_workshop(
         )
         remote = RemoteGenerator(answers_from, tokenizer, eos, model.context, same)
     sampler = Sampler(model, tokenizer, template, eos, kept, identity, remote)
-    known = JsonlCache(out / FOLDER / "judgements.jsonl")
+    known = JudgementCache(out / FOLDER / "judgements")
     proof = prove(model, range(model.n_layers + 1))
     return Workshop(
         spec=spec,

@@ -1,7 +1,7 @@
 """Judges: how much of a trait an answer shows, 0 to 100, and how coherent it is. Importing this loads no torch."""
 
 from screen.judges.agreement import Agreement, agreement
-from screen.judges.cache import JsonlCache, JudgementStore, MemoryCache
+from screen.judges.cache import JudgementStore, MemoryCache
 from screen.judges.cached import CachedJudge
 from screen.judges.judgement import Judge, Judgement, Pair
 from screen.judges.remote import EndpointJudge
@@ -11,7 +11,6 @@ __all__ = [
     "Agreement",
     "CachedJudge",
     "EndpointJudge",
-    "JsonlCache",
     "Judge",
     "Judgement",
     "JudgementStore",

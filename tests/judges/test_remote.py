@@ -9,7 +9,8 @@ import pytest
 
 from screen.endpoint.client import EndpointError
 from screen.errors import ModelError
-from screen.judges import CachedJudge, EndpointJudge, JsonlCache, Judgement, MemoryCache
+from screen.judges import CachedJudge, EndpointJudge, Judgement, MemoryCache
+from screen.store.cache.judgements import JudgementCache
 from screen.traits.trait import load_trait
 from tests.judges.endpoint_server import KEY, Reply, Server, chat
 
@@ -123,12 +124,12 @@ def test_nothing_is_judged_twice_after_an_error(server: Server, tmp_path: Path) 
         return Reply({"error": "gone"}, 404) if "Answer 4" in text_of(body) else honest(body)
 
     server.answer = answer
-    with JsonlCache(tmp_path / "judged.jsonl") as cache, pytest.raises(EndpointError, match="answered 404: gone"):
+    with JudgementCache(tmp_path / "judged") as cache, pytest.raises(EndpointError, match="answered 404: gone"):
         CachedJudge(EndpointJudge(server.endpoint(concurrency=1), EVIL, cache=cache), cache).judge(PAIRS)
     first = [text_of(body) for _, body, _ in server.seen]
     server.seen.clear()
     server.answer = honest
-    with JsonlCache(tmp_path / "judged.jsonl") as cache:
+    with JudgementCache(tmp_path / "judged") as cache:
         judge = CachedJudge(EndpointJudge(server.endpoint(concurrency=1), EVIL, cache=cache), cache)
         made = judge.judge(PAIRS)
     again = [text_of(body) for _, body, _ in server.seen]
@@ -143,11 +144,12 @@ def test_what_is_all_cached_asks_nothing(server: Server, tmp_path: Path) -> None
     server.answer = honest
     made = []
     for _ in range(2):
-        with JsonlCache(tmp_path / "judged.jsonl") as cache:
+        with JudgementCache(tmp_path / "judged") as cache:
             made.append(CachedJudge(EndpointJudge(server.endpoint(), EVIL, cache=cache), cache).judge(PAIRS))
     assert made[0] == made[1]
     assert len(server.seen) == 1 + 2 * len(PAIRS)
-    assert KEY not in (tmp_path / "judged.jsonl").read_text()
+    (segment,) = (tmp_path / "judged").iterdir()
+    assert KEY.encode() not in segment.read_bytes()
 
 
 def test_a_dry_run(server: Server) -> None:

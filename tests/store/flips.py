@@ -19,9 +19,9 @@ import pyarrow as pa
 from screen_reports import queries
 
 from screen.errors import ScreenError
-from screen.judges.cache import JsonlCache
 from screen.store import context, liftfile, scanfile
 from screen.store.cache.answers import AnswerCache, KeptResponse
+from screen.store.cache.judgements import JudgementCache
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference
 from screen.store.scan import Scan
@@ -52,7 +52,7 @@ def make(folder: Path) -> Path:
     answers = AnswerCache([], write_to=folder / "answers")
     for key in KEYS:
         answers.put({key: KeptResponse((1, 2, 500), True)})
-    judged = JsonlCache(folder / "judgements.jsonl")
+    judged = JudgementCache(folder / "judgements")
     for key in KEYS:
         judged.put(key, {"score": 71.5, "words": "it does"})
     return run
@@ -84,8 +84,8 @@ def parts(folder: Path) -> dict[str, Part]:
     found["clean.reference"] = Part(reference, lambda: _reference(reference))
     (segment,) = (folder / "answers").iterdir()
     found["answers"] = Part(segment, lambda: AnswerCache([folder / "answers"]).get(KEYS), forgets=True)
-    judged = folder / "judgements.jsonl"
-    found["judgements.jsonl"] = Part(judged, lambda: _judged(judged), forgets=True)
+    (judged,) = (folder / "judgements").iterdir()
+    found["judgements"] = Part(judged, lambda: _judged(judged.parent), forgets=True)
     return found
 
 
@@ -110,7 +110,7 @@ def _reference(path: Path) -> Any:
 
 
 def _judged(path: Path) -> dict[str, Any]:
-    cache = JsonlCache(path)
+    cache = JudgementCache(path)
     return {key: value for key in KEYS if (value := cache.get(key)) is not None}
 
 

@@ -52,7 +52,7 @@ def test_a_torn_tail_is_ignored_and_never_written_behind(tmp_path):
         segment.write_bytes(whole[:keep])
         cache = AnswerCache([tmp_path], tmp_path)
         assert cache.get(answers(1)) == {}
-        assert cache.damaged == ([segment] if keep != 17 else [])
+        assert cache.damaged == ([segment] if keep != len(b"screen cache 1\n") else [])
     cache.put(answers(1))
     assert AnswerCache([tmp_path]).get(answers(1)) == answers(1)
 
@@ -150,10 +150,10 @@ def test_only_a_cache_that_writes_keeps_what_is_new(tmp_path):
 
 def test_damaged_segments_are_told_and_the_others_read(tmp_path):
     AnswerCache([], tmp_path).put(answers(1))
-    (tmp_path / "0.answers").write_bytes(b"screen answers 2\n")
+    (tmp_path / "0.cache").write_bytes(b"screen cache 2\n")
     (tmp_path / "notes.txt").write_bytes(b"mine")
     cache = AnswerCache([tmp_path, tmp_path, tmp_path / "none"])
-    assert (cache.damaged, cache.get(answers(1))) == ([tmp_path / "0.answers"], answers(1))
+    assert (cache.damaged, cache.get(answers(1))) == ([tmp_path / "0.cache"], answers(1))
 
 
 def test_a_known_key_keeps_its_place_before_and_after_a_merge():

@@ -1,1 +1,1 @@
-"""Generated answers kept on disk, by content."""
+"""What is dear to make again, kept on disk by content: generated answers, judgements."""
