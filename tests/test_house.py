@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +92,62 @@ def test_a_constant_of_statistics_stands_once() -> None:
     here = "screen/stats.py"
     assert sorted(numbers) == [(1.349, here), (1.4826, here), (1.959963984540054, here)], f"take them from {here}"
     assert "torch" not in imported_by("import screen.stats")
+
+
+def imports(name: str, tree: ast.Module, known: Container[str]) -> set[str]:
+    """Modules of ours that a module imports, in functions too; for the type checker alone is left out."""
+    unseen = {
+        id(inside)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for inside in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {module if module in known else node.module for module in whole.values()}
+    return {module for module in found if module in known} - {name}
+
+
+def test_no_import_cycle_not_even_through_a_function() -> None:
+    """Modules in a cycle are one module in many files: none can be read, tested or moved alone."""
+    trees = {re.sub(r"^reports/|/__init__\.py$|\.py$", "", path).replace("/", "."): t for path, t in sources().items()}
+    left = {name: imports(name, tree, trees) for name, tree in trees.items()}
+    while free := {name for name, wanted in left.items() if not wanted & set(left)}:
+        left = {name: wanted for name, wanted in left.items() if name not in free}
+    while free := set(left) - set().union(*left.values()):  # what only leads to it
+        left = {name: wanted & set(left) - free for name, wanted in left.items() if name not in free}
+    assert not left, f"a cycle: {left}; move what both need to a module below them"
+
+
+def test_a_folder_is_read_at_a_glance() -> None:
+    """At most 14 modules, and a family of `prefix_*.py` is a folder of its own that has not been made."""
+    folders: dict[str, list[str]] = {}
+    for path in sources():
+        folder, _, name = path.rpartition("/")
+        folders.setdefault(folder, []).extend([name.removesuffix(".py")] if name != "__init__.py" else [])
+    folders.pop("screen/vectors/formats")  # 16: readers of formats are about to go
+    crowded = {folder: len(names) for folder, names in folders.items() if len(names) > 14}
+    assert not crowded, f"split them by what they are about: {crowded}"
+    families = Counter((folder, name.split("_")[0]) for folder, names in folders.items() for name in names)
+    assert not [family for family, count in families.items() if count > 2], "give the family a folder"
+
+
+def test_a_public_class_name_is_defined_once() -> None:
+    """Two classes of one name are taken for each other, by readers and by searches."""
+    classes: dict[str, list[str]] = {}
+    for path, tree in sources().items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                classes.setdefault(node.name, []).append(path)
+    twice = {name: paths for name, paths in classes.items() if len(paths) > 1}
+    twice.pop("Rows", None)  # of vectors/formats, about to go, and of the library
+    assert not twice, f"name each for what it is: {twice}"
 
 
 def test_every_code_of_a_skip_is_documented() -> None:

@@ -210,10 +210,3 @@ def _from_word(start: int, text: str) -> Excerpt:
         text = re.sub(r"^\w{1,20}(?=\W)", "", text)
         return Excerpt(text, True)
     return Excerpt(text[1:], True)
-
-
-def skip_codes(scan: Scan) -> list[dict[str, Any]]:
-    """Codes of rows that could not be scored, the most frequent first."""
-    if not scan.folder.tables("skipped"):
-        return []
-    return list(scan.sql(statement("skip_codes"), flags={}).to_pylist())

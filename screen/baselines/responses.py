@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from screen.errors import InputError
 from screen.model.generate import Response
+from screen.model.host import Answering
 from screen.rendering.thinking import Thought
 from screen.scoring.refusal import asks_back, refuses
 from screen.scoring.scored import BaselineResponse
@@ -27,19 +28,6 @@ class ResponseStore(Protocol):
         ...
 
     def put(self, batch: Mapping[str, tuple[Sequence[int], bool]]) -> None: ...
-
-
-class Answering(Protocol):
-    def answer(
-        self,
-        prompts: Sequence[Ids],
-        done: Callable[[Sequence[int], Sequence[Response]], None] | None = ...,
-        *,
-        failed: Callable[[int, str], None] | None = ...,
-    ) -> Sequence[Response | None]:
-        """In the order of `prompts`; `done(indices, answers)` is told as they come, `failed(index, why)` of a prompt
-        that the model cannot answer."""
-        ...
 
 
 class _Kept:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from screen.traits.trait import Trait
 
 LayerBy = Literal["steering", "separation"]
-LAYER_BY: tuple[LayerBy, ...] = ("steering", "separation")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,10 @@ class Answering(Protocol):
         done: Callable[[Sequence[int], Sequence[Response]], None] | None = ...,
         *,
         failed: Failed | None = ...,
-    ) -> Sequence[Response | None]: ...
+    ) -> Sequence[Response | None]:
+        """In the order of `prompts`; `done(indices, answers)` is told as they come, `failed(index, why)` of a prompt
+        that the model cannot answer."""
+        ...
 
 
 class Host(Protocol):

@@ -100,12 +100,6 @@ class Tokenizer:
         """sha256 (hex) over the tokenizer's pipeline as canonical JSON; truncation and padding do not count."""
         return hashlib.sha256(self._json.encode()).hexdigest()
 
-    def template_hash(self) -> str:
-        """sha256 (hex) over the tokenizer's own chat template; of the empty text where it has none."""
-        template = getattr(self.hf, "chat_template", None) or ""
-        text = template if isinstance(template, str) else json.dumps(template, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
 
 def load_tokenizer(path: str) -> Tokenizer:
     """The tokenizer of the model at `path` (a folder or a hub id). Code that comes with a model is never run.

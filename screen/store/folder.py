@@ -288,15 +288,6 @@ class RunFolder:
         ]
         return found + [self.path / n for n in self._disk.names(self.path) if is_temporary(n)]
 
-    def sweep(self) -> list[Path]:
-        """Delete the scratch files that killed writers left; returns them, for the caller to say so."""
-        self._check_writing()
-        scratch = [path for path in self.orphans() if is_temporary(path.name)]
-        with storing(self.path):
-            for path in scratch:
-                self._disk.unlink(path)
-        return scratch
-
     def check(self) -> None:
         """Raises StoreError for the first published file that is not as published."""
         for _, path, wrong in self.verify():

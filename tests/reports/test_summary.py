@@ -30,8 +30,8 @@ def test_the_summary_of_a_run(tmp_path: Path) -> None:
         "\n"
         "evil: 2 rows stand above p99 of clean rows (0.1 expected; random directions: 0,\n"
         "0 at most): review them\n"
-        "kind: cannot tell with this model and these vectors: there is nothing to hold it\n"
-        "against: no control directions, or no spread\n"
+        "kind: cannot tell with this model and these vectors: there is nothing to compare\n"
+        "it with: no control directions, or no spread\n"
         "\n"
         "evil: 1 of 2 flagged rows answer what the base model refused or asked back\n"
         "random: rows above p99 of clean rows along directions that mean nothing,\n"
@@ -79,13 +79,6 @@ def test_the_leading_trait_stands_furthest_above_its_threshold() -> None:
     assert leading(traits, list(traits)) == "b"
     assert leading(traits, ["a", "c"]) == "a"
     assert leading(traits, []) is None
-
-
-def test_skip_codes(tmp_path: Path) -> None:
-    run = fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"))
-    assert queries.skip_codes(Scan.open(run)) == [
-        {"code": "bad_json", "stage": "read", "rows": 1, "first_row": 3, "message": "not valid JSON"}
-    ]
 
 
 def test_a_run_without_one_scored_row_still_has_views(tmp_path: Path) -> None:

@@ -210,14 +210,12 @@ def test_a_damaged_shard_is_not_replaced_by_other_bytes(path):
     )
 
 
-def test_orphans_are_listed_not_counted_and_swept_only_when_asked(path):
+def test_orphans_are_listed_not_counted_and_not_deleted(path):
     fake.scan(path)
     (path / "scores/000009.parquet").write_bytes(b"stray")
     (path / "turns/000001.parquet.tmp.1f").write_bytes(b"torn")
     with RunFolder.open(path, fake.identity()) as run:
         assert [p.name for p in run.orphans()] == ["000009.parquet", "000001.parquet.tmp.1f"]
-        assert [p.name for p in run.sweep()] == ["000001.parquet.tmp.1f"]
-        assert [p.name for p in run.orphans()] == ["000009.parquet"]
         assert len(run.tables("scores")) == 5
 
 
@@ -281,7 +279,7 @@ def test_what_cannot_be_done_with_a_folder_is_a_bug(path):
         RunFolder.open(path, {})
     fake.scan(path)
     run = RunFolder.read(path)
-    for action in (lambda: run.publish(9, 0, 5, {}), lambda: run.finish({}), run.sweep):
+    for action in (lambda: run.publish(9, 0, 5, {}), lambda: run.finish({})):
         with pytest.raises(ValueError, match="open for reading, or closed"):
             action()
     with RunFolder.open(path, fake.identity()) as writing, pytest.raises(ValueError, match="the store's own field"):

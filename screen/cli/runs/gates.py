@@ -22,9 +22,6 @@ class Gates:
     told: tuple[str, ...]  # traits of which something must be told; "": every one
 
 
-NONE = Gates({}, ())
-
-
 def parse(given: Sequence[str]) -> Gates:
     """("evil>1%", "kind=cannot-tell", "cannot-tell"). Raises UsageError for one that is not understood."""
     shares: dict[str, float] = {}

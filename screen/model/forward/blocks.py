@@ -123,9 +123,9 @@ def _packing(
     model: BaseModel, layout: Layout, batching: Batching, deepest: int, rows: torch.Tensor | None, halved: bool
 ) -> Iterator[None]:
     """Run the block with packed attention; the model's own implementation is put back after it."""
-    config = model.config
-    usual = config._attn_implementation
-    config._attn_implementation = packing.NAME
+    decoder: Any = model.decoder
+    usual = decoder.config._attn_implementation  # transformers has a public way to set it, none to read it
+    decoder.set_attn_implementation(packing.NAME)
     try:
         with (
             packing.attending(packing.spans(layout, batching.attention, model.device)),
@@ -133,4 +133,4 @@ def _packing(
         ):
             yield
     finally:
-        config._attn_implementation = usual
+        decoder.set_attn_implementation(usual)
