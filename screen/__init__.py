@@ -3,6 +3,8 @@
     run = screen.scan("chats.jsonl")         a dataset, or rows in memory -> a Run
     run = screen.open("chats.screen")        the same, from disk
     screen.score(messages)                   one conversation, now: scores a trait
+    screen.load_vectors("vectors/")          trait -> its directions, with their card
+    screen.build_vectors("evil", model=...)  from a trait to a validated vector
 
 Nothing is loaded before it is used: importing this costs milliseconds. docs/library.md has the whole.
 """
@@ -15,12 +17,16 @@ if TYPE_CHECKING:
     from screen.library.run import open_run as open
     from screen.library.scan import scan as scan
     from screen.library.scan import score as score
+    from screen.library.vectors import build_vectors as build_vectors
+    from screen.library.vectors import load_vectors as load_vectors
 
 __version__ = "0.1.0"
-__all__ = ["Run", "open", "scan", "score"]
+__all__ = ["Run", "build_vectors", "load_vectors", "open", "scan", "score"]
 
 _HOME = {  # name here -> where it is, "module:name"; the room `scan` is itself the function (screen/scan/__init__.py)
     "Run": "screen.library.run:Run",
+    "build_vectors": "screen.library.vectors:build_vectors",
+    "load_vectors": "screen.library.vectors:load_vectors",
     "open": "screen.library.run:open_run",
     "scan": "screen.scan",
     "score": "screen.library.scan:score",

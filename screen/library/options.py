@@ -9,7 +9,7 @@ import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature, signature
-from typing import Any, TypedDict, TypeVar, get_type_hints
+from typing import Any, TypedDict, TypeVar
 
 from screen.errors import UsageError
 from screen.progress import Progress
@@ -57,20 +57,49 @@ class ScanOptions(TypedDict, total=False):
     progress: Progress | None  # who is told what is found and how far it is; nobody
 
 
+class BuildOptions(TypedDict, total=False):
+    """Keyword arguments of `screen.build_vectors`: the flags of `screen vectors build`."""
+
+    model: Path | None  # a folder or a hub id; the embedded model
+    judge: str | None  # auto, rules, endpoint or local: who scores the answers; auto
+    answers: str | None  # model, or endpoint: who makes them; model
+    rollouts: int | None  # answers to each prompt; 10
+    held_out: int | None  # the same, to validate with; 2
+    max_new_tokens: int | None  # of an answer; 1000, or half the context
+    temperature: float | None  # 1.0
+    seed: int | None  # 0
+    minimum: int | None  # kept answers a side; a tenth, from 10 to 50
+    layer_by: str | None  # steering or separation; steering
+    denoise: bool | None  # take out what varies most among the model's neutral answers
+    template: Path | None  # a Jinja file, or "plain"; the tokenizer's
+    dtype: str | None  # auto, float32 or bfloat16; auto
+    device: str | None  # auto, cpu, cuda, cuda:1 or mps; auto
+    out: Path | None  # the folder of the vectors, and of what goes on with a build; vectors/
+    force: bool | None  # save a vector no better than its controls; replace another model's
+    progress: Progress | None  # who is told what is found and how far it is; nobody
+
+
 CHOICES = {
     "answer_by": ("model", "endpoint"),
     "train_on": ("assistant", "last", "all"),
     "render": ("chat", "plain"),
     "dtype": ("auto", "float32", "bfloat16"),
+    "judge": ("auto", "rules", "endpoint", "local"),
+    "answers": ("model", "endpoint"),
+    "layer_by": ("steering", "separation"),
 }
-RANGES = {
+RANGES = {  # least, most
     "calibrate_on": (50, None),
     "max_new_tokens": (1, None),
     "generation_batch_size": (1, None),
     "max_row_mib": (1, 64),
     "batch_tokens": (64, None),
     "shard_rows": (1, None),
+    "rollouts": (1, None),
+    "held_out": (1, None),
+    "minimum": (2, None),
 }
+SHARES = {"fdr": (0.0, 1.0), "temperature": (0.0, 5.0)}  # both left out
 
 
 def keywords(options: type) -> Callable[[F], F]:
@@ -89,12 +118,11 @@ def keywords(options: type) -> Callable[[F], F]:
     return shown
 
 
-def check_names(function: str, options: Mapping[str, Any]) -> None:
+def check_names(function: str, options: Mapping[str, Any], known: type = ScanOptions) -> None:
     """Raises TypeError for a keyword that is no setting, as Python does for a function that names its own."""
-    known = get_type_hints(ScanOptions)
     for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
+        if name not in known.__annotations__:
+            close = difflib.get_close_matches(name, known.__annotations__, 1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
 
@@ -109,9 +137,10 @@ def check_values(options: Mapping[str, Any]) -> None:
         if value is not None and not (type(value) is int and value >= least and (most is None or value <= most)):
             bounds = f"from {least} to {most}" if most else f"of {least} or more"
             raise UsageError(f"{flag(name)} {value!a} is out of range", f"give a whole number {bounds}")
-    fdr = options.get("fdr")
-    if fdr is not None and not (isinstance(fdr, float) and 0 < fdr < 1):
-        raise UsageError(f"--fdr {fdr!a} is out of range", "give a share between 0 and 1, such as 0.05")
+    for name, (low, high) in SHARES.items():
+        value = options.get(name)
+        if value is not None and not (isinstance(value, int | float) and low < value < high):
+            raise UsageError(f"{flag(name)} {value!a} is out of range", f"give a number between {low:g} and {high:g}")
 
 
 def flag(name: str) -> str:

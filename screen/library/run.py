@@ -1,15 +1,19 @@
-"""Run: a scan on disk, as a notebook or a pipeline looks at it. Changes nothing, but for `reflag`."""
+"""Run: a scan on disk, as a notebook or a pipeline looks at it. Changes nothing, but for `reflag`.
+
+The examples are of the first 40 rows of examples/support-chats.jsonl; tests execute them.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from screen.errors import StoreError, UsageError
+from screen.library.settings import paths
 from screen.library.summary import Summary, read
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from screen.library.rows import Rows
+    from screen.select.subset import Rest, Subset
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Run:
         Raises UsageError for a run that is not finished.
 
         >>> run.summary.rows, run.summary.traits["evil"].verdict.kind
-        (300, 'review')
+        (40, 'review')
         """
         if not self.finished:
             raise UsageError(*unfinished(self._scan.folder))
@@ -65,8 +70,8 @@ class Run:
 
         Raises StoreError for a file that is not as it was published.
 
-        >>> run.scores().select("row", "evil").sort("evil", descending=True).head(1).collect().rows()
-        [(122, 37.81...)]
+        >>> run.scores().sort("evil", descending=True).head(3).collect()["row"].to_list()
+        [38, 25, 14]
         """
         return self._scan.scores()
 
@@ -94,7 +99,7 @@ class Run:
         Raises UsageError for what is no SELECT, fails, takes too long, or gives more than a million rows or 256 MiB.
 
         >>> run.sql("select count(*) as n from flagged where evil > 20").item()
-        6
+        5
         """
         import polars as pl
 
@@ -132,7 +137,7 @@ class Run:
         Raises UsageError for a column that is not there, or a threshold that is not.
 
         >>> [(row.row, round(row.score, 1)) for row in run.top("evil", 3)]
-        [(122, 37.8), (38, 30.9), (25, 29.8)]
+        [(38, 30.9), (25, 29.8), (14, 29.7)]
         """
         from screen.library.rows import ranked
 
@@ -144,7 +149,7 @@ class Run:
 
         Raises UsageError for a row that is not there.
 
-        >>> run.row(122)["scored"]
+        >>> run.row(38)["scored"]
         True
         """
         from screen_reports import rows
@@ -160,9 +165,9 @@ class Run:
 
         Raises UsageError for a row that is not there or was skipped, InputError where the dataset has changed.
 
-        >>> turn = run.explain(122)[0]
+        >>> turn = run.explain(38)[0]
         >>> turn["text"][:12], len(turn["tokens"]), sorted(turn["traits"])
-        ('Quiet, worm.', 34, ['evil', 'hallucination', 'sycophancy'])
+        ('Your downfal', 15, ['evil', 'hallucination', 'sycophancy'])
         """
         from screen.analysis.explain import explain
         from screen.analysis.rescore import reopen
@@ -173,6 +178,44 @@ class Run:
         from screen_reports import rows
 
         return row if isinstance(row, int) else rows.number_of(self._scan, row, by_id=True)
+
+    def drop(
+        self, expression: str, *, drop_skipped: bool = False, rest: Rest | None = None,
+        dataset: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    ) -> Subset:  # fmt: skip
+        """The dataset without the rows that match, to be counted and written: as `screen filter --drop`.
+
+        expression    comparisons of columns of `samples` joined by and, or, not: "evil > run.p99 or flagged"
+        drop_skipped  rows that could not be scored go as well
+        rest          "keep" or "drop": what becomes of rows that the run did not reach
+        dataset       where its files are now, if they were moved
+
+        Raises UsageError for an expression that says nothing here, a dataset that is not there or has changed.
+
+        >>> less = run.drop("evil > run.p99 or flagged")
+        >>> less
+        Subset(...)
+        >>> less.write(folder / "clean.jsonl").name
+        'clean.jsonl'
+        """
+        from screen.select.subset import subset
+
+        files = paths(dataset)
+        return subset(self._scan, expression, drop_skipped=drop_skipped, rest=rest, dataset=files)
+
+    def keep(
+        self, expression: str, *, drop_skipped: bool = True, rest: Rest | None = None,
+        dataset: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    ) -> Subset:  # fmt: skip
+        """Only the rows that match: what `drop` with the same expression leaves out.
+
+        >>> run.keep("flagged").counts.kept + run.drop("flagged").counts.kept
+        40
+        """
+        from screen.select.subset import subset
+
+        files = paths(dataset)
+        return subset(self._scan, expression, keeping=True, drop_skipped=drop_skipped, rest=rest, dataset=files)
 
     def reflag(self, *, at: str | None = None, fdr: float | None = None) -> Run:
         """The run, flagged by another percentile or false-discovery rate, on disk as well. No row is scored anew.
@@ -191,7 +234,7 @@ class Run:
         """How far the run is: rows, shards, whether somebody writes it, what a crash left.
 
         >>> run.status().rows, run.status().finished
-        (300, True)
+        (40, True)
         """
         return read(Status, self._scan.status())
 

@@ -31,7 +31,8 @@ def call(command: click.Command, *args: str) -> str:
 @pytest.fixture
 def even(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screen.building.judges.judge_for", lambda *_: even_judge)
-    monkeypatch.setattr("screen.traits.trait.load_trait", lambda _name: TRAIT)
+    for module in ("screen.traits.trait", "screen.library.vectors"):
+        monkeypatch.setattr(f"{module}.load_trait", lambda _name: TRAIT)
 
 
 @pytest.mark.usefixtures("even")

@@ -8,9 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from screen.cli.rows import filter
 from screen.errors import UsageError
-from screen.select import selection
+from screen.select import selection, source
 from screen.store.scan import Scan
 from tests.cli import fake_run
 from tests.cli.conftest import Screen
@@ -282,6 +281,6 @@ def test_a_run_of_standard_input_wants_it_again(terminal: bool, run: Path, monke
     monkeypatch.setattr("sys.stdin", type("In", (), {"isatty": lambda self: terminal})())
     if terminal:
         with pytest.raises(UsageError, match="the run was of standard input"):
-            filter._found(Scan.open(run), "-")
+            source.found(Scan.open(run), "-")
     else:
-        assert filter._found(Scan.open(run), "-") == "-"
+        assert source.found(Scan.open(run), "-") == "-"

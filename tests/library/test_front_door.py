@@ -12,7 +12,8 @@ import pytest
 
 import screen
 from screen.cli.runs.run import command
-from screen.errors import StoreError, UsageError
+from screen.cli.vectors.build import command as build
+from screen.errors import StoreError, UsageError, VectorError
 
 TOLD_BY_THE_COMMAND = {"fail_on", "as_json", "quiet", "verbose", "dataset"}
 
@@ -58,6 +59,27 @@ def test_the_keywords_are_the_flags() -> None:
 def test_a_keyword_that_is_no_flag() -> None:
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'trait' \(did you mean traits\?\)"):
         screen.scan("chats.jsonl", trait="evil")  # type: ignore[call-arg]
+
+
+def test_the_keywords_of_a_build_are_its_flags() -> None:
+    flags = {option.name for option in build.params} - {*TOLD_BY_THE_COMMAND, "traits"}
+    assert flags == set(inspect.signature(screen.build_vectors).parameters) - {"traits", "progress"}
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'rollout' \(did you mean rollouts\?\)"):
+        screen.build_vectors("evil", rollout=1)  # type: ignore[call-arg]
+
+
+def test_a_wrong_value_of_a_build_is_told_first() -> None:
+    with pytest.raises(UsageError, match="--layer-by 'best': no such choice"):
+        screen.build_vectors("evil", layer_by="best")
+    with pytest.raises(UsageError, match="there is no trait 'evl' in the library"):
+        screen.build_vectors("evl")
+
+
+def test_vectors_by_trait(tiny_vectors: Path) -> None:
+    assert list(screen.load_vectors(tiny_vectors)) == ["evil", "kind"]
+    assert list(screen.load_vectors([tiny_vectors / "kind.safetensors"])) == ["kind"]
+    with pytest.raises(VectorError, match="no vector file at nowhere"):
+        screen.load_vectors("nowhere")
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,17 @@ def test_what_a_run_shows_is_small_and_fetches_nothing(run: Path) -> None:
     assert "chats.screen, 8 rows: 7 scored, 1 skipped" in shown
 
 
+def test_a_copy_without_rows_and_its_opposite(run: Path, tmp_path: Path) -> None:
+    lines = (tmp_path / "chats.jsonl").read_bytes().splitlines(keepends=True)
+    less, more = (getattr(screen.open(run), name)("evil > 4") for name in ("drop", "keep"))
+    assert (repr(less), repr(more)) == ("Subset(5 of 8 rows kept, 3 dropped)", "Subset(3 of 8 rows kept, 5 dropped)")
+    assert less.counts.matching_by_test == {"evil > 4": 3}
+    assert less.write(tmp_path / "clean.jsonl", dropped=tmp_path / "bad.jsonl").read_bytes() == b"".join(lines[:5])
+    assert (tmp_path / "bad.jsonl").read_bytes() == b"".join(lines[5:])
+    with pytest.raises(UsageError, match="exists already"):
+        more.write(tmp_path / "clean.jsonl")
+
+
 def test_another_threshold(run: Path) -> None:
     with pytest.raises(UsageError, match="one cut is needed"):
         screen.open(run).reflag()

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from screen_reports.text import near
 
 from screen.cli.exits import say
-from screen.cli.output import dump, print_json
-from screen.disk import new_file, writing
-from screen.errors import StoreError, UsageError
-from screen.spec import ScanSpec
-
-if TYPE_CHECKING:
-    from screen.data.dataset import Dataset
-    from screen.select.selection import Selection
-    from screen.store.scan import Scan
+from screen.cli.output import print_json
+from screen.errors import UsageError
 
 _EPILOG = """\b
 An expression compares columns of the view `samples` (screen sql RUN
@@ -65,155 +56,30 @@ def command(run: Path, drop: str | None, keep: str | None, **options: Any) -> No
     """
     if (drop is None) == (keep is None):
         raise UsageError("give --drop or --keep, one of the two", "screen filter RUN --drop flagged -o clean.jsonl")
-    out: Path | None = options["out"]
-    targets = [] if options["dry_run"] else _targets(out, options["dropped"], options["force"])
-    from screen.cli.opened import open_run
-    from screen.select.selection import select
+    from screen.select.subset import subset, targets
 
-    scan = open_run(run)
-    selection = select(scan, drop or keep or "", "--keep" if drop is None else "--drop")
-    dataset = _dataset(scan, options["dataset"])
-    dropped, counts = _rows(scan, dataset, selection, options, keeping=drop is None)
-    if targets:
-        _write(dataset, dropped, selection, targets, keeping=drop is None)
-    facts = {"run": str(run), "drop": drop, "keep": keep, **counts, "out": str(out) if targets else None}
-    dropped_file, reasons_file = map(str, targets[1:]) if targets[1:] else (None, None)
-    facts |= {"dropped_file": dropped_file, "reasons_file": reasons_file}
-    for note in selection.notes:
+    files = [] if options["dry_run"] else targets(options["out"], options["dropped"], options["force"])
+    from screen.cli.opened import open_run
+
+    found = subset(
+        open_run(run),
+        drop or keep or "",
+        keeping=drop is None,
+        drop_skipped=options["drop_skipped"],
+        rest=options["rest"],
+        dataset=options["dataset"],
+    )
+    if files:
+        found.write(files[0], dropped=options["dropped"], force=options["force"])
+    names = [str(path) for path in files] + [None] * (3 - len(files))
+    facts = {"run": str(run), "drop": drop, "keep": keep, **asdict(found.counts)}
+    facts |= dict(zip(("out", "dropped_file", "reasons_file"), names, strict=True))
+    for note in found.notes:
         say(f"note: {note}")
     if options["as_json"]:
         print_json(facts)
     else:
         _print(facts)
-
-
-def _targets(out: Path | None, dropped: Path | None, force: bool) -> list[Path]:
-    """The files to write: the copy; and, where asked for, the dropped rows and their reasons."""
-    if out is None:
-        raise UsageError("nowhere to write", "name the new file with -o, or count only with --dry-run")
-    targets = [out] if dropped is None else [out, dropped, dropped.with_name(f"{dropped.name}.reasons.jsonl")]
-    for path in targets:
-        if path.exists() and not force:
-            raise UsageError(f"{path} exists already", "choose another name, or add --force to replace it")
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            what = "is a folder" if path.is_dir() else "cannot be written: no folder there that can be written to"
-            raise UsageError(f"{path}: {what}", "choose another name")
-    if len({os.path.realpath(p) for p in targets}) < len(targets):
-        raise UsageError(f"{targets[0]}: -o and --dropped name the same file", "choose two names")
-    return targets
-
-
-def _dataset(scan: Scan, paths: Sequence[str]) -> Dataset:
-    """The dataset of the run, whole. Raises UsageError where its bytes are not those that were scored."""
-    from screen.data.dataset import open_dataset
-
-    stored = scan.folder.facts.get("spec")
-    if not stored:
-        raise StoreError(f"{near(scan.path)} does not say which dataset it is of", "run it again with this version")
-    spec = ScanSpec.from_json(stored)
-    dataset = open_dataset(
-        tuple(paths) or [_found(scan, path) for path in spec.dataset],
-        format=spec.format,
-        map=spec.map,
-        limit=(0, None),
-        train_on=spec.train_on,
-        render=spec.render,
-        max_row_mib=spec.max_row_mib,
-        config=Path(spec.config) if spec.config else None,
-    )
-    now = [f["sha256"] for f in dataset.fingerprint()["files"]]
-    then = [f["sha256"] for f in scan.folder.identity["dataset"]["files"]]
-    if now != then:
-        what = "has other files than" if len(now) != len(then) else "has changed since"
-        raise UsageError(
-            f"{', '.join(f.path for f in dataset.files[:3])} {what} the run {near(scan.path)}; nothing was written",
-            "restore it, name the file that was scored with --dataset, or run the scan again",
-        )
-    return dataset
-
-
-def _found(scan: Scan, path: str) -> str:
-    """A path of the run's own command, from here or, since runs lie beside their dataset, from the run."""
-    beside = scan.path.parent / Path(path).name
-    if path == "-":
-        if sys.stdin.isatty():
-            raise UsageError("the run was of standard input", "pipe the same data in, or name its file with --dataset")
-    elif not os.path.exists(path):
-        if beside.exists():
-            return str(beside)
-        raise UsageError(
-            f"the dataset {path} is not here", "go where the run was started, or say where it is with --dataset"
-        )
-    return path
-
-
-def _rows(
-    scan: Scan, dataset: Dataset, selection: Selection, options: dict[str, Any], keeping: bool
-) -> tuple[Any, dict[str, Any]]:
-    """(rows,) bool, true where a row is dropped, and counts for people. `keeping`: those that do not match are."""
-    import numpy as np
-
-    from screen.store.folder import read_published
-    from screen.store.unfinished import unfinished
-
-    total = dataset.count() or 0
-    drop = np.zeros(total, dtype=bool)
-    drop[selection.rows()] = True
-    matching = int(drop.sum())
-    if keeping:
-        drop = ~drop
-    skipped = [read_published(p, columns=["row"])["row"].to_numpy() for p in scan.folder.tables("skipped")]
-    drop_skipped = keeping if options["drop_skipped"] is None else options["drop_skipped"]
-    for rows in skipped:
-        drop[rows] = drop_skipped
-    reached = np.zeros(total, dtype=bool)
-    for entry in scan.folder.published.values():
-        reached[entry.first_row : entry.end_row] = True
-    rest = int(total - reached.sum())
-    if rest and options["rest"] is None:
-        if not scan.folder.finished:
-            message, following = unfinished(scan.folder)
-            raise UsageError(message, f"{following}; or say what becomes of the others: --rest keep or --rest drop")
-        raise UsageError(
-            f"{near(scan.path)} holds scores for {total - rest:,} of the dataset's {total:,} rows",
-            "finish the run, or say what becomes of the others: --rest keep or --rest drop",
-        )
-    drop[~reached] = options["rest"] == "drop"
-    return drop, {
-        "rows": total,
-        "kept": int(total - drop.sum()),
-        "dropped": int(drop.sum()),
-        "matching": matching,
-        "matching_by_test": selection.counts(),
-        "skipped": sum(len(rows) for rows in skipped),
-        "skipped_are": "dropped" if drop_skipped else "kept",
-        "not_reached": rest,
-        "without_score": selection.nulls,
-    }
-
-
-def _write(dataset: Dataset, drop: Any, selection: Selection, targets: Sequence[Path], keeping: bool) -> None:
-    """The copy comes last: where it stands, all of it does."""
-    from screen.data.subset import check_not_input, check_out, write_subset
-
-    for path in targets[:2]:
-        check_out(dataset, path)
-    for path in targets[2:]:
-        check_not_input(dataset, path)
-        write_subset(dataset, lambda row: bool(drop[row]), targets[1])
-        _write_reasons(path, drop, selection, keeping)
-    write_subset(dataset, lambda row: not drop[row], targets[0])
-
-
-def _write_reasons(path: Path, drop: Any, selection: Selection, keeping: bool) -> None:
-    """One line a dropped row, in order: its number, its id and what held of it."""
-    why = {} if keeping else {told["row"]: told for told in selection.reasons()}
-    scored = set(selection.table["row"].to_pylist())
-    next_step = "choose a folder that exists, with room"
-    with writing(path, next_step), new_file(path) as scratch, scratch.open("w", encoding="ascii") as file:
-        for row in drop.nonzero()[0].tolist():
-            test = "does not match" if row in scored else "not scored"
-            file.write(dump(why.get(row) or {"row": row, "id": None, "reasons": [{"test": test}]}) + "\n")
 
 
 def _print(facts: dict[str, Any]) -> None:

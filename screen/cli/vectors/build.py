@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -16,6 +15,7 @@ from screen.cli.vectors.report import draw, print_report, steering_of
 if TYPE_CHECKING:
     from screen.building.build import Built
     from screen.building.spec import BuildSpec
+    from screen.library.options import BuildOptions
 
 _EPILOG = """\b
 The endpoint is OPENAI_BASE_URL, its key OPENAI_API_KEY, its model OPENAI_MODEL.
@@ -69,55 +69,18 @@ def command(traits: tuple[str, ...], **options: Any) -> None:
 
     The same command, typed again, goes on where a build stopped. The exit code is 4 if a vector is refused.
     """
-    from screen.endpoint.client import Endpoint
-    from screen.library import early
+    from screen.library.vectors import build_request
 
-    early.check_model(options["model"], options["template"])
-    early.check_writable(options["out"])
-    if "endpoint" in (options["judge"], options["answers"]):
-        Endpoint.from_env()
-    spec = _spec(traits, options)
-    from screen.building.build import build_vectors
-    from screen.building.judges import judge_for
-
+    request = build_request(traits, cast("BuildOptions", options))
     lines = Lines(options["quiet"])
-    out: Path = options["out"]
-    judge = judge_for(options["judge"], spec.model)
-    endpoint = Endpoint.from_env() if options["answers"] == "endpoint" else None
-    _tell(spec, options["judge"], lines)
-    with stopping(out):
-        built = build_vectors(spec, out, judge=judge, progress=lines, answers_from=endpoint)
+    _tell(request.spec, request.judge, lines)
+    with stopping(request.out):
+        built = request.perform(lines)
     _report(built, options["as_json"])
     if built.refused:
         for error in built.refused[:-1]:
             say(f"error: {error.message}", f"next: {error.next_step}")
         raise built.refused[-1]
-
-
-def _spec(traits: tuple[str, ...], options: Mapping[str, Any]) -> BuildSpec:
-    from screen.building.spec import BuildSpec
-    from screen.library import devices
-    from screen.traits.trait import load_trait
-
-    devices.check_device(options["device"])
-    chosen = tuple({t.name: t for t in map(load_trait, traits)}.values())
-    device, dtype = devices.machine(options["device"], options["dtype"])
-    return BuildSpec(
-        traits=chosen,
-        model=options["model"],
-        rollouts=options["rollouts"],
-        held_out=options["held_out"],
-        max_new_tokens=options["max_new_tokens"],
-        temperature=options["temperature"],
-        seed=options["seed"],
-        minimum=options["minimum"],
-        layer_by=options["layer_by"],
-        denoise=options["denoise"],
-        template=options["template"],
-        device=device,
-        dtype="bfloat16" if dtype == "bfloat16" else "float32",
-        force=options["force"],
-    )
 
 
 def _tell(spec: BuildSpec, asked: Any, lines: Lines) -> None:

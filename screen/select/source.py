@@ -1,0 +1,57 @@
+"""The dataset of a run, found again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from screen_reports.text import near
+
+from screen.data.dataset import Dataset, open_dataset
+from screen.errors import StoreError, UsageError
+from screen.spec import ScanSpec
+from screen.store.scan import Scan
+
+
+def dataset_of(scan: Scan, paths: Sequence[str]) -> Dataset:
+    """The dataset of the run, whole. Raises UsageError where its bytes are not those that were scored."""
+    stored = scan.folder.facts.get("spec")
+    if not stored:
+        raise StoreError(f"{near(scan.path)} does not say which dataset it is of", "run it again with this version")
+    spec = ScanSpec.from_json(stored)
+    dataset = open_dataset(
+        tuple(paths) or [found(scan, path) for path in spec.dataset],
+        format=spec.format,
+        map=spec.map,
+        limit=(0, None),
+        train_on=spec.train_on,
+        render=spec.render,
+        max_row_mib=spec.max_row_mib,
+        config=Path(spec.config) if spec.config else None,
+    )
+    now = [f["sha256"] for f in dataset.fingerprint()["files"]]
+    then = [f["sha256"] for f in scan.folder.identity["dataset"]["files"]]
+    if now != then:
+        what = "has other files than" if len(now) != len(then) else "has changed since"
+        raise UsageError(
+            f"{', '.join(f.path for f in dataset.files[:3])} {what} the run {near(scan.path)}; nothing was written",
+            "restore it, name the file that was scored with --dataset, or run the scan again",
+        )
+    return dataset
+
+
+def found(scan: Scan, path: str) -> str:
+    """A path of the run's own command, from here or, since runs lie beside their dataset, from the run."""
+    beside = scan.path.parent / Path(path).name
+    if path == "-":
+        if sys.stdin.isatty():
+            raise UsageError("the run was of standard input", "pipe the same data in, or name its file with --dataset")
+    elif not os.path.exists(path):
+        if beside.exists():
+            return str(beside)
+        raise UsageError(
+            f"the dataset {path} is not here", "go where the run was started, or say where it is with --dataset"
+        )
+    return path
