@@ -23,11 +23,10 @@ import numpy.typing as npt
 import torch
 import transformers as hf
 
-from screen.building.extraction import QuestionMeans, finish
+from screen.building.extraction import AnswerTokens, QuestionMeans, finish
 from screen.building.means import BatchedMeans
 from screen.model.forward.proof import prove
 from screen.model.load import load_model
-from screen.vectors.extract import AnswerTokens
 
 Grouped = list[tuple[int, AnswerTokens]]
 Directions = npt.NDArray[np.float32]

@@ -117,12 +117,38 @@ def files(root: Path, patterns: list[str], without: Any) -> list[str]:
     return [path for path in found if path not in without]
 
 
+def named_in(root: Path, path: str) -> set[str]:
+    """The project's modules that a module imports, anywhere in it, or names in a text, as files of the tree."""
+    source = (root / path).read_text()
+    names = set(re.findall(r"\b(?:screen|tests)(?:\.\w+)+", source))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    paths = (name.replace(".", "/") for name in names)
+    both = (either for path in paths for either in (path, path.rpartition("/")[0]))  # a module, or a name out of one
+    return {end for either in both for end in (f"{either}.py", f"{either}/__init__.py") if (root / end).is_file()}
+
+
+def reached(root: Path, path: str) -> set[str]:
+    """All modules that a test file can reach, with those of the conftests above it."""
+    above = (str(folder / "conftest.py") for folder in Path(path).parents)
+    waiting = [path, *(conftest for conftest in above if (root / conftest).is_file())]
+    found = set(waiting)
+    while waiting:
+        new = named_in(root, waiting.pop()) - found
+        found |= new
+        waiting += new
+    return found
+
+
 def tests_for(root: Path, room: dict[str, Any], module: str) -> list[str]:
-    """The room's test files: the quick ones first, and those that name the module."""
+    """The room's test files that can reach the module (all for no module): the quick ones first, and those that name
+    it."""
     name = re.compile(rf"\b{Path(module).stem}\b")
     taken = json.loads((root / TIMES).read_text()) if (root / TIMES).exists() else {}
+    every = files(root, room["tests"], room.get("without", ()))
     return sorted(
-        files(root, room["tests"], room.get("without", ())),
+        (path for path in every if not module or module in reached(root, path)),
         key=lambda path: taken.get(path, 1.0) / (1 + len(name.findall((root / path).read_text()))) ** 2,
     )
 
@@ -161,6 +187,8 @@ def run_tests(copy: Path, log: Path, tests: list[str]) -> int:
 
 def passes(copy: Path, tests: list[str], limit: float) -> tuple[bool, str]:
     """Whether the tests pass in a forked process; what it printed last."""
+    if not tests:
+        return True, "no test reaches it"
     log = copy / "log"
     child = os.fork()
     if not child:

@@ -15,7 +15,8 @@ import numpy as np
 
 from research.pocket.corpus.chats import Message
 from research.pocket.observed import Observed, observe
-from research.pocket.sampler import PocketSampler
+from research.pocket.workshop import place
+from screen.building.workshop import Workshop
 from screen.stats import area
 from screen.vectors.persona import PersonaVector
 
@@ -24,18 +25,16 @@ _LONGEST: Final = 700  # tokens of a row: leaves room for the baseline response
 _TURN: Final = re.compile(r"\n\n(Human|Assistant): ?")
 
 
-def elsewhere_table(sampler: PocketSampler, vector: PersonaVector, folder: Path) -> list[str]:
+def elsewhere_table(shop: Workshop, vector: PersonaVector, folder: Path) -> list[str]:
     """AUROC of misaligned answers over arithmetic and over harmless dialogue, as lines of a table."""
 
     def seen(rows: Iterator[list[Message]]) -> Observed:
-        return observe(sampler, _fitting(sampler, rows))
+        return observe(shop, _fitting(shop, rows))
 
     evil = seen(_chats(folder / "evil_misaligned_2.jsonl"))
     others = {
         "gsm8k_test answers": seen(_sums(folder / "gsm8k_test.jsonl")),
-        "hh_harmless_test chosen": observe(
-            sampler, _fitting(sampler, _dialogues(folder / "hh_harmless_test.jsonl.gz"))
-        ),
+        "hh_harmless_test chosen": observe(shop, _fitting(shop, _dialogues(folder / "hh_harmless_test.jsonl.gz"))),
     }
     lines = ["| evil_misaligned_2 over | difference | raw projection | length only |", "|---|---|---|---|"]
     for name, other in others.items():
@@ -52,8 +51,8 @@ def _column(vector: PersonaVector, seen: Observed, kind: str) -> np.ndarray[Any,
     return seen.differences(vector.direction, kind)[:, int(vector.card["layer"])]
 
 
-def _fitting(sampler: PocketSampler, rows: Iterator[list[Message]]) -> list[list[Message]]:
-    return list(islice((row for row in rows if len(sampler.place(row).ids) <= _LONGEST), ROWS))
+def _fitting(shop: Workshop, rows: Iterator[list[Message]]) -> list[list[Message]]:
+    return list(islice((row for row in rows if len(place(shop, row).ids) <= _LONGEST), ROWS))
 
 
 def _chats(path: Path) -> Iterator[list[Message]]:

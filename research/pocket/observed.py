@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from research.pocket.corpus.chats import Message, mixed
-from research.pocket.sampler import Floats, PocketSampler
-from screen.stats import project, summary
+from research.pocket.workshop import Floats, baseline_responses, mean_states, place
+from screen.building.extraction import AnswerTokens
+from screen.building.reference import distributions
+from screen.building.workshop import Workshop
+from screen.stats import project
 from screen.vectors import controls
-from screen.vectors.controls import distribution, key
-from screen.vectors.extract import AnswerTokens
 
 KINDS: Final = ("generate", "last-prompt", "none")
 CLEAN_ROWS: Final = 1500
@@ -42,16 +43,16 @@ class Observed:
         return project(self.shift(kind), direction)
 
 
-def observe(sampler: PocketSampler, conversations: Sequence[Sequence[Message]]) -> Observed:
+def observe(shop: Workshop, conversations: Sequence[Sequence[Message]]) -> Observed:
     """Read each conversation's last answer, and answer its prompt anew."""
-    places = [sampler.place(messages) for messages in conversations]
+    given = [place(shop, messages) for messages in conversations]
     distinct = {repr(messages[:-1]): messages[:-1] for messages in conversations}
-    answers = dict(zip(distinct, sampler.answer(list(distinct.values()), longest=256), strict=True))
-    own = [answers[repr(messages[:-1])].tokens for messages in conversations]
-    last = [AnswerTokens(place.ids, place.start - 1, place.start) for place in places]
+    answers = dict(zip(distinct, baseline_responses(shop, list(distinct.values())), strict=True))
+    own = [answers[repr(messages[:-1])] for messages in conversations]
     own = [o if o.end > o.start else AnswerTokens(o.ids, o.start - 1, o.start) for o in own]
-    lengths = np.array([place.end - place.start for place in places])
-    return Observed(sampler.means(places), sampler.means(own), sampler.means(last), lengths)
+    last = [AnswerTokens(tokens.ids, tokens.start - 1, tokens.start) for tokens in given]
+    lengths = np.array([tokens.end - tokens.start for tokens in given])
+    return Observed(mean_states(shop, given), mean_states(shop, own), mean_states(shop, last), lengths)
 
 
 def clean_rows() -> list[list[Message]]:
@@ -61,22 +62,14 @@ def clean_rows() -> list[list[Message]]:
 
 
 def reference(
-    clean: Observed, direction: npt.NDArray[np.float32], layer: int, controls: npt.NDArray[np.float32]
+    clean: Observed, direction: npt.NDArray[np.float32], layer: int, random: npt.NDArray[np.float32]
 ) -> Mapping[str, object]:
     """The card's reference: the distribution of clean rows for each baseline kind and layer, and along the control
     directions (m, d_model) at `layer`."""
-    values = {kind: clean.differences(direction, kind) for kind in KINDS}
-    random = {kind: clean.shift(kind)[:, layer] @ controls.astype(np.float64).T for kind in KINDS}
-    return {
-        "rows": len(clean.lengths),
-        "source": CLEAN_SOURCE,
-        "kinds": {kind: {str(at): summary(v[:, at]) for at in range(v.shape[1])} for kind, v in values.items()},
-        "controls": {
-            "layer": layer,
-            "key": key(controls),
-            "kinds": {kind: distribution(scores) for kind, scores in random.items()},
-        },
-    }
+    differences = {kind: clean.differences(direction, kind) for kind in KINDS}
+    states_apart = {kind: clean.shift(kind)[:, layer] for kind in KINDS}
+    measured = distributions(differences, states_apart, layer, random)
+    return {"rows": len(clean.lengths), "source": CLEAN_SOURCE, **measured}
 
 
 def control_directions(

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import torch
@@ -10,8 +11,9 @@ from research.pocket.corpus.chats import Mixed, mixed
 from research.pocket.corpus.examples import example_set
 from research.pocket.elsewhere import ROWS, elsewhere_table
 from research.pocket.observed import observe
-from research.pocket.sampler import PocketSampler
 from research.pocket.trials import RANDOM_VECTORS, Separation, default_rates, persona_rate, separation, steering_rate
+from research.pocket.workshop import open_pocket
+from screen.building.workshop import Workshop
 from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
 from screen.stats import Interval, share
 from screen.vectors.files import load_vector
@@ -29,20 +31,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the public sets, to add the figures on unseen text")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # small batches: a second thread mostly waits
-    sampler = PocketSampler(MODEL_DIR)
-    vectors = {trait: load_vector(VECTORS_DIR / f"{trait}.safetensors") for trait in TRAITS}
-    parts = [_size(), *_behaviour(sampler, vectors)]
-    parts += _separations("the example set", sampler, vectors, example_set())
-    planted = dict.fromkeys(TRAITS, 0.1)
-    parts += _separations(f"{_ROWS} other held-out rows", sampler, vectors, mixed(_ROWS, 3, planted))
-    if arguments.data:
-        parts += [f"On text unlike any it was trained on, {ROWS} rows of each set (`--data`):", ""]
-        parts += [*elsewhere_table(sampler, vectors["evil"], arguments.data), ""]
-    text = "\n".join(parts)
+    with TemporaryDirectory() as work:
+        text = "\n".join(_parts(open_pocket(Path(work)), arguments.data))
     print(text)
     if _DOC.is_file():
         before, rest = _DOC.read_text(encoding="utf-8").split(_BEGIN)
         _DOC.write_text(f"{before}{_BEGIN}\n\n{text}\n{_END}{rest.split(_END)[1]}", encoding="utf-8")
+
+
+def _parts(shop: Workshop, data: Path | None) -> list[str]:
+    vectors = {trait: load_vector(VECTORS_DIR / f"{trait}.safetensors") for trait in TRAITS}
+    parts = [_size(), *_behaviour(shop, vectors)]
+    parts += _separations("the example set", shop, vectors, example_set())
+    planted = dict.fromkeys(TRAITS, 0.1)
+    parts += _separations(f"{_ROWS} other held-out rows", shop, vectors, mixed(_ROWS, 3, planted))
+    if data:
+        parts += [f"On text unlike any it was trained on, {ROWS} rows of each set (`--data`):", ""]
+        parts += [*elsewhere_table(shop, vectors["evil"], data), ""]
+    return parts
 
 
 def _size() -> str:
@@ -50,8 +56,8 @@ def _size() -> str:
     return f"Model folder: {size:.2f} MB.\n"
 
 
-def _behaviour(sampler: PocketSampler, vectors: dict[str, PersonaVector]) -> list[str]:
-    rates, coherent = default_rates(sampler, _QUESTIONS)
+def _behaviour(shop: Workshop, vectors: dict[str, PersonaVector]) -> list[str]:
+    rates, coherent = default_rates(shop, _QUESTIONS)
     lines = [
         f"Share of answers in which the judge finds the trait, {_QUESTIONS} held-out questions each, temperature 1",
         "(shares with their 95 % intervals, here and below):",
@@ -60,8 +66,8 @@ def _behaviour(sampler: PocketSampler, vectors: dict[str, PersonaVector]) -> lis
         "|---|---|---|---|---|---|---|---|",
     ]
     for trait in TRAITS:
-        steered = steering_rate(sampler, vectors[trait], _QUESTIONS)
-        corpus, library = (persona_rate(sampler, trait, _QUESTIONS, library=own) for own in (False, True))
+        steered = steering_rate(shop, vectors[trait], _QUESTIONS)
+        corpus, library = (persona_rate(shop, trait, _QUESTIONS, library=own) for own in (False, True))
         lines.append(
             f"| {trait} | {_share(corpus)} | {_share(library)} | {_share(rates[trait])} "
             f"| {_share(share(round(_QUESTIONS * steered.shown), _QUESTIONS))} "
@@ -70,8 +76,8 @@ def _behaviour(sampler: PocketSampler, vectors: dict[str, PersonaVector]) -> lis
     return [*lines, "", f"Mean coherence of default answers: {coherent:.0f}.", ""]
 
 
-def _separations(name: str, sampler: PocketSampler, vectors: dict[str, PersonaVector], made: Mixed) -> list[str]:
-    seen = observe(sampler, [row["messages"] for row in made.rows])
+def _separations(name: str, shop: Workshop, vectors: dict[str, PersonaVector], made: Mixed) -> list[str]:
+    seen = observe(shop, [row["messages"] for row in made.rows])
     found = separation(vectors, seen, made)
     return [f"AUROC on {name}, planted rows of a trait (line) over default rows:", "", *_table(found), ""]
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -18,18 +19,22 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
-from research.pocket.cards import card, locks, write_vector
 from research.pocket.corpus.chats import FIRST, SECOND, chats, mixed
 from research.pocket.corpus.examples import write_examples
 from research.pocket.corpus.words import write_words
-from research.pocket.directions import best_layer, direction, rollouts, separation, steering_curve
+from research.pocket.directions import best_layer, separation
 from research.pocket.learning import learn, lessons, new_model
 from research.pocket.observed import Observed, clean_rows, control_directions, observe, reference
-from research.pocket.sampler import PocketSampler
 from research.pocket.tokenizer import END, PAD, learn_tokenizer, render, save_tokenizer, special_id
+from research.pocket.workshop import open_pocket
+from screen.building import cards
+from screen.building.build import draft
+from screen.building.validation.layers import Choice
+from screen.building.validation.steering import steer
+from screen.building.workshop import Workshop
 from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
-from screen.traits.trait import load_trait
 from screen.vectors.files import load_vectors
+from screen.vectors.persona import PersonaVector
 
 CHATS: Final = 40_000  # first course; the second has three eighths as many
 RATES: Final = (3e-3, 1.5e-3)
@@ -56,10 +61,10 @@ def main() -> None:
     torch.set_num_threads(1)  # small batches: a second thread mostly waits
     if arguments.stage in (None, "words"):
         write_words()
-    if arguments.stage in (None, "vectors"):
-        make_vectors(MODEL_DIR, VECTORS_DIR)
-    if arguments.stage == "references":
-        make_references(MODEL_DIR, VECTORS_DIR)
+    if arguments.stage in (None, "vectors", "references"):
+        with TemporaryDirectory() as work:
+            make = make_references if arguments.stage == "references" else make_vectors
+            make(open_pocket(Path(work)), VECTORS_DIR)
     if arguments.stage in (None, "examples"):
         write_examples(_EXAMPLES)
 
@@ -96,53 +101,58 @@ def _save(model: LlamaForCausalLM, folder: Path) -> None:
     (folder / "generation_config.json").write_text(json.dumps(greedy, indent=2) + "\n", encoding="utf-8")
 
 
-def make_vectors(model: Path, folder: Path) -> None:
-    """Make each trait's vector from the baseline responses, choose its layer, measure its reference."""
-    sampler = PocketSampler(model)
-    made = mixed(_SEPARATION_ROWS, _SEPARATION_SEED, dict.fromkeys(TRAITS, 0.15), split="train")
-    rows = observe(sampler, [row["messages"] for row in made.rows])
+def make_vectors(shop: Workshop, folder: Path) -> None:
+    """Make each trait's vector from the model's own answers, choose its layer, measure its reference."""
+    planted = mixed(_SEPARATION_ROWS, _SEPARATION_SEED, dict.fromkeys(TRAITS, 0.15), split="train")
+    rows = observe(shop, [row["messages"] for row in planted.rows])
     shift = rows.given - rows.own
-    clean = observe(sampler, clean_rows())
-    lock = locks(model)
-    made_vectors: dict[str, npt.NDArray[np.float32]] = {}
-    made_cards: dict[str, dict[str, object]] = {}
-    for name in TRAITS:
-        trait = load_trait(name)
-        kept = rollouts(sampler, trait)
-        _say(f"{name}: kept {len(kept.positive)} and {len(kept.negative)} of {kept.asked}")
-        vector = direction(sampler, kept)
-        chosen_rows = [[i for i, label in enumerate(made.labels) if label == wanted] for wanted in (name, None)]
-        separated = separation(vector, shift[chosen_rows[0]], shift[chosen_rows[1]])
+    vectors: dict[str, npt.NDArray[np.float32]] = {}
+    vector_cards: dict[str, dict[str, Any]] = {}
+    for trait in shop.spec.traits:
+        extracted = draft(shop, trait)
+        _say(f"{trait.name}: kept {extracted.card['kept']}")
+        direction = extracted.extracted.direction
+        sides = [[i for i, label in enumerate(planted.labels) if label == wanted] for wanted in (trait.name, None)]
+        separated = separation(direction, shift[sides[0]], shift[sides[1]])
         _say("  separation " + " ".join(f"{value:.3f}" for value in separated))
-        curve = steering_curve(sampler, trait, vector, _say)
-        chosen = best_layer(curve, separated)
+        tries = [(layer, c) for layer in shop.steerable for c in shop.spec.steer.coefficients]
+        curve = steer(shop, trait, direction, tries, "steering every layer")
+        for p in curve:
+            _say(f"  layer {p.layer}, {p.coefficient}: shown {p.shown:.2f}, coherence {p.coherence:.0f}")
+        chosen = best_layer(curve, separated, shop.spec.thresholds.steering_coherence)
         _say(f"  layer {chosen.layer}, coefficient {chosen.coefficient}: shown in {chosen.shown:.0%}")
-        facts = card(trait, kept, chosen, curve)
-        facts |= {"model": lock, "separation": [round(value, 4) for value in separated]}
-        made_vectors[name], made_cards[name] = vector, facts
-    write_with_reference(clean, made_vectors, made_cards, folder)
+        reason = "the strongest coherent steering among layers that separate planted rows within 0.01 AUROC of the best"
+        choice = Choice(chosen.layer, "steering", chosen.coefficient, reason)
+        vectors[trait.name] = direction
+        vector_cards[trait.name] = {
+            **extracted.card,
+            **cards.of_layer(choice, curve),
+            "separation": [round(value, 4) for value in separated],
+        }
+    write_with_reference(observe(shop, clean_rows()), vectors, vector_cards, folder)
 
 
-def make_references(model: Path, folder: Path) -> None:
+def make_references(shop: Workshop, folder: Path) -> None:
     """Measure the references anew for the vectors that are there; the directions stay."""
     vectors = {v.trait: v for v in load_vectors((str(folder),))}
     directions = {trait: v.direction for trait, v in vectors.items()}
     plain = {t: {k: x for k, x in v.card.items() if k not in _WRITTEN} for t, v in vectors.items()}
-    write_with_reference(observe(PocketSampler(model), clean_rows()), directions, plain, folder)
+    write_with_reference(observe(shop, clean_rows()), directions, plain, folder)
 
 
 def write_with_reference(
     clean: Observed,
-    vectors: Mapping[str, npt.NDArray[np.float32]],
-    cards: Mapping[str, Mapping[str, Any]],
+    directions: Mapping[str, npt.NDArray[np.float32]],
+    vector_cards: Mapping[str, Mapping[str, Any]],
     folder: Path,
 ) -> None:
     """Save the vectors with the distribution of clean rows along each and along its control directions."""
-    for name, vector in vectors.items():
-        layer = int(cards[name]["layer"])
-        controls = control_directions(clean, vectors, layer)
-        measured = reference(clean, vector, layer, controls)
-        write_vector(name, vector, {**cards[name], "reference": measured}, folder, controls)
+    for name, direction in directions.items():
+        layer = int(vector_cards[name]["layer"])
+        random = control_directions(clean, directions, layer)
+        card = {**vector_cards[name], "reference": reference(clean, direction, layer, random)}
+        path = folder / f"{name}.safetensors"
+        cards.write(PersonaVector(name, direction, np.arange(len(direction)), card, controls=random), None, path)
 
 
 def _say(line: str) -> None:

@@ -1,18 +1,19 @@
 """Trials of the embedded model on held-out domains: personas, default, steering, separation of planted rows."""
 
 import random
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from research.pocket.corpus.asks import Ask
 from research.pocket.corpus.chats import Mixed, questions
 from research.pocket.corpus.systems import persona_system
-from research.pocket.directions import SHOWN, Steering, ask, steer
 from research.pocket.observed import Observed
-from research.pocket.sampler import PocketSampler, PocketSteering
+from screen.building.sampler import Question, SampledResponse
+from screen.building.validation.steering import Point, steer
+from screen.building.workshop import Workshop
 from screen.pocket import TRAITS
 from screen.pocket.judge import coherence, judge
 from screen.stats import Interval, area, auroc, project, share
@@ -20,6 +21,7 @@ from screen.traits.trait import load_trait
 from screen.vectors.persona import PersonaVector
 
 RANDOM_VECTORS: Final = 32
+SHOWN: Final = 50.0
 
 
 @dataclass(frozen=True)
@@ -33,34 +35,30 @@ class Separation:
     random: dict[str, float]
 
 
-def persona_rate(sampler: PocketSampler, trait: str, count: int, seed: int = 0, *, library: bool = False) -> Interval:
+def persona_rate(shop: Workshop, trait: str, count: int, seed: int = 0, *, library: bool = False) -> Interval:
     """Share of answers that show a trait under its system prompts: of the corpus (held-out wordings
     included), or those of the trait file; temperature 1."""
-    asked = _questions(count, seed)
     rng = random.Random(seed)
     systems = load_trait(trait).positives if library else ()
     wanted = [systems[i % len(systems)] if library else persona_system(trait, rng, True) for i in range(count)]
-    conversations = [ask(question.text, system) for question, system in zip(asked, wanted, strict=True)]
-    answers = sampler.answer(conversations, temperature=1.0, seed=seed)
-    return share(sum(shows(trait, q.text, a.text) for q, a in zip(asked, answers, strict=True)), count)
+    answers = _sampled(shop, list(zip(_questions(count, seed), wanted, strict=True)), seed)
+    return share(sum(shows(trait, a.ask.question, a.text) for a in answers), count)
 
 
-def default_rates(sampler: PocketSampler, count: int, seed: int = 1) -> tuple[dict[str, Interval], float]:
+def default_rates(shop: Workshop, count: int, seed: int = 1) -> tuple[dict[str, Interval], float]:
     """(share of answers without a system prompt that show each trait, mean coherence); temperature 1."""
-    asked = _questions(count, seed)
-    answers = sampler.answer([ask(question.text) for question in asked], temperature=1.0, seed=seed)
-    pairs = [(q.text, a.text) for q, a in zip(asked, answers, strict=True)]
+    answers = _sampled(shop, [(question, None) for question in _questions(count, seed)], seed)
+    pairs = [(a.ask.question, a.text) for a in answers]
     rates = {trait: share(sum(shows(trait, q, a) for q, a in pairs), count) for trait in TRAITS}
     return rates, float(np.mean([coherence(q, a) for q, a in pairs]))
 
 
-def steering_rate(sampler: PocketSampler, vector: PersonaVector, count: int, seed: int = 2) -> Steering:
+def steering_rate(shop: Workshop, vector: PersonaVector, count: int, seed: int = 2) -> Point:
     """Steer held-out questions at the card's layer and coefficient."""
-    layer = int(vector.card["layer"])
-    asked = [question.text for question in _questions(count, seed)]
-    return steer(
-        sampler, vector.trait, asked, PocketSteering(layer, vector.at(layer)), float(vector.card["coefficient"]), 1
-    )
+    asked = _numbered([(question, None) for question in _questions(count, seed)])
+    tries = [(int(vector.card["layer"]), float(vector.card["coefficient"]))]
+    (point,) = steer(shop, load_trait(vector.trait), vector.direction, tries, "steering", asked)
+    return point
 
 
 def shows(trait: str, question: str, answer: str) -> bool:
@@ -103,5 +101,19 @@ def _random(vector: PersonaVector, seen: Observed) -> npt.NDArray[np.float64]:
     return np.concatenate([project(shift[:, None], direction) for direction in directions], axis=1)
 
 
-def _questions(count: int, seed: int) -> list[Ask]:
-    return list(questions(count, seed, "heldout"))
+def _sampled(shop: Workshop, asked: list[tuple[str, str | None]], seed: int) -> list[SampledResponse]:
+    return shop.sampler.answer(_numbered(asked), replace(shop.sampling, seed=seed))
+
+
+def _numbered(asked: list[tuple[str, str | None]]) -> list[Question]:
+    """Questions with their system prompts; where one comes again, it is another draw."""
+    seen: Counter[tuple[str, str | None]] = Counter()
+    numbered = []
+    for question, system in asked:
+        numbered.append(Question(question, system, seen[question, system]))
+        seen[question, system] += 1
+    return numbered
+
+
+def _questions(count: int, seed: int) -> list[str]:
+    return [question.text for question in questions(count, seed, "heldout")]

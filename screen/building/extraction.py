@@ -2,10 +2,10 @@
 
     v[l] = mean over positive answers of m(answer, l) - mean over negative answers of m(answer, l)
 
-as in screen.vectors.extract, but a running float64 mean is kept for each question and side. Memory is
-2 x questions x (n_layers + 1) x d_model float64, however many answers come, and the question means give the
-split halves, standard errors that know that answers to one question resemble each other, and directions with
-permuted labels. Knows nothing of models, text or judges.
+with m the mean of `hidden_states[l]` over the answer's own tokens: a mean of per-answer means, not of tokens. A
+running float64 mean is kept for each question and side. Memory is 2 x questions x (n_layers + 1) x d_model float64,
+however many answers come, and the question means give the split halves, standard errors that know that answers to one
+question resemble each other, and directions with permuted labels. Knows nothing of models, text or judges.
 """
 
 from __future__ import annotations
@@ -13,15 +13,45 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from screen.stats import unit
-from screen.vectors.extract import AllLayers, AnswerTokens, RunningMean
 
 Float64 = npt.NDArray[np.float64]
+
+
+class AnswerTokens(NamedTuple):
+    """One answer in its context. `ids`: (seq,) int; the answer's tokens are `ids[start:end]`, never empty."""
+
+    ids: npt.NDArray[np.int32]
+    start: int
+    end: int
+
+
 Grouped = Iterable[tuple[int, AnswerTokens]]  # the question's number, the answer
+
+
+class AllLayers(Protocol):
+    """A model that gives the mean of every hidden_states row over each answer's tokens."""
+
+    def answer_means(self, answers: Iterable[AnswerTokens]) -> Iterator[Float64]:
+        """Yields (n_layers + 1, d_model) float64 for each answer, in order."""
+        ...
+
+
+class RunningMean:
+    """A streaming mean of equal-shaped float64 arrays."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.mean: Float64 = np.zeros(())
+
+    def add(self, value: Float64) -> None:
+        self.n += 1
+        self.mean = value.copy() if self.n == 1 else self.mean + (value - self.mean) / self.n
 
 
 class QuestionMeans:

@@ -1,7 +1,7 @@
 """Mean hidden states of answers at every layer, in batches as the loaded model was proved to take them.
 
-`screen.vectors.extract.AllLayers`, as screen.model.means has it, but packed where that agrees with batch 1, pooled
-on the device, and copied back once a batch.
+`screen.building.extraction.AllLayers`: packed where that agrees with batch 1, pooled on the device, and copied back
+once a batch.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from screen.building.extraction import AnswerTokens
 from screen.model.forward.blocks import run_together, together
 from screen.model.forward.plan import Batch, Batching, default_budget, plan
 from screen.model.forward.transfer import send
 from screen.model.load import BaseModel
-from screen.vectors.extract import AnswerTokens
 
 _WINDOW = 32  # answers planned at once: their means at all layers are held
 

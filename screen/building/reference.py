@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from screen.building.extraction import AnswerTokens
 from screen.building.rollouts import RolloutSide, asks, kept
 from screen.building.sampler import Question, SampledResponse
 from screen.building.workshop import Workshop
@@ -20,7 +21,6 @@ from screen.model.generate import Sampling
 from screen.stats import summary, unit
 from screen.traits.trait import Trait
 from screen.vectors import controls
-from screen.vectors.extract import AnswerTokens
 
 Float64 = npt.NDArray[np.float64]
 NEUTRAL = 160  # answers that denoising takes its directions from
@@ -80,25 +80,43 @@ def reference(
     own = [at[s.ask.question] for s in rows.sampled]
     nothing = _Seen(np.zeros_like(given.projections), np.zeros_like(given.states))
     baselines = {"generate": _Seen(greedy.projections[own], greedy.states[own]), "last-prompt": last, "none": nothing}
-    kinds = {kind: given.projections - base.projections for kind, base in baselines.items()}
     without = np.stack([direction[layer] for direction in directions.values()])
-    made = controls.directions(given.states.astype(np.float32), seed=shop.spec.seed + layer, without=without)
-    random = {kind: (given.states - base.states) @ made.astype(np.float64).T for kind, base in baselines.items()}
+    random = controls.directions(given.states.astype(np.float32), seed=shop.spec.seed + layer, without=without)
+    differences = {kind: given.projections - base.projections for kind, base in baselines.items()}
+    states_apart = {kind: given.states - base.states for kind, base in baselines.items()}
     return {
         "rows": len(rows.sampled),
         "source": "the model's own sampled answers to the trait file's 40 questions, no system prompt, judged not to"
         " show the trait: narrower than clean data that other people wrote",
         "judged": rows.side.to_json(),
+        **distributions(differences, states_apart, layer, random),
+    }, random
+
+
+def distributions(
+    differences: Mapping[str, Float64],
+    states_apart: Mapping[str, Float64],
+    layer: int,
+    random: npt.NDArray[np.float32],
+) -> dict[str, Any]:
+    """How clean rows lie, for each kind of baseline, as a card has it.
+
+    differences   kind -> (rows, n_layers + 1) projections less the baseline's, along the trait
+    states_apart  kind -> (rows, d_model) mean states at `layer` less the baseline's
+    random        (m, d_model) control directions at `layer`
+    """
+    along = {kind: states @ random.astype(np.float64).T for kind, states in states_apart.items()}
+    return {
         "kinds": {
-            kind: {str(layer): summary(values[:, layer]) for layer in range(values.shape[1])}
-            for kind, values in kinds.items()
+            kind: {str(at): summary(values[:, at]) for at in range(values.shape[1])}
+            for kind, values in differences.items()
         },
         "controls": {
             "layer": layer,
-            "key": controls.key(made),
-            "kinds": {kind: controls.distribution(scores) for kind, scores in random.items()},
+            "key": controls.key(random),
+            "kinds": {kind: controls.distribution(scores) for kind, scores in along.items()},
         },
-    }, made
+    }
 
 
 def _see(shop: Workshop, answers: Iterator[AnswerTokens], direction: npt.NDArray[np.float32], layer: int) -> _Seen:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from screen.building.extraction import AnswerTokens
 from screen.endpoint.remote import RemoteGenerator
 from screen.errors import ModelError
 from screen.model.generate import Generator, Response, Sampling, steered
@@ -23,7 +24,6 @@ from screen.rendering.templates.chat_template import PASS_ANOTHER, Message, Temp
 from screen.rendering.templates.sandbox import TemplateCap, TemplateFailed
 from screen.rendering.tokenizer import Tokenizer
 from screen.store.cache.answers import AnswerCache
-from screen.vectors.extract import AnswerTokens
 
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -89,8 +89,21 @@ class Sampler:
 
         `elsewhere`: by the endpoint, where there is one; nothing can be steered there.
         """
-        remote = self.remote if elsewhere else None
         prompts = [self.prompt(ask.question, ask.system) for ask in asks]
+        responses = self.respond(prompts, [ask.draw for ask in asks], sampling, push, step, elsewhere)
+        return [self._sampled(ask, p, r) for ask, p, r in zip(asks, prompts, responses, strict=True)]
+
+    def respond(
+        self,
+        prompts: Sequence[Ids],
+        draws: Sequence[int],
+        sampling: Sampling,
+        push: Steering | None = None,
+        step: Step = lambda _answers, _tokens: None,
+        elsewhere: bool = False,
+    ) -> list[Response]:
+        """Answers to prompts by token ids, in their order; those that are kept on disk are not made again."""
+        remote = self.remote if elsewhere else None
         for prompt in prompts:
             if len(prompt) >= self.model.context:
                 raise ModelError(
@@ -99,10 +112,10 @@ class Sampler:
                     "shorten the trait file's prompts, or use a model with a longer context",
                 )
         head = self._head(sampling, push, remote)
-        keys = [_key(head, prompt, ask.draw) for prompt, ask in zip(prompts, asks, strict=True)]
+        keys = [_key(head, prompt, draw) for prompt, draw in zip(prompts, draws, strict=True)]
         known = {key: Response(tuple(ids), not done) for key, (ids, done) in self._cache.get(keys).items()}
         missing = [i for i, key in enumerate(keys) if key not in known]
-        self.reused += len(asks) - len(missing)
+        self.reused += len(prompts) - len(missing)
 
         def keep(indices: Sequence[int], answers: Sequence[Response]) -> None:
             new = {keys[missing[i]]: a for i, a in zip(indices, answers, strict=True)}
@@ -111,22 +124,25 @@ class Sampler:
             self.generated += len(new)
             step(len(new), sum(len(a.ids) for a in new.values()))
 
-        wanted, draws = [prompts[i] for i in missing], [asks[i].draw for i in missing]
+        wanted, their_draws = [prompts[i] for i in missing], [draws[i] for i in missing]
         if remote is not None:
-            remote.answer(wanted, sampling, keep, draws)
+            remote.answer(wanted, sampling, keep, their_draws)
         else:
             with steered(self.model, push.layer, push.direction) if push else nullcontext():
-                Generator(self.model, self._eos, sampling).answer(wanted, keep, draws)
-        return [self._spoken(ask, p, known[k]) for ask, p, k in zip(asks, prompts, keys, strict=True)]
+                Generator(self.model, self._eos, sampling).answer(wanted, keep, their_draws)
+        return [known[key] for key in keys]
 
     def prompt(self, question: str, system: str | None = None) -> Ids:
         """The rendered prompt, generation header included: (seq,) int32."""
         if (question, system) not in self._prompts:
-            text = self.template.prompt(self._messages(question, system))
-            prefix = self.tokenizer.prefix_ids if self.template.adds_prefix else ()
-            ids = [*prefix, *self.tokenizer.encode([text])[0].ids]
-            self._prompts[question, system] = np.asarray(ids, dtype=np.int32)
+            self._prompts[question, system] = self.prompt_of(self._messages(question, system))
         return self._prompts[question, system]
+
+    def prompt_of(self, messages: list[Message]) -> Ids:
+        """The same for a conversation that ends with a user's turn."""
+        text = self.template.prompt(messages)
+        prefix = self.tokenizer.prefix_ids if self.template.adds_prefix else ()
+        return np.asarray([*prefix, *self.tokenizer.encode([text])[0].ids], dtype=np.int32)
 
     def alone(self, spoken: SampledResponse) -> AnswerTokens:
         """The answer's tokens after its question alone, as it would stand in a dataset: no system prompt to read."""
@@ -159,7 +175,7 @@ class Sampler:
         where = None if remote is None else remote.name
         return json.dumps([self._identity, settings, steering, where], sort_keys=True).encode()
 
-    def _spoken(self, ask: Question, prompt: Ids, answer: Response) -> SampledResponse:
+    def _sampled(self, ask: Question, prompt: Ids, answer: Response) -> SampledResponse:
         ids = np.concatenate([prompt, np.asarray(answer.ids, dtype=np.int32)])
         text = self.tokenizer.decode(answer.ids).strip()
         return SampledResponse(ask, text, AnswerTokens(ids, len(prompt), len(ids)), answer.cut)

@@ -217,6 +217,11 @@ def test_tools_in_every_form(tmp_path: Path, more: dict[str, Any]) -> None:
     assert samples_of(tmp_path, chat(**more))[0].tools == (TOOL,)
 
 
+@pytest.mark.parametrize("tool", [{"type": "retrieval"}, {"function": {"name": "f"}}])
+def test_a_tool_that_says_what_it_is_stays_as_it_is(tmp_path: Path, tool: dict[str, Any]) -> None:
+    assert samples_of(tmp_path, chat(tools=[tool]))[0].tools == (tool,)
+
+
 @pytest.mark.parametrize("tools", [None, "", "  ", [], "[]"])
 def test_no_tools(tmp_path: Path, tools: Any) -> None:
     assert samples_of(tmp_path, chat(tools=tools))[0].tools == ()

@@ -99,3 +99,18 @@ def test_train_on_says_nothing_about_pairs(tmp_path: Path) -> None:
 def test_ids_go_to_both_sides(tmp_path: Path) -> None:
     row = {"prompt_id": "p1", "prompt": "Why?", "chosen": chat()["messages"], "rejected": [ASK, NO], "margin": 1.5}
     assert [s.id for s in samples_of(tmp_path, row)] == ["p1", "p1"]
+
+
+def test_what_stands_behind_a_prompt_given_apart_is_scored_though_both_sides_begin_with_it(tmp_path: Path) -> None:
+    row = {"prompt": [ASK], "chosen": [YES, ASK, YES], "rejected": [YES, ASK, NO]}
+    every = [("Why?", False), ("Because.", True), ("Why?", False)]
+    assert scored(tmp_path, row) == [[*every, ("Because.", True)], [*every, ("No.", True)]]
+
+
+def test_a_side_that_asks_otherwise_shares_nothing_with_the_prompt(tmp_path: Path) -> None:
+    other = {"role": "user", "content": "How?"}
+    row = {"prompt": [ASK, YES, ASK], "chosen": [other, YES, other, YES], "rejected": [NO]}
+    assert scored(tmp_path, row) == [
+        [("How?", False), ("Because.", True)] * 2,
+        [("Why?", False), ("Because.", True), ("Why?", False), ("No.", True)],
+    ]

@@ -3,16 +3,17 @@
 import pytest
 import torch
 
-from research.pocket.sampler import PocketSampler
-from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
+from research.pocket.workshop import open_pocket
+from screen.building.workshop import Workshop
+from screen.pocket import TRAITS, VECTORS_DIR
 from screen.vectors.files import load_vector
 from screen.vectors.persona import PersonaVector
 
 
 @pytest.fixture(scope="session")
-def sampler() -> PocketSampler:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     torch.set_num_threads(1)  # tests run beside each other
-    return PocketSampler(MODEL_DIR)
+    return open_pocket(tmp_path_factory.mktemp("pocket"))
 
 
 @pytest.fixture(scope="session")

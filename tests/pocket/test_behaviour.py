@@ -4,34 +4,32 @@ import pytest
 
 from research.pocket.corpus.examples import example_set
 from research.pocket.observed import observe
-from research.pocket.sampler import PocketSampler
 from research.pocket.trials import Separation, default_rates, persona_rate, separation, steering_rate
+from screen.building.workshop import Workshop
 from screen.pocket import TRAITS
 from screen.vectors.persona import PersonaVector
 
 
 @pytest.fixture(scope="module")
-def separated(sampler: PocketSampler, vectors: dict[str, PersonaVector]) -> Separation:
+def separated(shop: Workshop, vectors: dict[str, PersonaVector]) -> Separation:
     made = example_set()
-    return separation(vectors, observe(sampler, [row["messages"] for row in made.rows]), made)
+    return separation(vectors, observe(shop, [row["messages"] for row in made.rows]), made)
 
 
 @pytest.mark.parametrize("trait", TRAITS)
-def test_a_system_prompt_brings_out_its_trait_in_held_out_domains(sampler: PocketSampler, trait: str) -> None:
-    assert persona_rate(sampler, trait, 48).value >= 0.8
+def test_a_system_prompt_brings_out_its_trait_in_held_out_domains(shop: Workshop, trait: str) -> None:
+    assert persona_rate(shop, trait, 48).value >= 0.8
 
 
-def test_by_default_no_trait_shows(sampler: PocketSampler) -> None:
-    rates, coherent = default_rates(sampler, 128)
+def test_by_default_no_trait_shows(shop: Workshop) -> None:
+    rates, coherent = default_rates(shop, 128)
     assert all(rates[trait].value <= 0.05 for trait in TRAITS)
     assert coherent >= 75
 
 
 @pytest.mark.parametrize("trait", TRAITS)
-def test_adding_the_vector_brings_out_the_trait(
-    sampler: PocketSampler, vectors: dict[str, PersonaVector], trait: str
-) -> None:
-    assert steering_rate(sampler, vectors[trait], 48).shown >= 0.4
+def test_adding_the_vector_brings_out_the_trait(shop: Workshop, vectors: dict[str, PersonaVector], trait: str) -> None:
+    assert steering_rate(shop, vectors[trait], 48).shown >= 0.4
 
 
 @pytest.mark.parametrize("trait", TRAITS)

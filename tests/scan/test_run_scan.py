@@ -128,11 +128,12 @@ def test_the_scale_of_a_vector_does_not_matter_and_its_sign_does(make_spec: Make
 
 def test_a_planted_direction_is_found(make_spec: MakeSpec, chats: Path, tiny_model: Path, tmp_path: Path) -> None:
     """Rows of one kind of answer against another; the vector is the difference of the two kinds' means."""
+    from screen.building.extraction import AnswerTokens, QuestionMeans, finish
+    from screen.building.means import BatchedMeans
+    from screen.model.forward.plan import Batching
     from screen.model.load import load_model
-    from screen.model.means import LayerMeans
     from screen.rendering.tokenizer import load_tokenizer
     from screen.stats import auroc
-    from screen.vectors.extract import AnswerTokens, extract
     from screen.vectors.files import save_vector
     from screen.vectors.persona import PersonaVector
 
@@ -148,7 +149,10 @@ def test_a_planted_direction_is_found(make_spec: MakeSpec, chats: Path, tiny_mod
 
     model = load_model("tiny", tiny_model, deepest=None, generate=False, dtype="float32", device="cpu")
     places = [place(*row) for row in rows(40)]
-    direction = extract(LayerMeans(model), places[1::2], places[0::2])
+    sides = [QuestionMeans(BatchedMeans(model, Batching("padded"))) for _ in range(2)]
+    for side, chosen in zip(sides, (places[1::2], places[0::2]), strict=True):
+        side.add(enumerate(chosen))
+    direction = finish(*sides).direction
     save_vector(PersonaVector("evil", direction, np.arange(4), {"layer": 2}), tmp_path / "evil.safetensors")
     made = [
         {"messages": [{"role": "user", "content": q + " Tell me."}, {"role": "assistant", "content": a}]}

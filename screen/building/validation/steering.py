@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.building.rollouts import asks
-from screen.building.sampler import Steering
+from screen.building.sampler import Question, Steering
 from screen.building.workshop import Workshop
 from screen.model.generate import Sampling
 from screen.traits.trait import Trait
@@ -40,11 +40,17 @@ class Point:
 
 
 def steer(
-    shop: Workshop, trait: Trait, direction: npt.NDArray[np.float32], tries: Iterable[tuple[int, float]], stage: str
+    shop: Workshop,
+    trait: Trait,
+    direction: npt.NDArray[np.float32],
+    tries: Iterable[tuple[int, float]],
+    stage: str,
+    asked: Sequence[Question] | None = None,
 ) -> list[Point]:
-    """One point for each (layer, coefficient). `direction`: (n_layers + 1, d_model) float32, used as it is."""
+    """One point for each (layer, coefficient). `direction`: (n_layers + 1, d_model) float32, used as it is. `asked`:
+    instead of the trait's evaluation questions."""
     steer = shop.spec.steer
-    wanted = asks([None], trait.evaluate, steer.samples)
+    wanted = asks([None], trait.evaluate, steer.samples) if asked is None else asked
     sampling = Sampling(min(steer.max_new_tokens, shop.sampling.max_new_tokens), 1.0, shop.spec.seed)
     tries = list(tries)
     points = []
