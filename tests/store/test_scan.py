@@ -281,3 +281,10 @@ def test_a_lift_beside_a_run_can_be_asked_for(tmp_path):
     liftfile.keep(RunFolder.read(tmp_path / "run"), pa.table({"row": [3, 4], "evil_lift": [0.5, 1.5]}))
     scan = Scan.open(tmp_path / "run")
     assert scan.sql("select max(evil_lift) m from lift")["m"].to_pylist() == [1.5]
+
+
+def test_a_run_in_a_folder_whose_name_has_the_signs_of_a_pattern(tmp_path):
+    path = tmp_path / "run [1] a=2*"
+    fake.scan(path)
+    scores = Scan.open(path).scores()
+    assert (scores.collect().height, "a" in scores.collect_schema()) == (24, False)
