@@ -29,6 +29,10 @@ def test_import_screen_needs_no_model_library() -> None:
     assert not {"torch", "transformers", "polars", "duckdb"} & imported_by("import screen")
 
 
+def test_the_http_client_is_loaded_by_the_first_request() -> None:
+    assert "httpx2" not in imported_by("import screen, screen.cli.main, screen.endpoint.client")
+
+
 def test_what_runs_a_model_imports_without_polars_and_duckdb() -> None:
     modules = imported_by("import screen.scan.run")
     assert "torch" in modules

@@ -22,7 +22,8 @@ from typing import Any, Final, TypeVar
 
 from screen.endpoint import replies
 from screen.endpoint.concurrent import as_completed
-from screen.endpoint.http import Clock, EndpointError, Retries, Transport
+from screen.endpoint.failures import EndpointError
+from screen.endpoint.http import Clock, Retries, Transport
 from screen.endpoint.replies import ChatReply, Completion
 from screen.errors import UsageError
 

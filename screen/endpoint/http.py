@@ -2,39 +2,32 @@
 
 Retried: 408, 409, 425, 429 and 5xx, timeouts, broken connections and bodies that end early. Not retried: a used-up
 quota, which comes as 429 and does not go away. Redirects are not followed, since they would carry the key elsewhere.
+The client is httpx2, which is loaded by the first request; proxies are those of the environment, as urllib has them.
 """
 
 from __future__ import annotations
 
 import email.utils
-import http.client
+import http.cookiejar
 import json
 import random
 import ssl
+import threading
 import time
-import urllib.error
+import urllib.parse
 import urllib.request
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from screen.errors import ModelError
+from screen.endpoint.failures import QUOTED, EndpointError, Kind, asks_too_long, bad_proxy, breaks_off, next_step, words
+
+if TYPE_CHECKING:
+    import httpx2
 
 MAX_BYTES: Final = 64 << 20
-_CHUNK: Final = 1 << 16
 _AGAIN: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-_QUOTED: Final = 300  # characters of the endpoint's own words in a message
-
-Kind = Literal["status", "timeout", "connection", "cut", "shape", "refused", "filtered"]
-
-
-class EndpointError(ModelError):
-    """`kind`: what went wrong. `status`: the HTTP status, 0 where there was no answer."""
-
-    def __init__(self, message: str, next_step: str, *, kind: Kind, status: int = 0) -> None:
-        super().__init__(message, next_step)
-        self.kind: Kind = kind
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -71,9 +64,8 @@ class _Failure(Exception):
         self.error, self.after = error, after
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
+class _Torn(Exception):
+    """The body ended before its end."""
 
 
 @dataclass
@@ -86,7 +78,8 @@ class Transport:
     clock: Clock
 
     def __post_init__(self) -> None:
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._clients: dict[str | None, httpx2.Client] = {}  # by proxy
+        self._lock = threading.Lock()
 
     def send(self, method: str, url: str, body: bytes | None, attempts: int | None = None) -> dict[str, Any]:
         """The JSON object that the endpoint answers with, after as many attempts as allowed."""
@@ -99,54 +92,85 @@ class Transport:
                     raise self._gave_up(failure.error, most) from None
                 pause = failure.after
                 if pause is not None and pause > self.retries.patience:
-                    raise _too_long(failure.error, pause) from None
+                    raise asks_too_long(failure.error, pause) from None
                 self.clock.sleep(self.retries.pause(attempt, self.clock.chance()) if pause is None else pause)
         raise AssertionError("a request needs at least one attempt")
 
     def _attempt(self, method: str, url: str, body: bytes | None) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "persona-screen"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(url, data=body, headers=headers, method=method)
+        import httpx2
+
         deadline = self.clock.now() + self.timeout
         try:
-            with self._opener.open(request, timeout=self.timeout) as response:
+            with self._client(url).stream(method, url, content=body, headers=self._headers()) as response:
+                if not response.is_success:
+                    raise self._status(url, response, deadline)
                 return self._object(url, self._body(response, deadline))
-        except urllib.error.HTTPError as error:
-            with error:
-                raise self._status(url, error, deadline) from None
-        except TimeoutError:
+        except (httpx2.TimeoutException, TimeoutError):
             raise _Failure(self._timed_out(url)) from None
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            if isinstance(reason, TimeoutError):
-                raise _Failure(self._timed_out(url)) from None
-            if isinstance(error, http.client.IncompleteRead):
-                raise _Failure(_cut(url)) from None
-            raise self._unreachable(url, reason) from None
+        except _Torn:
+            raise _Failure(breaks_off(url)) from None
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise self._unreachable(url, error) from None
 
-    def _body(self, response: Any, deadline: float) -> bytes:
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "persona-screen",
+        }
+        return headers | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+
+    def _client(self, url: str) -> httpx2.Client:
+        """The client for the proxy that the environment has for this URL, or for none; connections are kept open."""
+        import httpx2
+
+        parts = urllib.parse.urlsplit(url)
+        proxy = None if urllib.request.proxy_bypass(parts.netloc) else urllib.request.getproxies().get(parts.scheme)
+        with self._lock:
+            if proxy not in self._clients:
+                try:
+                    client = httpx2.Client(
+                        proxy=proxy if proxy is None or "://" in proxy else f"http://{proxy}",
+                        verify=ssl.create_default_context(),
+                        timeout=self.timeout,
+                        limits=httpx2.Limits(max_connections=None),
+                        trust_env=False,
+                    )
+                except (ImportError, ValueError):  # the error may quote the proxy's password
+                    raise bad_proxy(parts.scheme) from None
+                client.cookies.jar.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))  # keeps none
+                weakref.finalize(self, client.close)
+                self._clients[proxy] = client
+            return self._clients[proxy]
+
+    def _body(self, response: httpx2.Response, deadline: float) -> bytes:
         """All of it, unless it is too long or too slow: a socket's own timeout starts anew with every byte."""
+        import httpx2
+
         parts: list[bytes] = []
         size = 0
-        while part := response.read1(_CHUNK):
-            parts.append(part)
-            size += len(part)
-            if size > MAX_BYTES:
-                raise EndpointError(
-                    f"the endpoint's answer is longer than {MAX_BYTES >> 20} MiB", "check OPENAI_BASE_URL", kind="shape"
-                )
-            if self.clock.now() > deadline:
-                raise TimeoutError
-        if getattr(response, "length", 0):  # fewer bytes than Content-Length said
-            raise http.client.IncompleteRead(b"")
+        try:
+            for part in response.iter_raw():
+                parts.append(part)
+                size += len(part)
+                if size > MAX_BYTES:
+                    raise EndpointError(
+                        f"the endpoint's answer is longer than {MAX_BYTES >> 20} MiB",
+                        "check OPENAI_BASE_URL",
+                        kind="shape",
+                    )
+                if self.clock.now() > deadline:
+                    raise TimeoutError
+        except httpx2.RemoteProtocolError:  # fewer bytes than Content-Length said, or a chunk that is none
+            raise _Torn from None
         return b"".join(parts)
 
     def _object(self, url: str, data: bytes) -> dict[str, Any]:
         try:
             value = json.loads(data)
         except (ValueError, RecursionError):
-            raise _Failure(_cut(url)) from None
+            raise _Failure(breaks_off(url)) from None
         if not isinstance(value, dict):
             raise EndpointError(
                 f"{url} answered with a JSON {type(value).__name__}, not an object",
@@ -155,19 +179,20 @@ class Transport:
             )
         return value
 
-    def _status(self, url: str, error: urllib.error.HTTPError, deadline: float) -> Exception:
+    def _status(self, url: str, response: httpx2.Response, deadline: float) -> Exception:
+        import httpx2
+
+        status = response.status_code
         try:
-            said, code = _words(self._body(error, deadline))
-        except (OSError, http.client.HTTPException):
+            said, code = words(self._body(response, deadline))
+        except (httpx2.HTTPError, TimeoutError, _Torn):
             said, code = "", ""
         quoted = f": {self._safe(said)}" if said else ""
         kind: Kind = "filtered" if code in ("content_filter", "content_policy_violation") else "status"
-        found = EndpointError(
-            f"{url} answered {error.code}{quoted}", _next(error.code, code), kind=kind, status=error.code
-        )
-        if error.code not in _AGAIN or code == "insufficient_quota":
+        found = EndpointError(f"{url} answered {status}{quoted}", next_step(status, code), kind=kind, status=status)
+        if status not in _AGAIN or code == "insufficient_quota":
             return found
-        return _Failure(found, self._after(error.headers.get("Retry-After")))
+        return _Failure(found, self._after(response.headers.get("Retry-After")))
 
     def _after(self, text: str | None) -> float | None:
         """Retry-After in seconds: a number, or a date."""
@@ -189,13 +214,13 @@ class Transport:
             kind="timeout",
         )
 
-    def _unreachable(self, url: str, reason: object) -> Exception:
+    def _unreachable(self, url: str, reason: Exception) -> Exception:
         found = EndpointError(
             f"no connection to {url}: {self._safe(str(reason) or type(reason).__name__)}",
             "check OPENAI_BASE_URL, and that the server is running",
             kind="connection",
         )
-        return found if isinstance(reason, ssl.SSLCertVerificationError) else _Failure(found)
+        return found if _of_certificate(reason) else _Failure(found)
 
     def _gave_up(self, error: EndpointError, n: int) -> EndpointError:
         message = f"{error.message} ({n} attempts)" if n > 1 else error.message
@@ -204,39 +229,10 @@ class Transport:
     def _safe(self, text: str) -> str:
         """The endpoint's own words, in one line and without the key, which some endpoints quote."""
         line = " ".join(text.split())
-        return (line.replace(self.key, "[key]") if self.key else line)[:_QUOTED]
+        return (line.replace(self.key, "[key]") if self.key else line)[:QUOTED]
 
 
-def _cut(url: str) -> EndpointError:
-    return EndpointError(f"the answer of {url} breaks off: it is no whole JSON", "try again", kind="cut")
-
-
-def _too_long(error: EndpointError, pause: float) -> EndpointError:
-    message = f"{error.message}; it asks to wait {pause:.0f} seconds"
-    return EndpointError(message, "run the same command again later: what is done is kept", kind="status", status=429)
-
-
-def _words(data: bytes) -> tuple[str, str]:
-    """(message, code) of an error's body, in the shapes that servers give it."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return data[:_QUOTED].decode("utf-8", "replace"), ""
-    inner = value.get("error", value) if isinstance(value, dict) else value
-    if isinstance(inner, dict):
-        return str(inner.get("message") or inner.get("detail") or ""), str(inner.get("code") or inner.get("type") or "")
-    return str(inner), ""
-
-
-def _next(status: int, code: str) -> str:
-    if code == "insufficient_quota":
-        return "the account's quota is used up: add credit, or use another endpoint"
-    if status in (401, 403):
-        return "check OPENAI_API_KEY"
-    if status == 404:
-        return "check the model's name and OPENAI_BASE_URL, which ends in /v1 for most servers"
-    if 300 <= status < 400:
-        return "redirects are not followed; set OPENAI_BASE_URL to the address itself"
-    if status == 429:
-        return "run the same command again later, or with fewer requests at once: what is done is kept"
-    return "run the same command again later" if status >= 500 else "the request does not suit this endpoint or model"
+def _of_certificate(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None

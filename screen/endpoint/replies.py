@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from screen.endpoint.http import EndpointError
+from screen.endpoint.failures import EndpointError
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 
 from screen.endpoint.client import VLLM_SAMPLING, Endpoint, EndpointError, Retries
+from screen.endpoint.http import Transport
 from screen.errors import UsageError
 from tests.judges.endpoint_server import KEY, Reply, Server, chat, serving
 
@@ -142,6 +145,49 @@ def test_redirects_are_not_followed(server: Server) -> None:
     server.script = [Reply(b"", 307, {"Location": "http://127.0.0.1:9/elsewhere"})]
     next_step = "redirects are not followed; set OPENAI_BASE_URL to the address itself"
     assert failure(server).next_step == next_step
+
+
+def test_requests_share_a_connection_and_no_cookie(server: Server) -> None:
+    server.script = [Reply(chat("50"), headers={"Set-Cookie": "who=me"})]
+    endpoint = server.endpoint()
+    assert [endpoint.chat(ASK, max_tokens=5).text for _ in range(3)] == ["50"] * 3
+    assert server.connections == 1
+    assert not any("Cookie" in headers for _, _, headers in server.seen)
+    assert {headers["Accept-Encoding"] for _, _, headers in server.seen} == {"identity"}
+
+
+def test_a_proxy_of_the_environment_is_used_where_it_is_not_bypassed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
+    endpoint = server.endpoint()
+    endpoint.base_url = "http://elsewhere.test/v1"
+    assert endpoint.chat(ASK, max_tokens=5).text == "50"
+    assert server.seen[0][0] == "http://elsewhere.test/v1/chat/completions"
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("http_proxy", "socks5://me:hidden@127.0.0.1:9")
+    assert ask(server) == "50"
+    with pytest.raises(EndpointError, match="http_proxy does not name a proxy that can be used") as caught:
+        endpoint.chat(ASK, max_tokens=5)
+    assert "hidden" not in str(caught.value)
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screen.endpoint.http.MAX_BYTES", 1 << 20)
+    server.script = [Reply(b" " * ((1 << 20) + 1))]
+    error = failure(server)
+    assert (error.kind, error.message) == ("shape", "the endpoint's answer is longer than 1 MiB")
+
+
+def test_a_certificate_that_is_refused_is_not_tried_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("self-signed") from ssl.SSLCertVerificationError("self-signed")
+
+    client = httpx2.Client(transport=httpx2.MockTransport(refuse))
+    monkeypatch.setattr(Transport, "_client", lambda _self, _url: client)
+    assert failure(server).message == f"no connection to {server.url}/chat/completions: self-signed"
+    assert server.slept == []
 
 
 def test_a_refusal_and_a_filter(server: Server) -> None:

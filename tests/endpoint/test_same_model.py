@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from screen.endpoint.http import EndpointError
+from screen.endpoint.failures import EndpointError
 from screen.endpoint.remote import RemoteGenerator
 from screen.endpoint.replies import Completion
 from screen.endpoint.same_model import LENGTH, QUESTIONS, SameModel, common, proof_prompts

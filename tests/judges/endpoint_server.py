@@ -34,6 +34,7 @@ class Server:
     answer: Callable[[dict[str, Any]], Any] = lambda body: chat("50")
     seen: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
+    connections: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def endpoint(self, **settings: Any) -> Endpoint:
@@ -56,6 +57,12 @@ def serving() -> Iterator[Server]:
     server = Server()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept open
+
+        def setup(self) -> None:
+            super().setup()
+            server.connections += 1
+
         def do_POST(self) -> None:
             data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             reply = server.reply(self.path, json.loads(data) if data else None, dict(self.headers))
@@ -66,6 +73,7 @@ def serving() -> Iterator[Server]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body[: reply.cut_to])
+            self.close_connection |= reply.cut_to is not None
 
         do_GET = do_POST
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from screen.data.dataset import Window
-from screen.endpoint.http import EndpointError
+from screen.endpoint.failures import EndpointError
 from screen.errors import ModelError, UsageError
 from screen.library.devices import devices
 from screen.progress import Silent, Tally
