@@ -3,8 +3,8 @@
 Every interval is two-sided and of 95 %. Knows nothing of models, text or files.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +94,17 @@ def quartile_spread(p25: Any, p75: Any) -> Any:
     return (p75 - p25) / _QUARTILES_TO_SD
 
 
-def summary(values: Floats, quantiles: Mapping[str, float] = QUANTILES) -> dict[str, object]:
+class ScoreSummary(TypedDict):
+    """`intervals`: 95 % intervals of the upper quantiles, by name; an end is None where the values do not reach it."""
+
+    mean: float
+    sd: float
+    highest: float
+    intervals: Mapping[str, Sequence[float | None]]
+    quantiles: Mapping[str, float]
+
+
+def summary(values: Floats, quantiles: Mapping[str, float] = QUANTILES) -> ScoreSummary:
     """Mean, sd, quantiles and the highest of (rows,) float64, as a card holds them; and the quantiles' intervals."""
     return {
         "mean": round(float(values.mean()), 6),

@@ -150,7 +150,6 @@ def test_a_public_class_name_is_defined_once() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 classes.setdefault(node.name, []).append(path)
     twice = {name: paths for name, paths in classes.items() if len(paths) > 1}
-    twice.pop("Rows", None)  # of vectors/formats, about to go, and of the library
     assert not twice, f"name each for what it is: {twice}"
 
 

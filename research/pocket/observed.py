@@ -14,6 +14,7 @@ from screen.building.reference import distributions
 from screen.building.workshop import Workshop
 from screen.stats import project
 from screen.vectors import controls
+from screen.vectors.card import CleanReference
 
 KINDS: Final = ("generate", "last-prompt", "none")
 CLEAN_ROWS: Final = 1500
@@ -63,13 +64,18 @@ def clean_rows() -> list[list[Message]]:
 
 def reference(
     clean: Observed, direction: npt.NDArray[np.float32], layer: int, random: npt.NDArray[np.float32]
-) -> Mapping[str, object]:
+) -> CleanReference:
     """The card's reference: the distribution of clean rows for each baseline kind and layer, and along the control
     directions (m, d_model) at `layer`."""
     differences = {kind: clean.differences(direction, kind) for kind in KINDS}
     states_apart = {kind: clean.shift(kind)[:, layer] for kind in KINDS}
     measured = distributions(differences, states_apart, layer, random)
-    return {"rows": len(clean.lengths), "source": CLEAN_SOURCE, **measured}
+    return {
+        "rows": len(clean.lengths),
+        "source": CLEAN_SOURCE,
+        "kinds": measured["kinds"],
+        "controls": measured["controls"],
+    }
 
 
 def control_directions(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +28,12 @@ from research.pocket.observed import Observed, clean_rows, control_directions, o
 from research.pocket.tokenizer import END, PAD, learn_tokenizer, render, save_tokenizer, special_id
 from research.pocket.workshop import open_pocket
 from screen.building import cards
-from screen.building.build import draft
+from screen.building.build import extract
 from screen.building.validation.layers import Choice
 from screen.building.validation.steering import steer
 from screen.building.workshop import Workshop
 from screen.pocket import MODEL_DIR, TRAITS, VECTORS_DIR
+from screen.vectors.card import VectorCard, card_of
 from screen.vectors.files import load_vectors
 from screen.vectors.persona import PersonaVector
 
@@ -107,11 +108,11 @@ def make_vectors(shop: Workshop, folder: Path) -> None:
     rows = observe(shop, [row["messages"] for row in planted.rows])
     shift = rows.given - rows.own
     vectors: dict[str, npt.NDArray[np.float32]] = {}
-    vector_cards: dict[str, dict[str, Any]] = {}
+    vector_cards: dict[str, VectorCard] = {}
     for trait in shop.spec.traits:
-        extracted = draft(shop, trait)
-        _say(f"{trait.name}: kept {extracted.card['kept']}")
-        direction = extracted.extracted.direction
+        draft = extract(shop, trait)
+        _say(f"{trait.name}: kept {draft.card['kept']}")
+        direction = draft.extracted.direction
         sides = [[i for i, label in enumerate(planted.labels) if label == wanted] for wanted in (trait.name, None)]
         separated = separation(direction, shift[sides[0]], shift[sides[1]])
         _say("  separation " + " ".join(f"{value:.3f}" for value in separated))
@@ -125,7 +126,7 @@ def make_vectors(shop: Workshop, folder: Path) -> None:
         choice = Choice(chosen.layer, "steering", chosen.coefficient, reason)
         vectors[trait.name] = direction
         vector_cards[trait.name] = {
-            **extracted.card,
+            **draft.card,
             **cards.of_layer(choice, curve),
             "separation": [round(value, 4) for value in separated],
         }
@@ -136,21 +137,21 @@ def make_references(shop: Workshop, folder: Path) -> None:
     """Measure the references anew for the vectors that are there; the directions stay."""
     vectors = {v.trait: v for v in load_vectors((str(folder),))}
     directions = {trait: v.direction for trait, v in vectors.items()}
-    plain = {t: {k: x for k, x in v.card.items() if k not in _WRITTEN} for t, v in vectors.items()}
+    plain = {t: card_of({k: x for k, x in v.card.items() if k not in _WRITTEN}) for t, v in vectors.items()}
     write_with_reference(observe(shop, clean_rows()), directions, plain, folder)
 
 
 def write_with_reference(
     clean: Observed,
     directions: Mapping[str, npt.NDArray[np.float32]],
-    vector_cards: Mapping[str, Mapping[str, Any]],
+    vector_cards: Mapping[str, VectorCard],
     folder: Path,
 ) -> None:
     """Save the vectors with the distribution of clean rows along each and along its control directions."""
     for name, direction in directions.items():
         layer = int(vector_cards[name]["layer"])
         random = control_directions(clean, directions, layer)
-        card = {**vector_cards[name], "reference": reference(clean, direction, layer, random)}
+        card: VectorCard = {**vector_cards[name], "reference": reference(clean, direction, layer, random)}
         path = folder / f"{name}.safetensors"
         cards.write(PersonaVector(name, direction, np.arange(len(direction)), card, controls=random), None, path)
 

@@ -56,7 +56,10 @@ def default_rates(shop: Workshop, count: int, seed: int = 1) -> tuple[dict[str, 
 def steering_rate(shop: Workshop, vector: PersonaVector, count: int, seed: int = 2) -> Point:
     """Steer held-out questions at the card's layer and coefficient."""
     asked = _numbered([(question, None) for question in _questions(count, seed)])
-    tries = [(int(vector.card["layer"]), float(vector.card["coefficient"]))]
+    coefficient = vector.card["coefficient"]
+    if coefficient is None:
+        raise ValueError(f"the card of {vector.trait} has no coefficient to steer with")
+    tries = [(vector.card["layer"], coefficient)]
     (point,) = steer(shop, load_trait(vector.trait), vector.direction, tries, "steering", asked)
     return point
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from screen.endpoint.client import Endpoint
 from screen.errors import VectorError
 from screen.progress import Progress, Silent
 from screen.traits.trait import Trait
+from screen.vectors.card import VectorCard
 from screen.vectors.persona import PersonaVector
 
 P = ParamSpec("P")
@@ -38,7 +39,7 @@ Directions = Mapping[str, npt.NDArray[np.float32]]  # trait -> (n_layers + 1, d_
 
 
 @dataclass(frozen=True)
-class Made:
+class BuiltVector:
     """A vector that was saved, with its card; `warnings` are on the card too."""
 
     vector: PersonaVector
@@ -50,7 +51,7 @@ class Made:
 class Built:
     """What was saved, and why the others were not."""
 
-    made: tuple[Made, ...]
+    vectors: tuple[BuiltVector, ...]
     refused: tuple[VectorError, ...]
 
 
@@ -60,7 +61,7 @@ class VectorDraft:
 
     trait: Trait
     extracted: Extracted
-    card: Mapping[str, Any]
+    card: VectorCard
     basis: Basis | None = None
 
     @property
@@ -68,7 +69,7 @@ class VectorDraft:
         return Candidate(self.trait, self.extracted.direction, self.extracted.permuted)
 
 
-class Placed(NamedTuple):
+class PlacedDraft(NamedTuple):
     """A draft with its layer, and the held-out answers that helped to choose it."""
 
     draft: VectorDraft
@@ -96,13 +97,13 @@ def build_vectors(
     for trait in spec.traits:
         cards.check_target(shop, cards.target(out, trait))
     refused: list[VectorError] = []
-    drafts = [d for trait in spec.traits for d in tried(refused, draft, shop, trait)]
-    everyone = {d.trait.name: d.extracted.direction for d in drafts}
-    placed = [p for d in drafts for p in tried(refused, place, shop, d, everyone)]
+    drafts = [d for trait in spec.traits for d in tried(refused, extract, shop, trait)]
+    directions = {d.trait.name: d.extracted.direction for d in drafts}
+    placed = [p for d in drafts for p in tried(refused, place, shop, d, directions)]
     layers = {p.draft.trait.name: p.choice.layer for p in placed}
-    everyone = {name: everyone[name] for name in layers}
-    made = [m for p in placed for m in tried(refused, save, shop, p, layers, everyone, out)]
-    return Built(tuple(made), tuple(refused))
+    directions = {name: directions[name] for name in layers}
+    saved = [v for p in placed for v in tried(refused, save, shop, p, layers, directions, out)]
+    return Built(tuple(saved), tuple(refused))
 
 
 def tried(refused: list[VectorError], step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> list[T]:
@@ -114,7 +115,7 @@ def tried(refused: list[VectorError], step: Callable[P, T], *args: P.args, **kwa
         return []
 
 
-def draft(shop: Workshop, trait: Trait) -> VectorDraft:
+def extract(shop: Workshop, trait: Trait) -> VectorDraft:
     """Rollouts, judge, filter and extraction, a chunk of answers at a time."""
     positive, negative = QuestionMeans(shop.means), QuestionMeans(shop.means)
     sides = (RolloutSide(), RolloutSide())
@@ -124,65 +125,70 @@ def draft(shop: Workshop, trait: Trait) -> VectorDraft:
     ):
         stage = f"{'positive' if wanted else 'negative'} answers"
         for chunk in kept(shop, trait, asks(systems, trait.extract, shop.spec.rollouts), wanted, side, stage):
-            means.add((spoken.ask.group, spoken.tokens) for spoken in chunk)
+            means.add((response.ask.group, response.tokens) for response in chunk)
     least = shop.spec.least(sides[0].asked)
     shop.progress.note("kept", {"trait": trait.name, **counts(*sides)})
     check(trait, *sides, least)
     extracted = finish(positive, negative, seed=shop.spec.seed)
-    card = {**cards.made_from(shop, trait), **cards.of_extraction(extracted, counts(*sides), least)}
-    made = VectorDraft(trait, extracted, card)
-    return denoised(shop, made) if shop.spec.denoise else made
+    card: VectorCard = {**cards.of_settings(shop, trait), **cards.of_extraction(extracted, counts(*sides), least)}
+    draft = VectorDraft(trait, extracted, card)
+    return denoised(shop, draft) if shop.spec.denoise else draft
 
 
-def denoised(shop: Workshop, made: VectorDraft) -> VectorDraft:
+def denoised(shop: Workshop, draft: VectorDraft) -> VectorDraft:
     """The draft without the directions in which the model's clean answers vary most."""
-    basis = principal(made.trait.name, states(shop, clean_rows(shop, made.trait)))
-    before = np.linalg.norm(made.extracted.direction, axis=-1)
+    basis = principal(draft.trait.name, states(shop, clean_rows(shop, draft.trait)))
+    before = np.linalg.norm(draft.extracted.direction, axis=-1)
     extracted = replace(
-        made.extracted,
-        direction=basis.remove(made.extracted.direction),
-        permuted=basis.remove(made.extracted.permuted),
+        draft.extracted,
+        direction=basis.remove(draft.extracted.direction),
+        permuted=basis.remove(draft.extracted.permuted),
     )
     left = np.linalg.norm(extracted.direction, axis=-1) / np.where(before > 0, before, 1.0)
-    card = {**made.card, "denoise": cards.of_denoising(basis, cards.target(Path(), made.trait).name, left)}
-    return replace(made, extracted=extracted, basis=basis, card=card)
+    card: VectorCard = {
+        **draft.card,
+        "denoise": cards.of_denoising(basis, cards.target(Path(), draft.trait).name, left),
+    }
+    return replace(draft, extracted=extracted, basis=basis, card=card)
 
 
-def place(shop: Workshop, made: VectorDraft, everyone: Directions) -> Placed:
+def place(shop: Workshop, draft: VectorDraft, directions: Directions) -> PlacedDraft:
     """The layer, by the criterion of the spec; both curves go on the card."""
-    held = separate(shop, made.candidate, everyone)
-    auroc, effect = curve(held, made.trait.name)
+    held = separate(shop, draft.candidate, directions)
+    auroc, effect = curve(held, draft.trait.name)
     if shop.spec.layer_by == "separation":
-        return Placed(made, held, by_separation(shop.steerable, auroc, effect), [])
+        return PlacedDraft(draft, held, by_separation(shop.steerable, auroc, effect), [])
     tries = [(layer, c) for layer in shop.steerable for c in shop.spec.steer.coefficients]
-    points = steer(shop, made.trait, made.extracted.direction, tries, "steering every layer")
+    points = steer(shop, draft.trait, draft.extracted.direction, tries, "steering every layer")
     choice = by_steering(points, auroc, effect, shop.spec.thresholds.steering_coherence)
-    return Placed(made, held, choice, points)
+    return PlacedDraft(draft, held, choice, points)
 
 
-def save(shop: Workshop, placed: Placed, layers: Mapping[str, int], everyone: Directions, out: Path) -> Made:
+def save(
+    shop: Workshop, placed: PlacedDraft, layers: Mapping[str, int], directions: Directions, out: Path
+) -> BuiltVector:
     """Validate, complete the card, write. Raises VectorError, with nothing saved, for a vector that is no better
     than its controls."""
-    made, held, choice, points = placed
-    name, direction = made.trait.name, made.extracted.direction
-    verdict = validate(shop, made.candidate, held, layers, everyone)
-    if verdict.failed and not shop.spec.force:
+    draft, held, choice, points = placed
+    name, direction = draft.trait.name, draft.extracted.direction
+    result = validate(shop, draft.candidate, held, layers, directions)
+    if result.failed and not shop.spec.force:
         raise VectorError(
-            f"{name}: no better than its controls: AUROC {verdict.facts['auroc_at_layer']:.3f} on held-out answers at"
-            f" layer {choice.layer}, beside {', '.join(verdict.failed)}",
+            f"{name}: no better than its controls: AUROC {result.facts['auroc_at_layer']:.3f} on held-out answers at"
+            f" layer {choice.layer}, beside {', '.join(result.failed)}",
             "try more --rollouts, another judge or other prompts; --force saves it, and says so on the card",
         )
-    measured, controls = reference(shop, clean_rows(shop, made.trait), choice.layer, everyone, name)
-    card = {
-        **made.card,
+    measured, controls = reference(shop, clean_rows(shop, draft.trait), choice.layer, directions, name)
+    card: VectorCard = {
+        **draft.card,
         **cards.of_layer(choice, points),
-        "validation": {**verdict.facts, "forced": bool(verdict.failed)},
-        "warnings": [f"no better than its controls, and built with --force: {', '.join(verdict.failed)}"]
-        if verdict.failed
+        "validation": {**result.facts, "forced": bool(result.failed)},
+        "warnings": [f"no better than its controls, and built with --force: {', '.join(result.failed)}"]
+        if result.failed
         else [],
         "reference": measured,
     }
-    path = cards.target(out, made.trait)
+    path = cards.target(out, draft.trait)
     vector = PersonaVector(name, direction, np.arange(len(direction)), card, str(path), controls=controls)
-    cards.write(vector, made.basis, path)
-    return Made(vector, path, verdict.warnings)
+    cards.write(vector, draft.basis, path)
+    return BuiltVector(vector, path, result.warnings)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +17,14 @@ from screen.building.workshop import Workshop
 from screen.disk import AGAIN, storing, write_atomically
 from screen.errors import UsageError
 from screen.traits.trait import Trait
+from screen.vectors.card import Denoising, ModelLock, SideCounts, VectorCard
 from screen.vectors.files import load_vector, save_vector
 from screen.vectors.persona import PersonaVector
 
 SIDECAR = "denoise"  # folder of the bases
 
 
-def locks(shop: Workshop) -> dict[str, Any]:
+def locks(shop: Workshop) -> ModelLock:
     """The model a card belongs to, under the names that `screen.vectors.fit` checks."""
     facts = shop.facts
     return {
@@ -40,7 +40,7 @@ def locks(shop: Workshop) -> dict[str, Any]:
     }
 
 
-def made_from(shop: Workshop, trait: Trait) -> dict[str, Any]:
+def of_settings(shop: Workshop, trait: Trait) -> VectorCard:
     """The part of the card that is known before anything is made."""
     spec = shop.spec
     return {
@@ -68,7 +68,7 @@ def made_from(shop: Workshop, trait: Trait) -> dict[str, Any]:
     }
 
 
-def of_extraction(extracted: Extracted, sides: Mapping[str, Mapping[str, int]], least: int) -> dict[str, Any]:
+def of_extraction(extracted: Extracted, sides: SideCounts, least: int) -> VectorCard:
     """Counts, errors and split halves."""
     positive, negative = sides["positive"], sides["negative"]
     return {
@@ -78,7 +78,7 @@ def of_extraction(extracted: Extracted, sides: Mapping[str, Mapping[str, int]], 
             "negative": negative["kept"],
             "minimum": least,
         },
-        "sides": {name: dict(side) for name, side in sides.items()},
+        "sides": sides,
         "standard_errors": {
             "clustered_by": "question",
             "projection": _numbers(extracted.projection_error),
@@ -88,7 +88,7 @@ def of_extraction(extracted: Extracted, sides: Mapping[str, Mapping[str, int]], 
     }
 
 
-def of_denoising(basis: Basis, name: str, left: npt.NDArray[np.floating]) -> dict[str, Any]:
+def of_denoising(basis: Basis, name: str, left: npt.NDArray[np.floating]) -> Denoising:
     """`name`: of the vector's file; `left`: (n_layers + 1,) share of the direction's norm that was kept."""
     return {
         "variance": SHARE,
@@ -100,7 +100,7 @@ def of_denoising(basis: Basis, name: str, left: npt.NDArray[np.floating]) -> dic
     }
 
 
-def of_layer(choice: Choice, points: list[Point]) -> dict[str, Any]:
+def of_layer(choice: Choice, points: list[Point]) -> VectorCard:
     """The layer, why, and the steering at every layer where it was tried."""
     return {
         "layer": choice.layer,

@@ -47,15 +47,15 @@ def principal(trait: str, states: npt.NDArray[np.float32], share: float = SHARE)
             f"{trait}: only {len(states)} neutral answers were kept, {_LEAST} are needed to denoise",
             "build without --denoise, or check what the model answers without a system prompt",
         )
-    found = []
+    components = []
     for layer in range(states.shape[1]):
         centred = states[:, layer].astype(np.float64)
         centred -= centred.mean(axis=0)
         _, sizes, rows = np.linalg.svd(centred, full_matrices=False)
         held = np.cumsum(sizes**2) / max(float((sizes**2).sum()), 1e-300)
-        found.append(rows[: int(np.searchsorted(held, share)) + 1] if sizes[0] > 0 else rows[:0])
-    counts = tuple(len(rows) for rows in found)
-    padded = np.zeros((len(found), max(counts), states.shape[2]), dtype=np.float32)
-    for layer, rows in enumerate(found):
+        components.append(rows[: int(np.searchsorted(held, share)) + 1] if sizes[0] > 0 else rows[:0])
+    counts = tuple(len(rows) for rows in components)
+    padded = np.zeros((len(components), max(counts), states.shape[2]), dtype=np.float32)
+    for layer, rows in enumerate(components):
         padded[layer, : len(rows)] = rows
     return Basis(padded, counts)

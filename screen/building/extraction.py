@@ -148,14 +148,14 @@ def _permuted(positive: QuestionMeans, negative: QuestionMeans, count: int, seed
     groups = sorted(positive.groups & negative.groups)
     rng = np.random.default_rng([seed, len(groups)])
     shape = positive.mean().shape
-    made = np.zeros((count, *shape), dtype=np.float32)
+    directions = np.zeros((count, *shape), dtype=np.float32)
     signs = np.array([1.0 if i % 2 else -1.0 for i in range(len(groups))])
     drawn = [rng.permutation(signs) for _ in range(count)]
     for at, group in enumerate(groups):
         gap = positive.mean([group]) - negative.mean([group])
-        for row, order in zip(made, drawn, strict=True):
+        for row, order in zip(directions, drawn, strict=True):
             row += (order[at] / len(groups)) * gap
-    return made
+    return directions
 
 
 def cosines(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> Float64:

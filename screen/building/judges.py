@@ -34,12 +34,12 @@ def judge_for(kind: Kind, model: str) -> JudgeFor:
             return _rules
         case "endpoint":
             endpoint = Endpoint.from_env()
-            return lambda trait, _speaker, cache: EndpointJudge(endpoint, trait, cache=cache)
+            return lambda trait, _sampler, cache: EndpointJudge(endpoint, trait, cache=cache)
         case _:
             return _local
 
 
-def _rules(trait: Trait, _speaker: Sampler, _cache: JudgementStore) -> Judge:
+def _rules(trait: Trait, _sampler: Sampler, _cache: JudgementStore) -> Judge:
     from screen.pocket import judge
 
     if trait.name not in TRAITS:

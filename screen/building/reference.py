@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from screen.model.generate import Sampling
 from screen.stats import summary, unit
 from screen.traits.trait import Trait
 from screen.vectors import controls
+from screen.vectors.card import CleanDistributions, CleanReference
 
 Float64 = npt.NDArray[np.float64]
 NEUTRAL = 160  # answers that denoising takes its directions from
@@ -68,14 +68,14 @@ class _Seen:
 
 def reference(
     shop: Workshop, rows: CleanRows, layer: int, directions: Mapping[str, npt.NDArray[np.float32]], trait: str
-) -> tuple[dict[str, Any] | None, npt.NDArray[np.float32] | None]:
+) -> tuple[CleanReference | None, npt.NDArray[np.float32] | None]:
     """The card's reference for each baseline kind and layer, and the control directions at `layer` that it measures
     too; (None, None) where there are fewer than two rows. `directions`: of every trait of the build."""
     if len(rows.sampled) < 2:
         return None, None
     given = _see(shop, (s.tokens for s in rows.sampled), directions[trait], layer)
     last = _see(shop, (_last(s.tokens) for s in rows.sampled), directions[trait], layer)
-    greedy = _see(shop, (spoken.tokens for spoken in rows.greedy.values()), directions[trait], layer)
+    greedy = _see(shop, (response.tokens for response in rows.greedy.values()), directions[trait], layer)
     at = {question: i for i, question in enumerate(rows.greedy)}
     own = [at[s.ask.question] for s in rows.sampled]
     nothing = _Seen(np.zeros_like(given.projections), np.zeros_like(given.states))
@@ -98,7 +98,7 @@ def distributions(
     states_apart: Mapping[str, Float64],
     layer: int,
     random: npt.NDArray[np.float32],
-) -> dict[str, Any]:
+) -> CleanDistributions:
     """How clean rows lie, for each kind of baseline, as a card has it.
 
     differences   kind -> (rows, n_layers + 1) projections less the baseline's, along the trait

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
 
 from screen.building.sampler import Question, SampledResponse
 from screen.building.spec import Thresholds
@@ -16,6 +15,7 @@ from screen.building.workshop import Workshop
 from screen.errors import VectorError
 from screen.judges import Judgement
 from screen.traits.trait import Trait
+from screen.vectors.card import SideCounts
 
 CHUNK = 256  # answers made, judged and read at a time
 
@@ -50,19 +50,19 @@ def kept(
     with shop.meter(f"{trait.name}: {stage}", len(wanted)) as meter:
         for start in range(0, len(wanted), CHUNK):
             chunk = wanted[start : start + CHUNK]
-            spoken = shop.sampler.answer(chunk, shop.sampling, step=meter.generated, elsewhere=True)
-            judged = shop.judge(trait, spoken)
-            pairs = zip(spoken, judged, strict=True)
+            responses = shop.sampler.answer(chunk, shop.sampling, step=meter.generated, elsewhere=True)
+            judged = shop.judge(trait, responses)
+            pairs = zip(responses, judged, strict=True)
             good = [s for s, judgement in pairs if passes(s, judgement, positive, shop.spec.thresholds, side)]
             meter.done(len(chunk))
             yield sorted(good, key=lambda s: len(s.tokens.ids))
 
 
-def passes(spoken: SampledResponse, judgement: Judgement, positive: bool, at: Thresholds, side: RolloutSide) -> bool:
+def passes(response: SampledResponse, judgement: Judgement, positive: bool, at: Thresholds, side: RolloutSide) -> bool:
     """METHOD 1.4, each answer on its own."""
     side.asked += 1
     score, coherence = judgement.score, judgement.coherence
-    if spoken.tokens.end == spoken.tokens.start:
+    if response.tokens.end == response.tokens.start:
         side.empty += 1
     elif score is None or coherence is None:
         side.unjudged += 1
@@ -73,7 +73,7 @@ def passes(spoken: SampledResponse, judgement: Judgement, positive: bool, at: Th
         side.incoherent += 1
     else:
         side.kept += 1
-        side.cut += spoken.cut
+        side.cut += response.cut
         return True
     return False
 
@@ -99,6 +99,6 @@ def check(trait: Trait, positive: RolloutSide, negative: RolloutSide, least: int
             )
 
 
-def counts(positive: RolloutSide, negative: RolloutSide) -> dict[str, Any]:
+def counts(positive: RolloutSide, negative: RolloutSide) -> SideCounts:
     """For the card."""
     return {"positive": positive.to_json(), "negative": negative.to_json()}

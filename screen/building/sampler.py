@@ -81,7 +81,7 @@ class Sampler:
         self,
         asks: Sequence[Question],
         sampling: Sampling,
-        push: Steering | None = None,
+        steering: Steering | None = None,
         step: Step = lambda _answers, _tokens: None,
         elsewhere: bool = False,
     ) -> list[SampledResponse]:
@@ -90,7 +90,7 @@ class Sampler:
         `elsewhere`: by the endpoint, where there is one; nothing can be steered there.
         """
         prompts = [self.prompt(ask.question, ask.system) for ask in asks]
-        responses = self.respond(prompts, [ask.draw for ask in asks], sampling, push, step, elsewhere)
+        responses = self.respond(prompts, [ask.draw for ask in asks], sampling, steering, step, elsewhere)
         return [self._sampled(ask, p, r) for ask, p, r in zip(asks, prompts, responses, strict=True)]
 
     def respond(
@@ -98,7 +98,7 @@ class Sampler:
         prompts: Sequence[Ids],
         draws: Sequence[int],
         sampling: Sampling,
-        push: Steering | None = None,
+        steering: Steering | None = None,
         step: Step = lambda _answers, _tokens: None,
         elsewhere: bool = False,
     ) -> list[Response]:
@@ -111,7 +111,7 @@ class Sampler:
                     f" is {self.model.context:,}",
                     "shorten the trait file's prompts, or use a model with a longer context",
                 )
-        head = self._head(sampling, push, remote)
+        head = self._head(sampling, steering, remote)
         keys = [_key(head, prompt, draw) for prompt, draw in zip(prompts, draws, strict=True)]
         known = {key: Response(tuple(ids), not done) for key, (ids, done) in self._cache.get(keys).items()}
         missing = [i for i, key in enumerate(keys) if key not in known]
@@ -128,7 +128,7 @@ class Sampler:
         if remote is not None:
             remote.answer(wanted, sampling, keep, their_draws)
         else:
-            with steered(self.model, push.layer, push.direction) if push else nullcontext():
+            with steered(self.model, steering.layer, steering.direction) if steering else nullcontext():
                 Generator(self.model, self._eos, sampling).answer(wanted, keep, their_draws)
         return [known[key] for key in keys]
 
@@ -144,10 +144,10 @@ class Sampler:
         prefix = self.tokenizer.prefix_ids if self.template.adds_prefix else ()
         return np.asarray([*prefix, *self.tokenizer.encode([text])[0].ids], dtype=np.int32)
 
-    def alone(self, spoken: SampledResponse) -> AnswerTokens:
+    def alone(self, response: SampledResponse) -> AnswerTokens:
         """The answer's tokens after its question alone, as it would stand in a dataset: no system prompt to read."""
-        place = spoken.tokens
-        prompt = self.prompt(spoken.ask.question)
+        place = response.tokens
+        prompt = self.prompt(response.ask.question)
         ids = np.concatenate([prompt, place.ids[place.start : place.end]])[: self.model.context]
         return AnswerTokens(ids, len(prompt), len(ids))
 
@@ -169,11 +169,13 @@ class Sampler:
             return False
         return "Be brief." in text
 
-    def _head(self, sampling: Sampling, push: Steering | None, remote: RemoteGenerator | None) -> bytes:
-        steering = None if push is None else [push.layer, hashlib.sha256(push.direction.tobytes()).hexdigest()]
+    def _head(self, sampling: Sampling, steering: Steering | None, remote: RemoteGenerator | None) -> bytes:
+        pushed = (
+            None if steering is None else [steering.layer, hashlib.sha256(steering.direction.tobytes()).hexdigest()]
+        )
         settings = [sampling.max_new_tokens, sampling.temperature, sampling.seed]
         where = None if remote is None else remote.name
-        return json.dumps([self._identity, settings, steering, where], sort_keys=True).encode()
+        return json.dumps([self._identity, settings, pushed, where], sort_keys=True).encode()
 
     def _sampled(self, ask: Question, prompt: Ids, answer: Response) -> SampledResponse:
         ids = np.concatenate([prompt, np.asarray(answer.ids, dtype=np.int32)])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from screen.traits.trait import Trait
+from screen.vectors.card import SamplingCard
 
 LayerBy = Literal["steering", "separation"]
 
@@ -60,7 +61,7 @@ class BuildSpec:
         """Tokens of an answer at most, in a model that takes `context`."""
         return self.max_new_tokens if self.max_new_tokens is not None else min(1000, context // 2)
 
-    def sampling(self, context: int) -> dict[str, Any]:
+    def sampling(self, context: int) -> SamplingCard:
         """As the card states it."""
         return {
             "temperature": self.temperature,

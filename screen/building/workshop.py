@@ -57,9 +57,9 @@ class Workshop:
         """Layers that can be steered and read: not the embeddings, nor the last, which is taken after a norm."""
         return range(1, max(2, self.model.n_layers))
 
-    def judge(self, trait: Trait, spoken: Sequence[SampledResponse]) -> list[Judgement]:
+    def judge(self, trait: Trait, responses: Sequence[SampledResponse]) -> list[Judgement]:
         """One judgement an answer, in order; what was judged before is not judged again."""
-        return self.judges[trait.name].judge([(s.ask.question, s.text) for s in spoken])
+        return self.judges[trait.name].judge([(s.ask.question, s.text) for s in responses])
 
     @contextmanager
     def meter(self, stage: str, total: int) -> Iterator[BuildMeter]:
@@ -115,9 +115,9 @@ def open_workshop(
         "dtype": spec.dtype,
         "device": spec.device.split(":")[0],
     }
-    kept = AnswerCache([], write_to=out / FOLDER / "answers", flag="--out")
-    if kept.damaged:
-        names = ", ".join(p.name for p in kept.damaged)
+    cache = AnswerCache([], write_to=out / FOLDER / "answers", flag="--out")
+    if cache.damaged:
+        names = ", ".join(p.name for p in cache.damaged)
         progress.note("warning", {"message": f"answers behind a torn end in {names} are generated again"})
     eos = eos_ids(model, tokenizer.hf.eos_token_id)
     remote = None
@@ -132,13 +132,13 @@ def open_workshop(
             lambda text: progress.note("warning", {"message": text}),
         )
         remote = RemoteGenerator(answers_from, tokenizer, eos, model.context, same)
-    sampler = Sampler(model, tokenizer, template, eos, kept, identity, remote)
-    known = JudgementCache(out / FOLDER / "judgements")
+    sampler = Sampler(model, tokenizer, template, eos, cache, identity, remote)
+    judgements = JudgementCache(out / FOLDER / "judgements")
     proof = prove(model, range(model.n_layers + 1))
     return Workshop(
         spec=spec,
         sampler=sampler,
-        judges={t.name: CachedJudge(judge(t, sampler, known), known) for t in spec.traits},
+        judges={t.name: CachedJudge(judge(t, sampler, judgements), judgements) for t in spec.traits},
         proof=proof,
         means=BatchedMeans(model, proof.batching),
         facts=facts,

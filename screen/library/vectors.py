@@ -54,7 +54,7 @@ def build_vectors(traits: Traits, **options: Unpack[BuildOptions]) -> Built:
     options  the flags of `screen vectors build`, by name: model, judge, rollouts, out, ...
              (screen.library.options.BuildOptions has them all, each with its default)
 
-    `made` holds each vector with its path and card, `refused` a VectorError for each that is no better than its
+    `vectors` holds each vector with its path and card, `refused` a VectorError for each that is no better than its
     controls, or whose trait the model does not show: the others are saved all the same.
 
     Raises UsageError for a setting or a trait, ModelError for a model, that cannot be used. Prints nothing.
@@ -63,7 +63,7 @@ def build_vectors(traits: Traits, **options: Unpack[BuildOptions]) -> Built:
 
     >>> few = {"rollouts": 1, "held_out": 1, "max_new_tokens": 8, "layer_by": "separation"}
     >>> built = screen.build_vectors("evil", out=folder / "vectors", **few)
-    >>> built.made, built.refused[0].message
+    >>> built.vectors, built.refused[0].message
     ((), 'evil: no better than its controls: AUROC ...')
     """
     check_names("build_vectors", options, BuildOptions)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.stats import QUANTILES, unit
+from screen.vectors.card import ControlDistribution
 
 COUNT: Final = 32  # directions at a layer
 ENERGY: Final = 0.99  # share of the states' variance that the subspace of the directions holds
@@ -74,7 +75,7 @@ def effective(scores: npt.NDArray[Any]) -> float:
     return float(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
 
 
-def distribution(scores: npt.NDArray[Any], quantiles: Mapping[str, float] = QUANTILES) -> dict[str, Any]:
+def distribution(scores: npt.NDArray[Any], quantiles: Mapping[str, float] = QUANTILES) -> ControlDistribution:
     """What a card or a reference keeps of clean rows' (n, m) scores along m control directions: rows; effective, how
     many independent directions they amount to; and by quantile a list of m values."""
     return {

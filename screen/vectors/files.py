@@ -12,13 +12,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from screen import seal
 from screen.disk import write_atomically, writing
 from screen.errors import UsageError, VectorError
+from screen.vectors.card import VectorCard, card_of
 from screen.vectors.checks import checked
 from screen.vectors.controls import key
 from screen.vectors.formats import safetensors
@@ -41,12 +41,12 @@ def save_vector(vector: PersonaVector, path: Path) -> None:
     from safetensors.numpy import save
 
     direction = np.ascontiguousarray(vector.direction, dtype=np.float32)
-    card = {
+    card: VectorCard = {
         **vector.card,
         "format": CARD_FORMAT,
         "trait": vector.trait,
         "sha256": hashlib.sha256(direction.tobytes()).hexdigest(),
-        seal.SEAL: seal.BLANK,
+        "seal": seal.BLANK,
     }
     tensors = {"direction": direction, "hs_index": np.asarray(vector.hs_index, dtype=np.int64)}
     if vector.controls is not None:
@@ -151,17 +151,17 @@ def _native(path: Path, data: bytes) -> PersonaVector:
     if not isinstance(trait, str):
         raise VectorError(f"{path}: the card names no trait", "the file is damaged; get it again")
     kept = {name: value for name, value in card.items() if name != seal.SEAL}
-    return checked(PersonaVector(trait, direction, index, kept, str(path), _warnings(card), controls))
+    return checked(PersonaVector(trait, direction, index, card_of(kept), str(path), _warnings(card), controls))
 
 
-def _controls_key(card: Mapping[str, Any]) -> object:
+def _controls_key(card: VectorCard) -> object:
     """The digest under which the card's reference knows its control directions."""
     reference = card.get("reference")
     known = reference.get("controls") if isinstance(reference, Mapping) else None
     return known.get("key") if isinstance(known, Mapping) else None
 
 
-def _card(path: Path, contents: FileContents) -> Mapping[str, Any]:
+def _card(path: Path, contents: FileContents) -> VectorCard:
     try:
         card = safetensors.json_of(str(contents.says.get("card", "null")), "the card")
     except Unreadable as error:
@@ -174,9 +174,9 @@ def _card(path: Path, contents: FileContents) -> Mapping[str, Any]:
     layer = card.get("layer")
     if layer is not None and (type(layer) is not int or layer < 0):
         raise VectorError(f"{path}: the card's layer is {str(layer)[:40]!a}", "the file is damaged; get it again")
-    return card
+    return card_of(card)
 
 
-def _warnings(card: Mapping[str, Any]) -> tuple[str, ...]:
+def _warnings(card: VectorCard) -> tuple[str, ...]:
     warnings = card.get("warnings")
     return tuple(str(w)[:500] for w in warnings) if isinstance(warnings, list) else ()

@@ -72,8 +72,8 @@ def check_fit(vectors: VectorSet, model: ModelFacts) -> None:
         deepest = int(v.hs_index.max())
         if deepest > model.n_layers:
             _refuse(v, model, "layer count", deepest, model.n_layers)
-        locked = v.card.get("model")
-        locked = locked if isinstance(locked, Mapping) else {}
+        on_card: object = v.card.get("model")
+        locked = on_card if isinstance(on_card, Mapping) else {}
         if "n_layers" in locked and locked["n_layers"] != model.n_layers:
             _refuse(v, model, "layer count", locked["n_layers"], model.n_layers)
         for field, key in _LOCKS:

@@ -7,7 +7,6 @@ model (0 = embeddings, l = output of block l, counted from 1). Knows nothing of 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.errors import VectorError
+from screen.vectors.card import VectorCard
 
 Float32 = npt.NDArray[np.float32]
 
@@ -30,7 +30,7 @@ class PersonaVector:
     trait: str
     direction: Float32
     hs_index: npt.NDArray[np.int64]
-    card: Mapping[str, Any] = field(default_factory=dict)
+    card: VectorCard = field(default_factory=VectorCard)
     source: str = ""  # the file it came from, for messages
     warnings: tuple[str, ...] = ()
     controls: Float32 | None = None

@@ -32,7 +32,7 @@ CARD = {
 
 def only(built: Built) -> Path:
     assert not built.refused, built.refused
-    return built.made[0].path
+    return built.vectors[0].path
 
 
 def test_a_vector_comes_with_its_whole_card(build: Build) -> None:
@@ -107,7 +107,7 @@ def test_a_stopped_build_goes_on_and_makes_and_judges_nothing_twice(
 
 def test_a_trait_that_the_model_does_not_show_ends_with_the_counts(build: Build, tmp_path: Path) -> None:
     built = build(judge=lambda t, _s, _c: RuleJudge("never", t.name, lambda _q, _a: 3.0, lambda _q, _a: 90.0))
-    assert built.made == ()
+    assert built.vectors == ()
     assert str(built.refused[0]) == (
         "evenness: only 0 of 32 answers that should show the trait were kept, 5 are needed; 32 lay on the other side of"
         " the threshold, 0 were incoherent, 0 got no score (0 refusals), 0 were empty\n"
@@ -119,7 +119,7 @@ def test_a_trait_that_the_model_does_not_show_ends_with_the_counts(build: Build,
 
 def test_a_vector_no_better_than_its_controls_needs_force(build: Build, spec: BuildSpec, tmp_path: Path) -> None:
     built = build(replace(spec, force=False), judge=blind_judge)
-    assert built.made == ()
+    assert built.vectors == ()
     assert isinstance(built.refused[0], VectorError)
     assert "no better than its controls: AUROC 0." in built.refused[0].message
     forced = load_vector(only(build(judge=blind_judge)))

@@ -96,11 +96,11 @@ def test_a_killed_build_goes_on_to_the_same_bytes(
     answers: list[int] = []
     usual = Generator._batch
     monkeypatch.setattr(Generator, "_batch", lambda self, p, *more: answers.append(len(p)) or usual(self, p, *more))
-    whole = build(out=tmp_path / "whole").made[0].path.read_bytes()
+    whole = build(out=tmp_path / "whole").vectors[0].path.read_bytes()
     made = sum(answers)
     answers.clear()
     worker = [sys.executable, "-c", _KILLED, str(tiny_model), str(tmp_path / "killed")]
     done = subprocess.run(worker, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
     assert done.returncode == -9, done.stderr
-    assert build(out=tmp_path / "killed").made[0].path.read_bytes() == whole
+    assert build(out=tmp_path / "killed").vectors[0].path.read_bytes() == whole
     assert sum(answers) == made - 3 * 16  # three whole batches were on disk

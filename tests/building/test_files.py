@@ -21,7 +21,7 @@ from tests.building.even import even_judge
 
 @pytest.fixture
 def vector(build: Build) -> Path:
-    return build().made[0].path
+    return build().vectors[0].path
 
 
 def labels(path: Path, *rows: object) -> Path:
@@ -34,7 +34,7 @@ def test_a_file_gets_the_report_that_its_build_gave(vector: Path, spec: BuildSpe
     given = labels(tmp_path / "labels.jsonl", *rows, {**rows[0], "trait": "another", "label": False})
     (report,) = validate_files([str(vector)], spec, vector.parent, judge=even_judge, labels=given)
     kept = dict(load_vector(vector).card["validation"])
-    found = dict(report.verdict.facts)
+    found = dict(report.result.facts)
     for facts in (kept, found):
         facts.pop("forced", None)
         facts["controls"].pop("permuted_vectors", None)
@@ -81,3 +81,11 @@ def test_the_picture_is_well_formed_and_takes_names_as_text() -> None:
     assert "<b>&, layer 2" in texts
     assert "random, 95th percentile" in texts
     assert "trait, coefficient 1" in texts
+
+
+def test_the_documented_example_names_what_is_there() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "building-vectors.md").read_text(encoding="utf-8")
+    example = text.split("```python\n")[1].split("```")[0]
+    imports = [line for line in example.splitlines() if line.startswith("from ")]
+    assert len(imports) == 4
+    exec("\n".join(imports), {})

@@ -44,8 +44,8 @@ def test_an_answer_is_a_function_of_prompt_and_draw(sampler: Sampler) -> None:
 
 
 def test_a_steered_answer_is_another_answer(sampler: Sampler) -> None:
-    push = Steering(1, np.full(32, 5.0, dtype=np.float32))
-    assert texts(sampler, [Question("Why?")], push=push) != texts(sampler, [Question("Why?")])
+    steering = Steering(1, np.full(32, 5.0, dtype=np.float32))
+    assert texts(sampler, [Question("Why?")], steering=steering) != texts(sampler, [Question("Why?")])
 
 
 def test_the_answer_is_read_after_its_question_alone(sampler: Sampler) -> None:
@@ -129,8 +129,8 @@ class Mirror(Served):
 def test_a_build_says_where_its_answers_came_from(spec: BuildSpec, tmp_path: Path) -> None:
     served: Any = Mirror(spec.model)
     built = build_vectors(spec, tmp_path, judge=even_judge, answers_from=served)
-    if built.made:
-        assert load_vector(built.made[0].path).card["sampling"]["answers_from"] == "endpoint: served"
+    if built.vectors:
+        assert load_vector(built.vectors[0].path).card["sampling"]["answers_from"] == "endpoint: served"
     else:
         assert "were kept" in built.refused[0].message
 

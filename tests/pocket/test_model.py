@@ -1,16 +1,22 @@
 """The embedded model is small, loads as any model does, and reads any text."""
 
+import shutil
 import subprocess
 import sys
 from itertools import islice
+from pathlib import Path
 
+import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from research.pocket import observed
 from research.pocket.corpus.chats import chats
 from research.pocket.tokenizer import render
+from research.pocket.train import make_references
 from screen.building.cards import locks
 from screen.building.workshop import Workshop
 from screen.pocket import MODEL_DIR, VECTORS_DIR
+from screen.vectors.files import load_vectors
 from screen.vectors.persona import PersonaVector
 
 
@@ -61,6 +67,19 @@ def test_cards_are_locked_to_the_model(shop: Workshop, vectors: dict[str, Person
     known = {name: value for name, value in locks(shop).items() if name not in ("revision", "dtype")}
     for vector in vectors.values():
         assert vector.card["model"] == known
+
+
+def test_references_are_measured_anew_and_directions_stay(
+    shop: Workshop, vectors: dict[str, PersonaVector], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observed, "CLEAN_ROWS", 12)
+    copy = tmp_path / "vectors"
+    shutil.copytree(VECTORS_DIR, copy)
+    make_references(shop, copy)
+    for again in load_vectors((str(copy),)):
+        assert again.direction.tobytes() == vectors[again.trait].direction.tobytes()
+        assert again.card["reference"]["rows"] == 12
+        assert {**again.card, "reference": 0} == {**vectors[again.trait].card, "reference": 0}
 
 
 def test_importing_the_package_loads_no_torch() -> None:

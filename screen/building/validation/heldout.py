@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from screen.building.rollouts import RolloutSide, asks, check, counts, kept
 from screen.building.workshop import Workshop
 from screen.stats import unit
 from screen.traits.trait import Trait
+from screen.vectors.card import SideCounts
 
 Float64 = npt.NDArray[np.float64]
 LEAST = 10  # answers a side, below which an AUROC says nothing
@@ -33,7 +33,7 @@ class HeldOut:
     values: Mapping[str, Float64]
     shows: npt.NDArray[np.bool_]
     lengths: npt.NDArray[np.int64]
-    counts: Mapping[str, Any]
+    counts: SideCounts
 
 
 def held_out(shop: Workshop, trait: Trait, directions: Mapping[str, npt.NDArray[np.float32]]) -> HeldOut:
@@ -51,7 +51,7 @@ def held_out(shop: Workshop, trait: Trait, directions: Mapping[str, npt.NDArray[
         wanted = asks(systems, trait.evaluate, shop.spec.held_out)
         stage = f"held-out answers, {'positive' if positive else 'negative'}"
         for chunk in kept(shop, trait, wanted, positive, side, stage):
-            places = [shop.sampler.alone(spoken) for spoken in chunk]
+            places = [shop.sampler.alone(response) for response in chunk]
             lengths += [place.end - place.start for place in places]
             shows += [positive] * len(places)
             values += [np.einsum("ld,kld->kl", mean, units) for mean in shop.means.answer_means(places)]

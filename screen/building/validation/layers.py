@@ -28,18 +28,18 @@ def by_steering(points: Sequence[Point], auroc: Sequence[float], effect: Sequenc
     """
     able = [p for p in points if p.coherence >= coherence]
     if not able:
-        found = by_separation(sorted({p.layer for p in points}), auroc, effect)
-        why = f"no steering left a coherence of {coherence:g}; {found.reason}"
-        return Choice(found.layer, "separation", None, why)
+        fallback = by_separation(sorted({p.layer for p in points}), auroc, effect)
+        why = f"no steering left a coherence of {coherence:g}; {fallback.reason}"
+        return Choice(fallback.layer, "separation", None, why)
     top = max(able, key=lambda p: p.score)
     close = [p for p in able if p.score >= top.score - top.error]
     best = max(close, key=lambda p: (round(auroc[p.layer], 3), effect[p.layer], p.score))
-    said = f"trait score {best.score:.1f} at coherence {best.coherence:.1f}, coefficient {best.coefficient:g}"
+    reason = f"trait score {best.score:.1f} at coherence {best.coherence:.1f}, coefficient {best.coefficient:g}"
     if best is not top:
-        said += (
+        reason += (
             f"; layer {top.layer} has {top.score:.1f}, within a standard error of {top.error:.1f}, and reads less well"
         )
-    return Choice(best.layer, "steering", best.coefficient, said)
+    return Choice(best.layer, "steering", best.coefficient, reason)
 
 
 def by_separation(layers: Iterable[int], auroc: Sequence[float], effect: Sequence[float]) -> Choice:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.stats import auroc
+from screen.vectors.card import ChanceCard
 
 Float64 = npt.NDArray[np.float64]
 
@@ -32,14 +33,14 @@ class Chance:
     p95: float
     n: int
 
-    def to_json(self) -> dict[str, float | int]:
+    def to_json(self) -> ChanceCard:
         return {"mean": round(self.mean, 4), "p95": round(self.p95, 4), "n": self.n}
 
 
 def chance(values: npt.ArrayLike) -> Chance:
     """From AUROCs."""
-    found = np.asarray(values, dtype=np.float64)
-    folded = np.maximum(found, 1.0 - found)
+    values = np.asarray(values, dtype=np.float64)
+    folded = np.maximum(values, 1.0 - values)
     return Chance(float(folded.mean()), float(np.quantile(folded, 0.95)), len(folded))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from screen.building.sampler import Question, Steering
 from screen.building.workshop import Workshop
 from screen.model.generate import Sampling
 from screen.traits.trait import Trait
+from screen.vectors.card import SteeringPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Point:
     shown: float
     error: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> SteeringPoint:
         return {
             "layer": self.layer,
             "coefficient": self.coefficient,
@@ -49,16 +49,16 @@ def steer(
 ) -> list[Point]:
     """One point for each (layer, coefficient). `direction`: (n_layers + 1, d_model) float32, used as it is. `asked`:
     instead of the trait's evaluation questions."""
-    steer = shop.spec.steer
-    wanted = asks([None], trait.evaluate, steer.samples) if asked is None else asked
-    sampling = Sampling(min(steer.max_new_tokens, shop.sampling.max_new_tokens), 1.0, shop.spec.seed)
+    settings = shop.spec.steer
+    wanted = asks([None], trait.evaluate, settings.samples) if asked is None else asked
+    sampling = Sampling(min(settings.max_new_tokens, shop.sampling.max_new_tokens), 1.0, shop.spec.seed)
     tries = list(tries)
     points = []
     with shop.meter(f"{trait.name}: {stage}", len(tries) * len(wanted)) as meter:
         for layer, coefficient in tries:
-            push = Steering(layer, (coefficient * direction[layer]).astype(np.float32)) if coefficient else None
-            spoken = shop.sampler.answer(wanted, sampling, push, step=meter.generated)
-            judged = shop.judge(trait, spoken)
+            steering = Steering(layer, (coefficient * direction[layer]).astype(np.float32)) if coefficient else None
+            responses = shop.sampler.answer(wanted, sampling, steering, step=meter.generated)
+            judged = shop.judge(trait, responses)
             score = np.array([j.score or 0.0 for j in judged])
             coherence = np.array([j.coherence or 0.0 for j in judged])
             at = shop.spec.thresholds

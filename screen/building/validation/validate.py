@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from screen.building.validation.steering import Point, steer
 from screen.building.workshop import Workshop
 from screen.stats import auroc, auroc_interval
 from screen.traits.trait import Trait
+from screen.vectors.card import ChanceCard, Validation
 
 RANDOM = 32
 _RANDOM, _PERMUTED = ":random", ":permuted"  # no trait's name
@@ -40,21 +40,21 @@ class Candidate:
 class ValidationResult:
     """`facts` go on the card. `failed` says which controls are as good; `warnings` what else to know."""
 
-    facts: Mapping[str, Any]
+    facts: Validation
     failed: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
-def separate(shop: Workshop, candidate: Candidate, everyone: Mapping[str, npt.NDArray[np.float32]]) -> HeldOut:
+def separate(shop: Workshop, candidate: Candidate, directions: Mapping[str, npt.NDArray[np.float32]]) -> HeldOut:
     """Held-out answers of one trait, projected on every vector, on random ones and on those of permuted labels."""
     rng = np.random.default_rng([shop.spec.seed, RANDOM])
-    directions = {
-        **everyone,
+    compared = {
+        **directions,
         _RANDOM: rng.standard_normal((RANDOM, *candidate.direction.shape)).astype(np.float32),
     }
     if candidate.permuted is not None:
-        directions[_PERMUTED] = candidate.permuted
-    return held_out(shop, candidate.trait, directions)
+        compared[_PERMUTED] = candidate.permuted
+    return held_out(shop, candidate.trait, compared)
 
 
 def curve(held: HeldOut, trait: str) -> tuple[list[float], list[float]]:
@@ -64,33 +64,37 @@ def curve(held: HeldOut, trait: str) -> tuple[list[float], list[float]]:
 
 
 def validate(
-    shop: Workshop, candidate: Candidate, held: HeldOut, layers: Mapping[str, int], everyone: Mapping[str, Any]
+    shop: Workshop,
+    candidate: Candidate,
+    held: HeldOut,
+    layers: Mapping[str, int],
+    directions: Mapping[str, npt.NDArray[np.float32]],
 ) -> ValidationResult:
-    """The whole report on one vector at its layer. `layers`: the layer of every vector in `everyone`."""
+    """The whole report on one vector at its layer. `layers`: the layer of every vector in `directions`."""
     name, layer = candidate.trait.name, layers[candidate.trait.name]
     auroc_layers, effect_layers = curve(held, name)
     has = np.asarray(candidate.direction.any(axis=1))
-    found = controls(held, name, layer, bool(has[0]))
+    control_figures = controls(held, name, layer, bool(has[0]))
     points = steer(
         shop, candidate.trait, candidate.direction, [(layer, c) for c in shop.spec.steer.curve], "steering curve"
     )
-    failed, warnings = compare(auroc_layers[layer], found)
-    others = [other for other in everyone if other != name]
-    cosine = {o: float(cosines(candidate.direction, everyone[o])[layer]) for o in others}
+    failed, warnings = compare(auroc_layers[layer], control_figures)
+    others = [other for other in directions if other != name]
+    cosine = {o: float(cosines(candidate.direction, directions[o])[layer]) for o in others}
     crossed = {o: auroc(*_split(held, held.values[o][:, layers[o]])) for o in others}
-    warnings += _about(points, crossed, auroc_layers[layer])
-    facts = {
+    warnings += _warnings(points, crossed, auroc_layers[layer])
+    facts: Validation = {
         "layer": layer,
         "held_out": {
             "questions": "evaluate",
             "read": "after the question alone, without the system prompt",
-            "sides": dict(held.counts),
+            "sides": held.counts,
         },
         "auroc": _rounded(auroc_layers, has),
         "effect": _rounded(effect_layers, has),
         "auroc_at_layer": round(auroc_layers[layer], 4),
         "auroc_interval": [round(end, 4) for end in auroc_interval(*_split(held, held.values[name][:, layer]))],
-        "controls": found,
+        "controls": control_figures,
         "steering": [p.to_json() for p in points],
         "cosine": {o: round(v, 4) for o, v in cosine.items()},
         "cross_auroc": {o: round(v, 4) for o, v in crossed.items()},
@@ -101,32 +105,34 @@ def validate(
     return ValidationResult(facts, tuple(failed), tuple(warnings))
 
 
-def controls(held: HeldOut, trait: str, layer: int, embeddings: bool) -> dict[str, Any]:
+def controls(held: HeldOut, trait: str, layer: int, embeddings: bool) -> dict[str, float | ChanceCard]:
     """AUROC of what should not tell the answers apart: METHOD 4. `embeddings`: the vector has a layer 0."""
     values, shows = held.values[trait], held.shows
     length = auroc(*_split(held, held.lengths.astype(np.float64)))
-    found: dict[str, Any] = {"layer_0": round(auroc(*_split(held, values[:, 0])), 4)} if embeddings else {}
-    found |= {
+    figures: dict[str, float | ChanceCard] = (
+        {"layer_0": round(auroc(*_split(held, values[:, 0])), 4)} if embeddings else {}
+    )
+    figures |= {
         "random": chance(aurocs(held.values[_RANDOM][:, :, layer], shows)).to_json(),
         "permuted_labels": shuffled(values[:, layer], shows).to_json(),
         "length": round(max(length, 1.0 - length), 4),
     }
     if _PERMUTED in held.values:
-        found["permuted_vectors"] = chance(aurocs(held.values[_PERMUTED][:, :, layer], shows)).to_json()
-    return found
+        figures["permuted_vectors"] = chance(aurocs(held.values[_PERMUTED][:, :, layer], shows)).to_json()
+    return figures
 
 
-def compare(value: float, found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def compare(value: float, figures: Mapping[str, float | ChanceCard]) -> tuple[list[str], list[str]]:
     """(controls that the AUROC `value` does not beat, warnings). A control at the ceiling fails nobody: both are
     perfect then, and the answers are too easy to tell by it."""
     failed, warnings = [], []
-    for name, control in found.items():
+    for name, control in figures.items():
         bar = control["p95"] if isinstance(control, Mapping) else control
-        said = f"{name.replace('_', ' ')} ({'95th percentile ' if isinstance(control, Mapping) else ''}{bar:.3f})"
+        named = f"{name.replace('_', ' ')} ({'95th percentile ' if isinstance(control, Mapping) else ''}{bar:.3f})"
         if bar >= _CEILING and value >= _CEILING:
-            warnings.append(f"{said} tells the held-out answers apart as well: the figure says little")
+            warnings.append(f"{named} tells the held-out answers apart as well: the figure says little")
         elif value <= bar:
-            failed.append(said)
+            failed.append(named)
     return failed, warnings
 
 
@@ -138,21 +144,21 @@ def top_share(direction: npt.NDArray[np.float32]) -> list[float]:
     return [float(v) for v in top / np.where(whole > 0, whole, 1.0)]
 
 
-def _about(points: list[Point], crossed: Mapping[str, float], own: float) -> list[str]:
-    said = []
+def _warnings(points: list[Point], crossed: Mapping[str, float], own: float) -> list[str]:
+    warnings = []
     still = next((p for p in points if p.coefficient == 0.0), None)
     pushed = [p for p in points if p.coefficient > 0 and p.coherence >= 50.0]
     if still and not any(p.score > still.score for p in pushed):
-        said.append("steering with it does not raise the trait at any coefficient that leaves the answers coherent")
+        warnings.append("steering with it does not raise the trait at any coefficient that leaves the answers coherent")
     better = [f"{o} ({v:.3f})" for o, v in crossed.items() if v > own]
     if better:
-        said.append(f"the vector of another trait separates these answers better: {', '.join(better)}")
-    return said
+        warnings.append(f"the vector of another trait separates these answers better: {', '.join(better)}")
+    return warnings
 
 
 def _split(held: HeldOut, values: npt.NDArray[np.float64]) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     return values[held.shows], values[~held.shows]
 
 
-def _rounded(values: list[float], there: npt.NDArray[np.bool_]) -> list[float | None]:
-    return [round(v, 4) if has else None for v, has in zip(values, there, strict=True)]
+def _rounded(values: list[float], present: npt.NDArray[np.bool_]) -> list[float | None]:
+    return [round(v, 4) if has else None for v, has in zip(values, present, strict=True)]

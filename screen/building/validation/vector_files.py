@@ -20,6 +20,7 @@ from screen.judges import agreement
 from screen.progress import Progress, Silent
 from screen.traits.schema import problems
 from screen.traits.trait import Trait, library, load_trait, trait_from
+from screen.vectors.card import VectorCard
 from screen.vectors.files import load_vectors, save_vector
 from screen.vectors.fit import check_fit, choose
 from screen.vectors.persona import PersonaVector
@@ -30,7 +31,7 @@ class Report:
     """One vector's report. `judge`: its agreement with labels, where some were given."""
 
     vector: PersonaVector
-    verdict: ValidationResult
+    result: ValidationResult
     judge: Mapping[str, Any] | None = None
 
 
@@ -57,13 +58,13 @@ def validate_files(
     chosen = choose(vectors, (), layers or {})
     shop = open_workshop(spec, work, judge, progress or Silent())
     check_fit(chosen, shop.facts)
-    everyone = {v.trait: rows_of(v, shop.model.n_layers) for v in vectors}
+    directions = {v.trait: rows_of(v, shop.model.n_layers) for v in vectors}
     placed = dict(zip(chosen.traits, chosen.layers, strict=True))
     reports = []
     for vector, trait in zip(vectors, spec.traits, strict=True):
-        candidate = Candidate(trait, everyone[trait.name])
-        verdict = validate(shop, candidate, separate(shop, candidate, everyone), placed, everyone)
-        reports.append(Report(vector, verdict, agrees(shop, trait, rows) if labels else None))
+        candidate = Candidate(trait, directions[trait.name])
+        result = validate(shop, candidate, separate(shop, candidate, directions), placed, directions)
+        reports.append(Report(vector, result, agrees(shop, trait, rows) if labels else None))
     return reports
 
 
@@ -92,7 +93,7 @@ def rows_of(vector: PersonaVector, n_layers: int) -> npt.NDArray[np.float32]:
 def save_report(report: Report) -> None:
     """Keep the report on the vector's card; the directions stay as they are."""
     vector = report.vector
-    card = {**vector.card, "validation": {**report.verdict.facts, "forced": False}}
+    card: VectorCard = {**vector.card, "validation": {**report.result.facts, "forced": False}}
     if report.judge is not None:
         card["judge_agreement"] = dict(report.judge)
     save_vector(replace(vector, card=card), Path(vector.source))
@@ -117,10 +118,10 @@ def read_labels(path: Path) -> list[Labelled]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "check --labels") from None
-    found = [_labelled(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if not found:
+    rows = [_labelled(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not rows:
         raise UsageError(f"{path} holds no rows", "check --labels")
-    return found
+    return rows
 
 
 def _labelled(path: Path, number: int, line: str) -> Labelled:

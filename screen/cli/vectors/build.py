@@ -89,23 +89,23 @@ def _tell(spec: BuildSpec, asked: Any, lines: Lines) -> None:
     kind = chosen(asked, spec.model)
     lines.say(f"judge     {kind}{'' if asked != 'auto' else ', chosen by auto'}")
     if kind == "local" and asked == "auto":
-        lines.say("          no endpoint is set, so the model judges its baseline responses: compare it with labels by")
+        lines.say("          no endpoint is set, so the model judges its own answers: compare it with labels by")
         lines.say("          `screen vectors validate --labels`, or set OPENAI_BASE_URL")
 
 
 def _report(built: Built, as_json: bool) -> None:
-    for made in built.made:
-        card = made.vector.card
-        draw(made.path, made.vector.trait, card["validation"], steering_of(card))
+    for saved in built.vectors:
+        card = saved.vector.card
+        draw(saved.path, saved.vector.trait, card["validation"], steering_of(card))
     if as_json:
         print_json(
             {
                 "made": [
-                    {"file": str(m.path), "trait": m.vector.trait, "card": dict(m.vector.card)} for m in built.made
+                    {"file": str(m.path), "trait": m.vector.trait, "card": dict(m.vector.card)} for m in built.vectors
                 ],
                 "refused": [{"message": e.message, "next": e.next_step} for e in built.refused],
             }
         )
         return
-    for made in built.made:
-        print_report(made.vector.trait, made.path, made.vector.card["validation"])
+    for saved in built.vectors:
+        print_report(saved.vector.trait, saved.path, saved.vector.card["validation"])

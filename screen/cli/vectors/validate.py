@@ -97,7 +97,7 @@ def command(paths: tuple[str, ...], **options: Any) -> None:
         draw(
             work / Path(report.vector.source).name,
             report.vector.trait,
-            report.verdict.facts,
+            report.result.facts,
             steering_of(report.vector.card),
         )
         if options["keep"]:
@@ -106,13 +106,13 @@ def command(paths: tuple[str, ...], **options: Any) -> None:
         print_json([_json(report) for report in reports])
     else:
         for report in reports:
-            print_report(report.vector.trait, Path(report.vector.source), report.verdict.facts, report.judge)
-    worst = [r for r in reports if r.verdict.failed]
+            print_report(report.vector.trait, Path(report.vector.source), report.result.facts, report.judge)
+    worst = [r for r in reports if r.result.failed]
     if worst and not options["force"]:
-        names = ", ".join(f"{r.vector.trait} ({', '.join(r.verdict.failed)})" for r in worst)
+        names = ", ".join(f"{r.vector.trait} ({', '.join(r.result.failed)})" for r in worst)
         raise VectorError(f"no better than its controls: {names}", "do not screen with it; rebuild it, or see --force")
 
 
 def _json(report: Report) -> dict[str, Any]:
     vector = report.vector
-    return {"trait": vector.trait, "file": vector.source, "validation": report.verdict.facts, "judge": report.judge}
+    return {"trait": vector.trait, "file": vector.source, "validation": report.result.facts, "judge": report.judge}

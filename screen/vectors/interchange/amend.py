@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from screen.errors import UsageError
+from screen.vectors.card import card_of
 from screen.vectors.checks import checked
 from screen.vectors.interchange.stated import Stated
 from screen.vectors.persona import PersonaVector
@@ -16,7 +17,8 @@ _MEASURED = ("reference", "steering", "coefficient", "separation", "validation")
 
 def amended(vector: PersonaVector, data: bytes, stated: Stated) -> PersonaVector:
     """A native vector with what the user states put on its card; as it is where nothing is stated."""
-    path, card = Path(vector.source), dict(vector.card)
+    path = Path(vector.source)
+    card: dict[str, object] = dict(vector.card)
     given = stated.given()
     for flag in ("convention", "key", "n_layers"):
         if flag in given:
@@ -30,8 +32,8 @@ def amended(vector: PersonaVector, data: bytes, stated: Stated) -> PersonaVector
     if not given:
         return vector
     if "model" in given:
-        locked = card.get("model") if isinstance(card.get("model"), Mapping) else {}
-        card["model"] = {**(locked or {}), "name": given["model"]}
+        locked = card.get("model")
+        card["model"] = {**(locked if isinstance(locked, Mapping) else {}), "name": given["model"]}
     card.update({k: given[k] for k in ("layer", "pooling") if k in given})
     dropped = [k for k in _MEASURED if stated.turned and k in card]
     for field in dropped:
@@ -46,7 +48,9 @@ def amended(vector: PersonaVector, data: bytes, stated: Stated) -> PersonaVector
     }  # fmt: skip
     direction = -vector.direction if stated.turned else vector.direction
     controls = vector.controls if "reference" in card else None
-    amended_vector = PersonaVector(trait, direction, vector.hs_index, card, vector.source, vector.warnings, controls)
+    amended_vector = PersonaVector(
+        trait, direction, vector.hs_index, card_of(card), vector.source, vector.warnings, controls
+    )
     if stated.layer is not None:
         amended_vector.unit(stated.layer)
     return checked(amended_vector)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.errors import UsageError, VectorError
+from screen.vectors.card import ModelLock, VectorCard
 from screen.vectors.checks import checked, has_trait_name
 from screen.vectors.formats.sandbox import parse
 from screen.vectors.interchange import layout
@@ -46,7 +47,7 @@ def foreign(path: Path, data: bytes, stated: Stated) -> PersonaVector:
     plain = checked(plain)
     sign, sign_from = sign_in_file(path, trait, numbering, stated)
     warnings += warnings_for(plain, pooling, numbering, contents, stated)
-    card: dict[str, Any] = {
+    card: VectorCard = {
         "pooling": pooling,
         "sign": "toward",
         "model": _model(stated, numbering, direction),
@@ -92,7 +93,7 @@ def _bare(path: Path, stated: Stated) -> layout.LayerLayout:
     return layout.LayerLayout("hs", "stated by --layer", (stated.layer,))
 
 
-def _check_width(path: Path, rows: layout.Rows, stated: Stated) -> None:
+def _check_width(path: Path, rows: layout.DirectionRows, stated: Stated) -> None:
     width = rows.values.shape[1]
     if stated.d_model not in (None, width):
         raise UsageError(
@@ -138,15 +139,15 @@ def _pooling(path: Path, stated: Stated, named: tuple[str, str] | None) -> str:
     return stated.pooling or (named[1] if named else "unstated")
 
 
-def _model(stated: Stated, numbering: layout.LayerLayout, direction: Float32) -> dict[str, Any]:
+def _model(stated: Stated, numbering: layout.LayerLayout, direction: Float32) -> ModelLock:
     """What is known of the model: the run checks these against the model it loads."""
-    known: dict[str, Any] = {"d_model": int(direction.shape[1])}
+    known: ModelLock = {"d_model": int(direction.shape[1])}
     whole = {"persona-vectors": len(direction) - 1, "assistant-axis": len(direction)}.get(numbering.convention)
-    for name, value in (
-        ("name", stated.model),
-        ("n_layers", stated.n_layers if stated.n_layers is not None else whole),
-        ("config_sha256", stated.config_sha256),
-    ):
-        if value is not None:
-            known[name] = value
+    n_layers = stated.n_layers if stated.n_layers is not None else whole
+    if stated.model is not None:
+        known["name"] = stated.model
+    if n_layers is not None:
+        known["n_layers"] = n_layers
+    if stated.config_sha256 is not None:
+        known["config_sha256"] = stated.config_sha256
     return known

@@ -33,7 +33,7 @@ _ASK = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class DirectionRows:
     """`numbers`: how the file numbers each row of `values` (n, d_model), or () where it is one bare direction."""
 
     values: npt.NDArray[Any]
@@ -52,7 +52,7 @@ class LayerLayout:
     index: tuple[int, ...]  # the hidden_states row of each direction
 
 
-def pick(parsed: ParsedFile, path: Path, key: str | None) -> Rows:
+def pick(parsed: ParsedFile, path: Path, key: str | None) -> DirectionRows:
     """The rows that are directions. Raises UsageError where the file holds several things that could be."""
     arrays = parsed.contents.arrays
     if parsed.contents.kind == "gguf":
@@ -78,7 +78,7 @@ def pick(parsed: ParsedFile, path: Path, key: str | None) -> Rows:
 
 
 def layer_layout(
-    rows: Rows, contents: FileContents, path: Path, convention: str | None, n_layers: int | None, by_name: bool
+    rows: DirectionRows, contents: FileContents, path: Path, convention: str | None, n_layers: int | None, by_name: bool
 ) -> LayerLayout:
     """The layout of `rows`. `by_name`: the file's name is one that the persona-vectors scripts give."""
     if convention is not None:
@@ -98,7 +98,9 @@ def layer_layout(
     return LayerLayout(name, said_by, index)
 
 
-def _stated_by(rows: Rows, contents: FileContents, path: Path, n_layers: int | None, by_name: bool) -> tuple[str, str]:
+def _stated_by(
+    rows: DirectionRows, contents: FileContents, path: Path, n_layers: int | None, by_name: bool
+) -> tuple[str, str]:
     """The convention that the file itself says, and where it does."""
     kind, count = contents.kind, len(rows.numbers)
     if kind == "gguf":
@@ -126,7 +128,7 @@ def _stated_by(rows: Rows, contents: FileContents, path: Path, n_layers: int | N
     raise UsageError(f"{path}: nothing in it says which layers its {count} rows {shape} belong to", _ASK)
 
 
-def _control_vector(parsed: ParsedFile, path: Path) -> Rows:
+def _control_vector(parsed: ParsedFile, path: Path) -> DirectionRows:
     architecture = parsed.contents.says.get("general.architecture")
     if architecture != ARCHITECTURE:
         raise VectorError(
@@ -144,7 +146,7 @@ def _control_vector(parsed: ParsedFile, path: Path) -> Rows:
     return _stacked(parsed, path, names)
 
 
-def _stacked(parsed: ParsedFile, path: Path, names: dict[int, str]) -> Rows:
+def _stacked(parsed: ParsedFile, path: Path, names: dict[int, str]) -> DirectionRows:
     """One array a layer, by number."""
     arrays = parsed.contents.arrays
     first = arrays[names[min(names)]]
@@ -156,10 +158,10 @@ def _stacked(parsed: ParsedFile, path: Path, names: dict[int, str]) -> Rows:
                 "a vector has one direction [d_model] a layer; check the file",
             )
     numbers = tuple(sorted(names))
-    return Rows(np.stack([parsed.array(names[k]) for k in numbers]), numbers, first.dtype, "")
+    return DirectionRows(np.stack([parsed.array(names[k]) for k in numbers]), numbers, first.dtype, "")
 
 
-def _single(parsed: ParsedFile, path: Path, key: str) -> Rows:
+def _single(parsed: ParsedFile, path: Path, key: str) -> DirectionRows:
     """One array: a row a layer, or one bare direction."""
     array = parsed.contents.arrays[key]
     if len(array.shape) not in (1, 2) or 0 in array.shape:
@@ -169,16 +171,18 @@ def _single(parsed: ParsedFile, path: Path, key: str) -> Rows:
         )
     values = parsed.array(key)
     if values.ndim == 1:
-        return Rows(values[None], (), array.dtype, key)
-    return Rows(values, tuple(range(len(values))), array.dtype, key, by_position=True)
+        return DirectionRows(values[None], (), array.dtype, key)
+    return DirectionRows(values, tuple(range(len(values))), array.dtype, key, by_position=True)
 
 
-def _indexed(parsed: ParsedFile, path: Path) -> Rows:
+def _indexed(parsed: ParsedFile, path: Path) -> DirectionRows:
     """`direction` with `hs_index`, as screen writes them."""
     direction, index = parsed.array("direction"), parsed.array("hs_index")
     if direction.ndim != 2 or index.shape != direction.shape[:1] or index.dtype.kind != "i":
         raise VectorError(f"{path}: `hs_index` is not one integer for each row of `direction`", "check the file")
-    return Rows(direction, tuple(int(i) for i in index), parsed.contents.arrays["direction"].dtype, "direction")
+    return DirectionRows(
+        direction, tuple(int(i) for i in index), parsed.contents.arrays["direction"].dtype, "direction"
+    )
 
 
 def _names(contents: FileContents) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from screen.errors import UsageError
+from screen.vectors.card import Origin
 from screen.vectors.formats.arrays import FileContents
-from screen.vectors.interchange.layout import OWN, SHIFTS, LayerLayout, Rows
+from screen.vectors.interchange.layout import OWN, SHIFTS, DirectionRows, LayerLayout
 from screen.vectors.interchange.stated import Stated
 from screen.vectors.persona import PersonaVector
 
@@ -18,7 +18,7 @@ ASSISTANT = "assistant-like"
 _SIGNED = ("persona-vectors", "repeng", "llama.cpp")  # tools that write the side asked for as plus
 
 
-def origin(path: Path, data: bytes, contents: FileContents, rows: Rows, numbering: LayerLayout) -> dict[str, Any]:
+def origin(path: Path, data: bytes, contents: FileContents, rows: DirectionRows, numbering: LayerLayout) -> Origin:
     """The file, its hash, and how it was read."""
     says = {k[:80]: v[:200] if isinstance(v, str) else v for k, v in list(contents.says.items())[:32]}
     return {

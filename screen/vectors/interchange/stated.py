@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 CONVENTIONS = ("hs", "block", "persona-vectors", "assistant-axis", "repeng", "llama.cpp")
 SIGNS = ("toward", "away")
@@ -31,5 +30,5 @@ class Stated:
         """The file points away from the trait, so its numbers change sign."""
         return self.sign == "away"
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> dict[str, str | int]:
         return {name: getattr(self, name) for name in _FIELDS if getattr(self, name) is not None}
