@@ -135,7 +135,6 @@ def test_a_folder_is_read_at_a_glance() -> None:
     for path in sources():
         folder, _, name = path.rpartition("/")
         folders.setdefault(folder, []).extend([name.removesuffix(".py")] if name != "__init__.py" else [])
-    folders.pop("screen/vectors/formats")  # 16: readers of formats are about to go
     crowded = {folder: len(names) for folder, names in folders.items() if len(names) > 14}
     assert not crowded, f"split them by what they are about: {crowded}"
     families = Counter((folder, name.split("_")[0]) for folder, names in folders.items() for name in names)

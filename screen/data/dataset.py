@@ -9,7 +9,7 @@ for window in dataset.windows(512, skip=done):
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -212,25 +212,6 @@ def open_dataset(
     if how.render == "plain" and shape.name != MIXED and dataset.rendering() is not None:
         dataset = replace(dataset, shape=replace(shape, render="plain"), notes=(*dataset.notes, _ELSEWHERE))
     return dataset
-
-
-def raw_rows(dataset: Dataset, rows: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-    """Row number and bytes as they stand in the file, line ending included, for ascending `rows`.
-
-    Canonical JSON for Parquet and Arrow; a row over the cap is left out.
-    """
-    wanted = iter(rows)
-    row = next(wanted, None)
-    number = 0
-    for file in dataset.files:
-        for _, _, raw in reader_of(file).spans(file):
-            if row is None:
-                return
-            if number == row:
-                if raw is not None:
-                    yield row, raw
-                row = next(wanted, None)
-            number += 1
 
 
 def entries_of(files: Sequence[InputFile], wanted: Callable[[int], bool]) -> Iterator[RawRow | Skip | None]:

@@ -51,7 +51,7 @@ class SameModel:
             same, differs = common(self._ended(ours), self._ended(theirs))
             agreed += same
             if differs and not self._near_tie(prompt, ours, theirs, same):
-                raise self._another(name, prompt, ours, theirs, same)
+                raise self._another(name, ours, theirs, same)
             ties += differs
         if ties and agreed < LEAST:
             raise ModelError(
@@ -77,7 +77,7 @@ class SameModel:
     def _token(self, answer: Response, at: int) -> int:
         return answer.ids[at] if at < len(answer.ids) else -1
 
-    def _another(self, name: str, prompt: Ids, ours: Response, theirs: Response, at: int) -> ModelError:
+    def _another(self, name: str, ours: Response, theirs: Response, at: int) -> ModelError:
         here, there = (self.tokenizer.decode(a.ids[: at + 8])[-80:] for a in (ours, theirs))
         return ModelError(
             f"the endpoint {name!r} answers as another model: a greedy answer differs from this model's own at token"

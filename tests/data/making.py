@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from screen.data.dataset import Dataset, open_dataset
+from screen.data.readers.kinds import reader_of
 from screen.data.sample import RawRow, Sample, Skip
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -51,3 +53,22 @@ def samples_of(folder: Path, row: Any, **options: Any) -> list[Sample]:
 def code_of(folder: Path, row: Any, **options: Any) -> str:
     """The skip code of one row, read as a dataset of its own."""
     return codes(open_dataset([write(folder, row)], **options))[0]
+
+
+def raw_rows(dataset: Dataset, rows: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Row number and bytes as they stand in the file, line ending included, for ascending `rows`.
+
+    Canonical JSON for Parquet and Arrow; a row over the cap is left out.
+    """
+    wanted = iter(rows)
+    row = next(wanted, None)
+    number = 0
+    for file in dataset.files:
+        for _, _, raw in reader_of(file).spans(file):
+            if row is None:
+                return
+            if number == row:
+                if raw is not None:
+                    yield row, raw
+                row = next(wanted, None)
+            number += 1

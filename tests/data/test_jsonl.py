@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from screen.data.dataset import open_dataset, raw_rows
+from screen.data.dataset import open_dataset
 from screen.data.files import InputFile, find_files
 from screen.data.readers import rows
 from screen.data.readers.kinds import READERS
 from screen.data.sample import RawRow, Skip
 from screen.errors import InputError
-from tests.data.making import chat, codes, write
+from tests.data.making import chat, codes, raw_rows, write
 from tests.data.test_documents import mutated
 
 Factory = pytest.TempPathFactory

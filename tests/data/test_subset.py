@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from screen.data import subset
-from screen.data.dataset import open_dataset, raw_rows
+from screen.data.dataset import open_dataset
 from screen.data.files import find_files
 from screen.data.readers import rows
 from screen.data.subset import Copied, write_subset
 from screen.errors import InputError, UsageError
-from tests.data.making import chat, read_all, write
+from tests.data.making import chat, raw_rows, read_all, write
 from tests.data.test_kinds import MAKERS, ROWS
 
 GOOD = json.dumps(chat()).encode()
