@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from research.pocket.corpus.chats import mixed
+from screen.baselines.calibration import tail_factors
 from screen.pocket import TRAITS
 from screen.scan.run import run_scan
-from screen.scoring.calibrate import tail_factors
 from screen.spec import ScanSpec
 from screen.stats import wilson
 from screen.store import context

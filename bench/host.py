@@ -108,6 +108,7 @@ def write_rows(path: Path, n: int) -> None:
 def one_size(n: int) -> dict[str, Any]:
     import torch
 
+    from screen.baselines.last_prompt import LastPrompt
     from screen.data.dataset import open_dataset
     from screen.data.sample import RawRow, Skip
     from screen.rendering.renderer import Renderer
@@ -146,7 +147,7 @@ def one_size(n: int) -> dict[str, Any]:
                     rendered = [r for r in renderer.render(samples) if not isinstance(r, Skip)]
                 with stages.timed("score"):
                     shard = ShardInput(list(zip(samples, rendered, strict=True)))
-                    tables = score_shard(shard, traits, model, None, "last-prompt")
+                    tables = score_shard(shard, traits, model, None, LastPrompt())
                 with stages.timed("store"):
                     run.publish(window.number, window.first_row, window.end_row, tables)
                 del window, samples, rendered, shard, tables  # or two shards are held while the next is read

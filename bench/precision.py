@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from screen.baselines.last_prompt import LastPrompt
 from screen.data.dataset import open_dataset
 from screen.progress import Silent
 from screen.scan.instruments import load_instruments
@@ -28,11 +29,11 @@ COLUMNS = {"the answer's projection": "{}_projection", "less the prompt's last t
 def scores(spec: ScanSpec) -> dict[str, npt.NDArray[np.float64]]:
     """Each column of `COLUMNS` for each trait, rows in order."""
     dataset = open_dataset(spec.dataset, limit=spec.limit)
-    instruments = load_instruments(spec, dataset.shape, Silent())
+    instruments = load_instruments(spec, LastPrompt(), Silent())
     found: dict[str, list[npt.NDArray[np.float64]]] = {}
     for window in dataset.windows(spec.shard_rows):
         shard = read_window(window, dataset, instruments.renderer)
-        table = score_shard(shard, instruments.traits, instruments.projector, None, "last-prompt")["scores"]
+        table = score_shard(shard, instruments.traits, instruments.projector, None, LastPrompt())["scores"]
         for trait in instruments.traits:
             for name in COLUMNS.values():
                 column = name.format(trait)

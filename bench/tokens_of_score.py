@@ -82,10 +82,8 @@ def measured(folder: Path, rows: int, seed: int) -> Labelled:
     sequences = [rendered.sequences[0] for _, rendered in samples]
     at = [s.turns[0].tokens for s in sequences]
     prompts = [s.ids[: int(p[0])] for s, p in zip(sequences, at, strict=True)]
-    assert again.instruments.answers is not None
-    own = [
-        np.array(a.ids, dtype=np.int32) for a in again.instruments.answers.baseline_responses(prompts) if a is not None
-    ]
+    assert again.scorer.responses is not None
+    own = [np.array(a.ids, dtype=np.int32) for a in again.scorer.responses.baseline_responses(prompts) if a is not None]
     items = [
         Item(s.ids[: int(p[-1]) + 1], p, branches=(Branch(int(p[0]), o),) if len(o) else ())
         for s, p, o in zip(sequences, at, own, strict=True)
@@ -94,7 +92,7 @@ def measured(folder: Path, rows: int, seed: int) -> Labelled:
     shares, labels = [], []
     decode = again.instruments.tokenizer.decode
     kinds = np.array([not any(c.isalnum() for c in decode([i])) for i in range(again.instruments.model.vocab_size)])
-    for item, result, (sample, _) in zip(items, again.instruments.projector.measure(items), samples, strict=True):
+    for item, result, (sample, _) in zip(items, again.scorer.projector.measure(items), samples, strict=True):
         assert not isinstance(result, str)
         if not item.branches:  # a baseline response of no tokens: the row has no score
             continue

@@ -13,8 +13,6 @@ from typing import Any, Literal
 
 from screen.errors import UsageError
 
-BaselineKind = Literal["generate", "calibrated", "answers", "last-prompt", "contrast", "none"]
-BASELINES = ("auto", "generate", "calibrated", "last-prompt", "answers", "none")  # what may be asked for
 WINDOW_TOKENS = 32
 
 
@@ -27,7 +25,9 @@ class ScanSpec:
     vectors: tuple[str, ...] = ()  # files or folders; empty: the embedded model's own
     traits: tuple[str, ...] = ()  # empty: every trait found
     layers: Mapping[str, int] = field(default_factory=dict)  # trait -> hidden_states row; else the card's
-    baseline: str | None = None  # of BASELINES; None or auto: contrast for preference pairs, else by prompt counts
+    baseline: str | None = (
+        None  # of baselines.table; None or auto: contrast for preference pairs, else by prompt counts
+    )
     answers: str | None = None  # the file of `--baseline answers:FILE`
     answer_by: Literal["model", "endpoint"] = "model"  # who makes baseline responses: the model here, or a server of it
     max_new_tokens: int = 256

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from screen.baselines.table import kind_of
 from screen_reports.text import count, duration, one_line, plural
 
 Facts = Mapping[str, Any]
@@ -28,14 +29,6 @@ _GIVEN = {  # shapes that need no chat template: the rung of their rows, and why
     "segments": ("sentinel", "the dataset says which of its texts are scored"),
 }
 _PLAIN = ("plain", "texts end to end, without the chat template; the answer is what stands behind its question")
-_BASELINES = {
-    "generate": "the model answers every prompt itself; answers are kept and reused",
-    "calibrated": "the model answers a sample of the prompts; the other baselines are estimated from it",
-    "answers": "the base model's answers that you gave",
-    "last-prompt": "a proxy baseline, the prompt's last token: cheaper than baseline responses, ranks less well",
-    "contrast": "the other side of a preference pair; no answers are generated",
-    "none": "scores are plain projections, and rank less well than differences",
-}
 
 
 def lines(kind: str, facts: Facts, verbose: bool = False) -> list[tuple[str, str]]:
@@ -129,8 +122,8 @@ def _finished(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
 
 
 def _baseline(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
-    kind = str(facts.get("kind", "none"))
-    return [("baseline", f"{kind}: {facts.get('reason') or _BASELINES.get(kind, kind)}")]
+    kind = kind_of(facts["kind"])
+    return [("baseline", f"{kind.name}: {kind.meaning}")]
 
 
 def _calibrating(facts: Facts, verbose: bool) -> list[tuple[str, str]]:

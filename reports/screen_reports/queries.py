@@ -74,8 +74,7 @@ def score_column(scan: Scan, name: str) -> str:
             f"{hint}its traits are {', '.join(scan.traits)}; `screen sql {where} 'describe samples'` lists all columns",
         )
     if name in scan.traits:
-        settings = scan.folder.identity.get("settings", {})
-        return schema.score_column(name, scan.folder.facts.get("baseline", "generate"), bool(settings.get("refine")))
+        return scan.folder.score_column(name)
     return name
 
 

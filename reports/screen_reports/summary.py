@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
+from screen.baselines.table import kind_of
 from screen.store.scan import Scan
 from screen_reports import notes, queries, verdicts
 from screen_reports.console import Head, Terminal
@@ -85,13 +86,6 @@ def _interval(shares: Sequence[float] | None) -> str:
     return f"{100 * shares[0]:.1f}-{100 * shares[1]:.1f}" if shares else "-"
 
 
-_KINDS = {
-    "none": ["scores are plain projections: there is no baseline, so nothing was subtracted"],
-    "last-prompt": ["scores subtract the last prompt token's projection: a proxy baseline, which ranks less well"],
-    "calibrated": ["baselines are estimates from a sample of the prompts; exact ones stand where answers were made"],
-}
-
-
 def doubts(summary: Summary) -> list[str]:
     """What else to keep in mind of the traits: other traits, words alone, how far the mean has moved."""
     told = []
@@ -141,7 +135,8 @@ def remarks(summary: Summary) -> list[str]:
     """One sentence for each thing that a reader of the figures has to know."""
     told = [line] if (line := verdicts.legend(summary)) else []
     told += [f"threshold of {', '.join(traits)}: {rule}" for rule, traits in _by_rule(summary["traits"]).items()]
-    told += _KINDS.get(summary["baseline"]["kind"], [])
+    kind = kind_of(summary["baseline"]["kind"])
+    told += [kind.remark] if kind.remark else []
     told += [f"{label}: {text}" for label, text in notes.coverage(summary)]
     codes = summary["skipped_by_code"]
     if codes:
@@ -152,7 +147,7 @@ def remarks(summary: Summary) -> list[str]:
         (summary.get("truncated", 0), "cut: longer than the model's context"),
         (summary.get("special_text", 0), "with special-token text such as <|im_end|> inside a message"),
         (baseline.get("cut", 0), "whose baseline response reached --max-new-tokens"),
-        (baseline["without"] if baseline["kind"] not in ("none", "contrast") else 0, "without a baseline: no score"),
+        (0 if kind.pairs else baseline["without"], "without a baseline: no score"),
     )
     told += [f"{count(n)} of {plural(samples, 'sample')} {what}" for n, what in lost if n]
     return told + [str(note) for note in summary.get("notes", ())]

@@ -7,6 +7,7 @@ from dataclasses import fields
 from shlex import join, quote
 from typing import Any
 
+from screen.baselines.table import kind_of
 from screen.spec import ScanSpec
 
 Summary = Mapping[str, Any]
@@ -56,10 +57,10 @@ def next_commands(summary: Summary, run: str, facts: Mapping[str, Any]) -> list[
     spec = facts.get("spec", {})
     data = join([str(d) for d in spec.get("dataset", ()) if d != "-"]) or "DATASET"
     same = _model(spec)
-    kind = facts.get("baseline")
-    if kind in ("calibrated", "last-prompt", "none"):
-        same += ["--baseline", str(kind)]
-    clean = "CLEAN_PAIRS.jsonl" if kind == "contrast" else "CLEAN.jsonl"
+    baseline = kind_of(facts.get("baseline"))
+    if not baseline.chosen_by_auto:
+        same += ["--baseline", baseline.name]
+    clean = "CLEAN_PAIRS.jsonl" if baseline.pairs else "CLEAN.jsonl"
     reference = f"screen reference build {_line([clean], same)} -o clean.reference"
     held = ["--reference", str(spec["reference"])] if spec.get("reference") else []
     held += ["--at", str(summary["at"])] if summary.get("at", "p99") != "p99" else []

@@ -36,7 +36,7 @@ def explain(again: Again, row: int) -> list[dict[str, Any]]:
     for sample, rendered in shard.samples:
         for sequence in rendered.sequences:
             positions = np.concatenate([p for t in sequence.turns for p in (t.tokens, t.thought_tokens)])
-            [found] = again.instruments.projector.measure([Item(sequence.ids[: int(positions.max()) + 1], positions)])
+            [found] = again.scorer.projector.measure([Item(sequence.ids[: int(positions.max()) + 1], positions)])
             if isinstance(found, str):
                 raise InputError(f"the model fails on row {row}: {found}", "try --dtype float32 in a run of its own")
             at = 0

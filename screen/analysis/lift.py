@@ -25,7 +25,6 @@ from screen.errors import UsageError, VectorError
 from screen.model.load import BaseModel
 from screen.progress import Progress
 from screen.rendering.rendered import Rendered
-from screen.scoring.schema import score_column
 from screen.stats import spearman
 from screen.store import liftfile
 from screen.store.scan import Scan
@@ -140,7 +139,7 @@ def _prompts(trait: str, card: Any, pairs: int) -> Prompts:
 
 def _stored(scan: Scan, traits: Sequence[str]) -> dict[tuple[int, str | None], dict[str, float]]:
     """(row, variant) -> trait -> score of the run, an estimate where it has estimates."""
-    columns = {t: score_column(t, scan.folder.facts["baseline"]) for t in traits}
+    columns = {t: scan.folder.baseline.column(t) for t in traits}
     found: dict[tuple[int, str | None], dict[str, float]] = {}
     for file in scan.folder.tables("scores"):
         table = pq.read_table(file, columns=["row", "variant", *columns.values()])

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from screen.analysis.rescore import reopen
 from screen.errors import UsageError
 from screen.progress import Progress
-from screen.scoring.schema import score_column
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
 
@@ -27,7 +26,7 @@ def check(
 ) -> dict[str, Any]:
     """Score a seeded sample, and then every row that lies near a cut, in float32 at batch 1.
 
-    Returns rows (how many), answers_made, and by trait: column, noise (standard deviation of the difference over the
+    Returns rows (how many), and by trait: column, noise (standard deviation of the difference over the
     sample), largest, threshold, near (rows scored again as their score lies near the cut), changed (rows whose flag
     changes: row, stored, again), and inside_noise: whether rows near the cut can go either way.
 
@@ -35,8 +34,7 @@ def check(
     """
     if not scan.folder.finished:
         raise UsageError(*unfinished(scan.folder))
-    kind, settings = scan.folder.facts["baseline"], scan.folder.identity.get("settings", {})
-    columns = {t: score_column(t, kind, bool(settings.get("refine"))) for t in scan.traits}
+    columns = {t: scan.folder.score_column(t) for t in scan.traits}
     stored = pa.concat_tables(
         [pq.read_table(f, columns=["row", "variant", *columns.values()]) for f in scan.folder.tables("scores")]
     )
@@ -58,7 +56,6 @@ def check(
         near[trait] = [row for _, row in sorted(close)[:MOST]]
     more = sorted({row for several in near.values() for row in several} - set(chosen.tolist()))
     new = first | (_scored(again.score(more)["scores"], columns) if more else {})
-    made = again.instruments.answers.generated if again.instruments.answers is not None else 0
     told = {}
     for trait, limit in limits.items():
         changed = [
@@ -76,7 +73,7 @@ def check(
             "inside_noise": bool(near[trait]),
         }
     dtype = scan.folder.identity["model"]["dtype"]
-    return {"rows": len(chosen) + len(more), "answers_made": made, "dtype": dtype, "traits": told}
+    return {"rows": len(chosen) + len(more), "dtype": dtype, "traits": told}
 
 
 def _scored(table: pa.Table, columns: Mapping[str, str]) -> dict[tuple[int, str | None], dict[str, float]]:

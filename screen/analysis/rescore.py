@@ -14,31 +14,41 @@ from typing import Any
 
 import pyarrow as pa
 
-from screen.baselines.given import GivenAnswers
-from screen.data.dataset import Dataset, Window, open_dataset
-from screen.errors import InputError
+from screen.baselines.answers_file import GivenAnswers
+from screen.baselines.kind import ResponseSource
+from screen.baselines.none import NoBaseline
+from screen.baselines.table import kind_of
+from screen.data.dataset import Dataset, Window
+from screen.errors import InputError, StoreError
 from screen.model.forward.plan import Batching
 from screen.model.forward.projector import Projector
 from screen.progress import Progress, Silent
+from screen.scan.inputs import dataset_of
 from screen.scan.instruments import Instruments, load_instruments
-from screen.scan.prepare import prepare
-from screen.scan.read import read_window
+from screen.scan.scorer import Scorer, context_of, with_directions
 from screen.scoring.context import ScoringContext
 from screen.scoring.shard import ShardInput, score_shard
-from screen.spec import BaselineKind, ScanSpec
+from screen.spec import ScanSpec
+from screen.store import context as kept
 from screen.store.folder import RunFolder
 from screen.store.scan import Scan
 
 
-@dataclass
+@dataclass(frozen=True)
 class Again:
-    """A run's dataset and instruments. `spec` is the run's, with what was asked to differ."""
+    """A run's scorer, once more. `spec` is the run's, with what was asked to differ."""
 
     folder: RunFolder
     spec: ScanSpec
-    dataset: Dataset
-    instruments: Instruments
-    context: ScoringContext
+    scorer: Scorer
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.scorer.dataset
+
+    @property
+    def instruments(self) -> Instruments:
+        return self.scorer.instruments
 
     def shard(self, rows: Sequence[int]) -> ShardInput:
         """These rows, rendered. Raises InputError for one that is not there or not as it was scored."""
@@ -49,9 +59,7 @@ class Again:
         if missing or changed:
             what = f"row {min(missing)} is no longer there" if missing else f"{changed[0]} has changed"
             raise InputError(f"{what} since it was scored", "run `screen run` on the new file, or restore the old one")
-        given = GivenAnswers(Path(self.spec.answers)) if self.spec.answers else None
-        window = Window(0, min(rows), max(rows) + 1, list(entries))
-        return read_window(window, self.dataset, self.instruments.renderer, group_by=self.spec.group_by, given=given)
+        return self.scorer.read(Window(0, min(rows), max(rows) + 1, list(entries)))
 
     def _entries(self, wanted: set[int]) -> Iterator[Any]:
         last = max(wanted)
@@ -62,9 +70,9 @@ class Again:
 
     def score(self, rows: Sequence[int]) -> dict[str, pa.Table]:
         """The tables of these rows, scored anew."""
-        kind: BaselineKind = self.instruments.kind
-        e = self.instruments
-        return score_shard(self.shard(rows), e.traits, e.projector, e.answers, kind, context=self.context)
+        s = self.scorer
+        shard = self.shard(rows)
+        return score_shard(shard, s.instruments.traits, s.projector, s.responses, s.baseline, context=s.context)
 
 
 def reopen(
@@ -84,55 +92,57 @@ def reopen(
     progress = progress or Silent()
     facts = scan.folder.facts
     spec = ScanSpec.from_json(facts["spec"])
-    kind: BaselineKind = facts["baseline"]
-    asked = kind if answering or kind not in ("generate", "calibrated") else "none"
+    kind = kind_of(facts["baseline"])
+    baseline = kind if answering or not kind.generates else NoBaseline()  # loaded without what only generation needs
     changes: dict[str, Any] = {"dtype": dtype} if dtype else {}
-    spec = dataclasses.replace(spec, baseline=asked, **changes)
-    dataset = _dataset(spec)
-    instruments = load_instruments(spec, dataset.shape, progress, longest=_as_proved(scan))
-    _check_same(scan.folder.identity, instruments.identity, dtype is not None)
-    instruments.settle(asked, progress, chosen=True)
-    # baseline responses are looked up as the run made them, whatever they are scored in now
-    instruments.identity["model"] = scan.folder.identity["model"]
-    instruments.attach(cache or scan.path / "baselines", lambda _done, _of, _tokens: None, progress)
-    if instruments.answers is not None:
-        # an answer made now, in another dtype, must not stand in the cache for the run's
-        instruments.answers.only_kept(instruments.model.context)
-    context = prepare(spec, dataset, instruments, scan.folder, progress, {}, {})
+    spec = dataclasses.replace(spec, **changes)
+    dataset = dataset_of(spec)
+    instruments = load_instruments(spec, baseline, progress, longest=_as_proved(scan))
+    _check_same(scan.folder.identity, instruments.identity(spec), dtype is not None)
+    responses: ResponseSource | None = None
+    if baseline.generates:
+        # baseline responses are looked up as the run made them, whatever they are scored in now; an answer made now,
+        # in another dtype, must not stand in the cache for the run's
+        made = instruments.responses(scan.folder.identity["model"], cache or scan.path / "baselines", _quiet, progress)
+        made.only_kept(instruments.model.context)
+        responses = made
+    given = GivenAnswers(Path(spec.answers)) if spec.answers else None
+    found = kept.load(scan.path, scan.folder.run)
+    if found is None:
+        raise StoreError(
+            f"{scan.path}: {kept.STANDARDS} is gone", "restore it, or run again into another folder with --out"
+        )
+    context = context_of(*found, instruments.vectors, refine=spec.refine and baseline.calibrates)
+    d = context.directions
+    projector = with_directions(instruments.projector, d)
     if alone:
-        p, d = instruments.projector, context.directions
-        instruments.projector = Projector(
+        p = instruments.projector
+        projector = Projector(
             p.model, instruments.vectors.matrix(), instruments.vectors.layers, Batching("alone"), p.budget,
             controls=d.vectors, control_layers=d.layers,
         )  # fmt: skip
-    return Again(scan.folder, spec, dataset, instruments, context)
+    scorer = Scorer(dataset, instruments, baseline, projector, context, responses, given, spec.group_by)
+    return Again(scan.folder, spec, scorer)
 
 
 def open_whole(scan: Scan, progress: Progress | None = None) -> Again:
-    """The same with the whole model and its head, for passes that need logits. Its engine answers no prompts."""
-    spec = dataclasses.replace(ScanSpec.from_json(scan.folder.facts["spec"]), baseline="generate", answer_by="model")
-    dataset = _dataset(spec)
-    instruments = load_instruments(spec, dataset.shape, progress or Silent(), longest=_as_proved(scan))
-    _check_same(scan.folder.identity, instruments.identity, other_dtype=False)
-    return Again(scan.folder, dataclasses.replace(spec, answers=None), dataset, instruments, ScoringContext())
+    """The same with the whole model and its head, for passes that need logits. It answers no prompts."""
+    spec = dataclasses.replace(ScanSpec.from_json(scan.folder.facts["spec"]), answers=None, answer_by="model")
+    dataset = dataset_of(spec)
+    instruments = load_instruments(spec, None, progress or Silent(), longest=_as_proved(scan))
+    _check_same(scan.folder.identity, instruments.identity(spec), other_dtype=False)
+    projector = instruments.projector
+    scorer = Scorer(dataset, instruments, NoBaseline(), projector, ScoringContext(), None, None, spec.group_by)
+    return Again(scan.folder, spec, scorer)
+
+
+def _quiet(_done: int, _of: int, _tokens: int) -> None:
+    """Nobody is told of answers that come from the cache."""
 
 
 def _as_proved(scan: Scan) -> Callable[[object], int]:
     """The longest row that the run's batching was proved on."""
     return lambda _renderer: int(scan.folder.facts["model"].get("longest_row", 0))
-
-
-def _dataset(spec: ScanSpec) -> Dataset:
-    return open_dataset(
-        spec.dataset,
-        format=spec.format,
-        map=spec.map,
-        limit=spec.limit,
-        train_on=spec.train_on,
-        render=spec.render,
-        max_row_mib=spec.max_row_mib,
-        config=Path(spec.config) if spec.config else None,
-    )
 
 
 def _check_same(was: Mapping[str, Any], now: Mapping[str, Any], other_dtype: bool) -> None:

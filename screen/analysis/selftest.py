@@ -26,7 +26,7 @@ from screen.progress import Progress, Silent
 from screen.scan.instruments import Instruments, load_instruments
 from screen.scan.run import run_scan
 from screen.scoring.findings.flags import DEFAULT_AT
-from screen.scoring.schema import RANDOM, score_column
+from screen.scoring.schema import RANDOM
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 
@@ -46,9 +46,7 @@ def selftest(
     """
     progress = progress or Silent()
     dataset = _dataset(spec)
-    instruments = load_instruments(
-        dataclasses.replace(spec, baseline="generate", answer_by="model"), dataset.shape, progress
-    )
+    instruments = load_instruments(dataclasses.replace(spec, answer_by="model"), None, progress)
     told: dict[str, Any] = {}
     total = 0
     for vector in instruments.vectors.vectors:
@@ -157,7 +155,7 @@ def _put(value: Any, text: str, new: str) -> Any:
 
 
 def _measure(folder: RunFolder, trait: str, planted: set[int], cut: Cut) -> dict[str, Any]:
-    column = score_column(trait, folder.facts["baseline"])
+    column = folder.baseline.column(trait)
     names = ["row", column, f"{trait}_layer0", "answer_tokens"]
     table = pa.concat_tables([pq.read_table(f, columns=names) for f in folder.tables("scores")])
     lists = pa.concat_tables([pq.read_table(f, columns=["random"]) for f in folder.tables("controls")])["random"]

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from screen.errors import UsageError
 from screen.scoring.findings import signs
-from screen.scoring.schema import score_column
 from screen.stats import robust_z
 from screen.store.scan import Scan
 
@@ -134,7 +133,7 @@ def _flagged(scan: Scan) -> dict[int, set[str]]:
 
 
 def _column(scan: Scan, trait: str) -> str:
-    return score_column(trait, scan.folder.facts["baseline"])  # of a refined run the estimates: every row has one
+    return scan.folder.baseline.column(trait)  # of a refined run the estimates: every row has one
 
 
 def _standard(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from screen.baselines.refusal import asks_back, refuses
+from screen.baselines.response import BaselineResponse
 from screen.errors import InputError
 from screen.model.generate import Response
 from screen.model.host import Answering
 from screen.rendering.thinking import Thought
-from screen.scoring.refusal import asks_back, refuses
-from screen.scoring.scored import BaselineResponse
 
 Ids = npt.NDArray[np.int32]
 

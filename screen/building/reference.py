@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from screen.baselines.generate import Generate
+from screen.baselines.last_prompt import LastPrompt
+from screen.baselines.none import NoBaseline
 from screen.building.extraction import AnswerTokens
 from screen.building.rollouts import RolloutSide, asks, kept
 from screen.building.sampler import Question, SampledResponse
@@ -79,7 +82,11 @@ def reference(
     at = {question: i for i, question in enumerate(rows.greedy)}
     own = [at[s.ask.question] for s in rows.sampled]
     nothing = _Seen(np.zeros_like(given.projections), np.zeros_like(given.states))
-    baselines = {"generate": _Seen(greedy.projections[own], greedy.states[own]), "last-prompt": last, "none": nothing}
+    baselines = {
+        Generate.name: _Seen(greedy.projections[own], greedy.states[own]),
+        LastPrompt.name: last,
+        NoBaseline.name: nothing,
+    }
     without = np.stack([direction[layer] for direction in directions.values()])
     random = controls.directions(given.states.astype(np.float32), seed=shop.spec.seed + layer, without=without)
     differences = {kind: given.projections - base.projections for kind, base in baselines.items()}

@@ -24,7 +24,8 @@ from screen.pocket import MODEL_DIR
 from screen.progress import Progress, Tally
 from screen.rendering.templates.chat_template import load_template
 from screen.rendering.tokenizer import load_tokenizer
-from screen.scan.instruments import model_facts, versions
+from screen.scan.instruments import model_facts
+from screen.scan.plan import versions
 from screen.store.cache.answers import AnswerCache
 from screen.store.cache.judgements import JudgementCache
 from screen.traits.trait import Trait

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from screen.baselines import table
+from screen.baselines.kind import Baseline
 from screen.errors import InputError, ResumeRefused, StoreError, UsageError
 from screen.scan.inputs import vectors_of
 from screen.vectors.persona import VectorSet
-
-_WITH_OWN_ANSWERS = ("auto", "calibrated", "generate")
 
 
 def check(chosen: Mapping[str, Any], out: Path | None, at: str | None, cache: Path | None) -> VectorSet:
@@ -33,9 +33,13 @@ def check(chosen: Mapping[str, Any], out: Path | None, at: str | None, cache: Pa
             check_writable(folder)
     vectors = vectors_of(model, tuple(chosen.get("vectors", ())), chosen.get("traits", ()), chosen.get("layers", {}))
     dataset = _dataset(chosen)
-    kind = "contrast" if dataset is not None and dataset.shape.preference else chosen.get("baseline") or "auto"
-    _check_baseline(chosen, kind)
-    if dataset is not None or kind != "auto":
+    kind = _baseline(chosen, dataset)
+    if chosen.get("refine") and not kind.generates:
+        raise UsageError(
+            f"--refine goes with a calibrated baseline, and this run's is {kind.name}",
+            "leave it out, or give --baseline calibrated",
+        )
+    if dataset is not None or chosen.get("baseline") not in (None, table.AUTO):
         _check_percentile(chosen, vectors, kind, at)
     if out is not None and out.is_dir():
         _check_same_run(chosen, out, vectors, dataset)
@@ -67,7 +71,7 @@ def _check_files(chosen: Mapping[str, Any]) -> None:
     if (config := chosen.get("config")) is not None and not os.path.isfile(config):
         raise UsageError(f"--config {config}: there is no such file", "check its path")
     if chosen.get("answers"):
-        from screen.baselines.given import GivenAnswers
+        from screen.baselines.answers_file import GivenAnswers
 
         GivenAnswers(Path(chosen["answers"]))
     if chosen.get("answer_by") == "endpoint":
@@ -100,19 +104,18 @@ def _dataset(chosen: Mapping[str, Any]) -> Any:
     return dataset
 
 
-def _check_baseline(chosen: Mapping[str, Any], kind: str) -> None:
-    if chosen.get("refine") and kind not in _WITH_OWN_ANSWERS:
-        raise UsageError(
-            f"--refine goes with a calibrated baseline, and this run's is {kind}",
-            "leave it out, or give --baseline calibrated",
-        )
+def _baseline(chosen: Mapping[str, Any], dataset: Any) -> Baseline:
+    """The kind, as far as it can be told; what `auto` comes to has one reference, whichever it is."""
+    asked = chosen.get("baseline") or table.AUTO
+    if dataset is not None and dataset.shape.preference:
+        return table.for_pairs()
+    return table.by_prompts(0) if asked == table.AUTO else table.kind_of(asked)
 
 
-def _check_percentile(chosen: Mapping[str, Any], vectors: VectorSet, kind: str, at: str | None) -> None:
+def _check_percentile(chosen: Mapping[str, Any], vectors: VectorSet, kind: Baseline, at: str | None) -> None:
     """Whether every reference has the percentile that flags are to go by."""
     from screen.scoring.findings.flags import DEFAULT_AT, reference_of, threshold
 
-    exact = "generate" if kind in ("auto", "calibrated", "answers") else kind
     none = np.zeros(0, dtype=np.float32)
     given = None
     if chosen.get("reference"):
@@ -120,7 +123,7 @@ def _check_percentile(chosen: Mapping[str, Any], vectors: VectorSet, kind: str, 
 
         given = Reference.load(Path(chosen["reference"]))
     for vector, layer in zip(vectors.vectors, vectors.layers, strict=True):
-        card = reference_of(vector.card, layer, exact)
+        card = reference_of(vector.card, layer, kind.reference)
         if given is not None and vector.trait in given.scores:
             card = given.as_card(vector.trait)
         threshold(none, card, at or DEFAULT_AT)

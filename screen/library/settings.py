@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from screen.baselines.table import offered
 from screen.errors import UsageError
 from screen.library import devices
 from screen.library.options import ScanOptions, check_values
-from screen.spec import BASELINES, ScanSpec
+from screen.spec import ScanSpec
 
 MAX_ERRORS = "10%"
 _SAME = (
@@ -146,7 +147,7 @@ def baseline(text: str | None) -> dict[str, str | None]:
     kind, colon, file = (text or "").partition(":")
     if text is None:
         return {"baseline": None}
-    if kind not in BASELINES or bool(colon) != (kind == "answers") or (colon and not file):
+    if kind not in offered() or bool(colon) != (kind == "answers") or (colon and not file):
         raise UsageError(
             f"--baseline {text!a}: no such baseline",
             "give auto, generate, calibrated, last-prompt, answers:FILE or none",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from screen.data.dataset import Dataset, open_dataset
 from screen.errors import VectorError
 from screen.pocket import VECTORS_DIR
 from screen.scoring.schema import reserved
+from screen.spec import ScanSpec
 from screen.vectors.files import load_vectors
 from screen.vectors.fit import choose
 from screen.vectors.persona import VectorSet
@@ -26,3 +29,18 @@ def vectors_of(
         if trait in reserved():
             raise VectorError(f"the trait {trait!r} has the name of a column", "rename the vector's file or its card")
     return vectors
+
+
+def dataset_of(spec: ScanSpec, spool: Path | None = None) -> Dataset:
+    """The dataset of a spec. `spool`: a folder for what comes from a pipe."""
+    return open_dataset(
+        spec.dataset,
+        format=spec.format,
+        map=spec.map,
+        limit=spec.limit,
+        train_on=spec.train_on,
+        render=spec.render,
+        max_row_mib=spec.max_row_mib,
+        spool=spool,
+        config=Path(spec.config) if spec.config else None,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from screen.baselines.given import GivenAnswers
+from screen.baselines.answers_file import GivenAnswers
 from screen.data.dataset import Dataset, Window
 from screen.data.grouping import group_of
 from screen.data.sample import RawRow, Sample, Skip

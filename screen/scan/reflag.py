@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from screen.baselines.estimator import BaselineEstimator
 from screen.errors import StoreError, UsageError
 from screen.progress import Progress
 from screen.scan.summary.summarise import summarise
-from screen.scoring.context import BaselineEstimator, ScoringContext
+from screen.scoring.context import ScoringContext
 from screen.scoring.findings.flags import DEFAULT_AT
 from screen.spec import ScanSpec
 from screen.store import context as kept

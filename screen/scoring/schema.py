@@ -171,13 +171,6 @@ def turn_columns(trait: str) -> list[Column]:
     ]
 
 
-def score_column(trait: str, baseline: str, refined: bool = False) -> str:
-    """The column a run with this baseline is ranked and flagged by."""
-    if baseline == "calibrated":
-        return trait if refined else f"{trait}_estimate"
-    return {"last-prompt": f"{trait}_last_prompt", "none": f"{trait}_projection"}.get(baseline, trait)
-
-
 def _schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([pa.field(c.name, c.type, metadata={"meaning": c.meaning}) for c in columns])
 

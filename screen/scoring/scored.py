@@ -9,43 +9,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from screen.baselines.kind import Baseline
+from screen.baselines.response import BaselineResponse
 from screen.data.sample import Sample
-from screen.model.forward.items import Branch
 from screen.rendering.rendered import Rendered, ScoredTurn
 from screen.scoring.concentration import carried
-from screen.spec import BaselineKind
 
 Float32 = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineResponse:
-    """The baseline response to one prompt: `ids` may be empty (it ended at once).
-
-    Of `ids`, `[said:]` are the answer and `thought` is the range of the thought before it, without its tags. Where the
-    limit cut it off in its thought there is no answer: `said` is len(ids).
-    """
-
-    ids: tuple[int, ...]
-    text: str
-    cut: bool
-    refused: bool
-    said: int = 0
-    thought: tuple[int, int] = (0, 0)
-
-    @property
-    def thinks(self) -> bool:
-        return self.said > 0
-
-    @property
-    def unfinished(self) -> bool:
-        """It never came to an answer: there is only a thought."""
-        return self.thinks and self.said == len(self.ids)
-
-    def branch(self, at: int) -> Branch | None:
-        """It as a continuation of a prompt of `at` tokens; None where nothing of it can be measured."""
-        made = Branch(at, np.array(self.ids, dtype=np.int32), self.said, self.thought)
-        return made if made.lengths else None
 
 
 @dataclass(frozen=True)
@@ -78,7 +48,7 @@ class Scored:
     own_thought: Float32
     own: Sequence[Sequence[BaselineResponse]]
     hashes: npt.NDArray[np.uint64]
-    kind: BaselineKind
+    kind: Baseline
 
     @cached_property
     def sample_projection(self) -> Float32:
@@ -87,26 +57,22 @@ class Scored:
 
     @cached_property
     def sample_baseline(self) -> Float32:
-        """(samples, columns): mean over the scored turns, NaN where one lacks it; or the other side of a pair."""
-        return self._rejected(self.sample_projection) if self.kind == "contrast" else self._mean(self.baseline)
+        """(samples, columns): the exact baseline stored with a sample, NaN where one of its turns lacks it."""
+        return self.kind.sample_baseline(self)
 
-    def _rejected(self, values: Float32) -> Float32:
-        """(samples, columns): for the chosen side of a pair the value of the rejected one; else NaN."""
+    @cached_property
+    def turn_baseline(self) -> Float32:
+        """(turns, columns): the exact baseline stored with a turn."""
+        return self.kind.turn_baseline(self)
+
+    def other_side(self, values: Float32) -> Float32:
+        """(samples, columns) of the same: for the chosen side of a pair the value of the rejected one; else NaN."""
         out = np.full_like(values, np.nan)
         rejected = {s.row: i for i, (s, _) in enumerate(self.samples) if s.variant == "rejected"}
         for i, (s, _) in enumerate(self.samples):
             if s.variant == "chosen" and s.row in rejected:
                 out[i] = values[rejected[s.row]]
         return out
-
-    @cached_property
-    def turn_baseline(self) -> Float32:
-        """(turns, columns): in a contrast, a sample with one turn has its baseline on the turn too."""
-        if self.kind != "contrast":
-            return self.baseline
-        single = np.repeat(self.counts == 1, self.counts)
-        spread: Float32 = np.repeat(self.sample_baseline, self.counts, axis=0)
-        return np.where(single[:, None], spread, np.float32(np.nan))
 
     @cached_property
     def sample_se(self) -> Float32:
@@ -119,9 +85,7 @@ class Scored:
     @cached_property
     def score(self) -> Float32:
         """(samples, columns): what the run ranks by, always of one kind in a run (schema.score_column)."""
-        if self.kind == "contrast":
-            return self.sample_projection - self.sample_baseline
-        return self.sample_projection - self._mean(self._subtracted)
+        return self.kind.score(self)
 
     @cached_property
     def sample_window(self) -> Float32:
@@ -131,51 +95,32 @@ class Scored:
     @cached_property
     def highest_turn(self) -> Float32:
         """(samples, columns): the run's score of the turn that has most of it, NaN where a turn has none."""
-        subtracted = self.turn_baseline if self.kind == "contrast" else self._subtracted
-        return self._max(self.projection - subtracted)
+        return self._max(self.projection - self._subtracted)
 
     @cached_property
     def turn_top2(self) -> Float32:
         """(turns, k): see `concentration.carried`, of the turn's tokens and its own baseline."""
-        centre = self.turn_baseline if self.kind == "contrast" else self._subtracted
-        return carried(
-            self.tokens, self.offsets, self.highest, centre[:, : self.k], np.arange(len(self.turns) + 1, dtype=np.intp)
-        )
+        each = np.arange(len(self.turns) + 1, dtype=np.intp)
+        return carried(self.tokens, self.offsets, self.highest, self._subtracted[:, : self.k], each)
 
     @cached_property
     def sample_top2(self) -> Float32:
         """(samples, k): the same of all of the sample's tokens."""
-        contrast = self.kind == "contrast"
-        centre = np.repeat(self.sample_baseline, self.counts, axis=0) if contrast else self._subtracted
-        return carried(self.tokens, self.offsets, self.highest, centre[:, : self.k], self.starts)
+        return carried(self.tokens, self.offsets, self.highest, self.kind.centre(self)[:, : self.k], self.starts)
 
     @cached_property
     def turn_trimmed(self) -> Float32:
         """(turns, k): trimmed mean less that of the baseline response, or less the run's proxy baseline."""
-        if self.kind == "contrast":
-            single = np.repeat(self.counts == 1, self.counts)[:, None]
-            return np.where(single, np.repeat(self.sample_trimmed, self.counts, axis=0), np.float32(np.nan))
-        exact = self.kind in ("generate", "answers")
-        return self.trimmed - (self.own_trimmed if exact else self._subtracted[:, : self.k])
+        return self.kind.turn_trimmed(self)
 
     @cached_property
     def sample_trimmed(self) -> Float32:
-        """(samples, k): mean over the scored turns; of a pair, the chosen side's less the rejected one's."""
-        if self.kind == "contrast":
-            sides = self._mean(self.trimmed)
-            return sides - self._rejected(sides)
-        return self._mean(self.turn_trimmed)
+        """(samples, k): the same of a sample."""
+        return self.kind.sample_trimmed(self)
 
-    @property
+    @cached_property
     def _subtracted(self) -> Float32:
-        match self.kind:
-            case "calibrated":
-                return self.estimate
-            case "last-prompt":
-                return self.last
-            case "none":
-                return np.zeros_like(self.projection)
-        return self.baseline
+        return self.kind.subtracted(self)
 
     @cached_property
     def counts(self) -> npt.NDArray[np.intp]:

@@ -7,61 +7,46 @@ time; the columns are the traits, then the controls.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from screen.baselines import calibration
+from screen.baselines.estimator import BaselineEstimator, prompt_hashes
+from screen.baselines.kind import Baseline, ResponseSource
+from screen.baselines.response import BaselineResponse, GivenResponse
 from screen.data.sample import Sample, Skip
 from screen.model.forward.items import Branch
 from screen.model.forward.projector import Step
 from screen.rendering.rendered import Rendered
-from screen.scoring import calibrate, passes
+from screen.scoring import passes
 from screen.scoring.concentration import extremes
-from screen.scoring.context import BaselineEstimator, ScoringContext, prompt_hashes
+from screen.scoring.context import ScoringContext
 from screen.scoring.passes import Measures, Passed, TurnStates
-from screen.scoring.scored import BaselineResponse, Scored
+from screen.scoring.scored import Scored
 from screen.scoring.tables import controls_table, scores_table, skipped_table, turns_table
 from screen.scoring.windows import highest_windows
-from screen.spec import WINDOW_TOKENS, BaselineKind
+from screen.spec import WINDOW_TOKENS
 
 Float32 = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
 REFINE_Z = 2.0  # standard errors: a row whose estimate may reach the cut within these is answered
 
 
-class ResponseSource(Protocol):
-    def baseline_responses(self, prompts: Sequence[Ids]) -> Sequence[BaselineResponse | str | None]:
-        """In the order of `prompts`; None where a prompt leaves no room for an answer, and the reason as text where
-        the model fails on it."""
-        ...
-
-
-class GivenResponse(NamedTuple):
-    """An answer of the base model that the user gave: the prompt that it stands behind, and itself."""
-
-    prompt: Ids
-    answer: BaselineResponse
-
-    @property
-    def branch(self) -> Branch | None:
-        return self.answer.branch(len(self.prompt))
-
-
 @dataclass(slots=True)
 class ShardInput:
     """A shard's rows, read and rendered: samples that can be scored, and rows that cannot.
 
-    given   (row, number of the scored turn) -> the user's answers for it
+    given   (row, number of the scored turn) -> the user's answers for it; None where none were given
     groups  row -> the value of the --group-by field; a row that is not named stands under its file
     """
 
     samples: list[tuple[Sample, Rendered]] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
-    given: dict[tuple[int, int], list[GivenResponse]] = field(default_factory=dict)
+    given: dict[tuple[int, int], list[GivenResponse]] | None = None
     groups: dict[int, str] = field(default_factory=dict)
 
 
@@ -70,7 +55,7 @@ def score_shard(
     traits: Sequence[str],
     measures: Measures,
     answers: ResponseSource | None,
-    baseline: BaselineKind,
+    baseline: Baseline,
     step: Step = lambda _tokens, _of: None,
     context: ScoringContext | None = None,
 ) -> dict[str, pa.Table]:
@@ -101,7 +86,7 @@ class _Work:
         traits: Sequence[str],
         measures: Measures,
         answers: ResponseSource | None,
-        kind: BaselineKind,
+        kind: Baseline,
         step: Step,
         context: ScoringContext,
     ) -> None:
@@ -118,12 +103,9 @@ class _Work:
         self.passed = Passed([], [], [], [])
 
     def first_pass(self) -> None:
-        """ResponseSource that are wanted from the start, then all sequences with them."""
+        """Responses that are wanted from the start, then all sequences with them."""
         branches: dict[int, list[tuple[bytes, Branch]]] = {}
-        if self.kind == "generate":
-            self._answer(range(len(self.turns)))
-        elif self.kind == "calibrated" and self.context.calibration is not None:
-            self._answer(np.flatnonzero(self.context.calibration.has(self.hashes)).tolist())
+        self._answer(self.kind.answered_first(self.hashes, self.context.calibration))
         seen = set()
         for turn, key in zip(self.turns, self.keys, strict=True):
             own = self.own.get(key)
@@ -131,8 +113,8 @@ class _Work:
                 seen.add(key)
                 branches.setdefault(turn.place, []).append((key, branch))
         self.passed = passes.run(self.sequences, branches, self.measures, self.step, self._first())
-        if self.kind == "answers":
-            self._given()
+        if self.shard.given is not None:
+            self._given(self.shard.given)
 
     def _first(self) -> int:
         """How many sequences share no batch with the others (`ScoringContext.drawn`)."""
@@ -150,12 +132,12 @@ class _Work:
                 elif answer is not None:
                     self.own[key] = [answer]
 
-    def _given(self) -> None:
+    def _given(self, given: Mapping[tuple[int, int], list[GivenResponse]]) -> None:
         """The user's answers: every turn has a key of its own, as they are given by row."""
         wanted = []
         for i, turn in enumerate(self.turns):
             row = self.shard.samples[turn.sample][0].row
-            several = self.shard.given.get((row, turn.number))
+            several = given.get((row, turn.number))
             self.keys[i] = f"{row} {turn.number} {turn.sample}".encode()
             if several:
                 self.own[self.keys[i]] = [g.answer for g in several]
@@ -189,7 +171,7 @@ class _Work:
         last = np.concatenate([_stack(self.passed.last, self.k), last_means[:, :controls]], axis=1)
         starts = np.searchsorted([t.sample for t in self.turns], np.arange(len(self.shard.samples) + 1))
         estimate = se = np.full_like(projection, np.nan)
-        if self.kind == "calibrated" and self.context.calibration is not None:
+        if self.kind.calibrates and self.context.calibration is not None:
             estimate, se = self._predict(self.context.calibration, last, last_means)
             if self.context.refine:
                 self._refine(self.context.calibration, projection - estimate, se, starts)
@@ -232,7 +214,7 @@ class _Work:
         files = [self.shard.samples[t.sample][0].place.file for t in self.turns]
         source = np.array([stand.sources.index(f) if f in stand.sources else -1 for f in files], dtype=np.int64)
         prompt_tokens = np.array([len(t.prompt) for t in self.turns], dtype=np.int64)
-        made = calibrate.features(np.concatenate([last, extra], axis=1), prompt_tokens, source, len(stand.sources))
+        made = calibration.features(np.concatenate([last, extra], axis=1), prompt_tokens, source, len(stand.sources))
         return stand.predict(made, self.hashes)
 
     def _refine(self, stand: BaselineEstimator, difference: Float32, se: Float32, starts: npt.NDArray[np.intp]) -> None:

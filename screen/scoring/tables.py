@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from screen.baselines.response import BaselineResponse
 from screen.data.sample import Skip
 from screen.rendering.rendered import Rendered
 from screen.scoring.context import Directions, ScoringContext
 from screen.scoring.schema import RANDOM, WINDOW_PARTS, controls_schema, scores_schema, skipped_schema, turns_schema
-from screen.scoring.scored import BaselineResponse, Scored
+from screen.scoring.scored import Scored
 
 Float32 = npt.NDArray[np.float32]
 _DROPPED = {
@@ -34,7 +35,7 @@ def scores_table(
     thoughts = np.array([len(t.thought_tokens) for t in scored.turns], dtype=np.int32)
     exact = scored.sample_baseline
     missing = np.isnan(exact[:, : scored.k]).sum(axis=1).tolist()
-    kind = "generate" if scored.kind == "calibrated" else scored.kind
+    kind = scored.kind.exact_name()
     own = [scored.own_of(i) for i in range(len(samples))]
     columns: dict[str, Any] = {
         "row": [s.row for s in samples],

@@ -133,7 +133,7 @@ def _read(scan: Scan, names: list[str], flags: list[FlagTest]) -> pa.Table:
 
 def _stand_in(scan: Scan, name: str) -> str | None:
     """A trait's name means the score that the run ranks by; None where that is the column of this name."""
-    if name not in scan.traits or scan.folder.facts.get("baseline") == "none":
+    if name not in scan.traits or not scan.folder.baseline.subtracts:
         return None  # plain projections are no scores: that is told, not stood in for
     column = queries.score_column(scan, name)
     return None if column == name else column

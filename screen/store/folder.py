@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from screen import seal
+from screen.baselines.kind import Baseline
+from screen.baselines.table import kind_of
 from screen.disk import DISK, Disk, is_temporary, storing, write_atomically
 from screen.errors import StoreError
 from screen.scoring.schema import FORMAT
@@ -121,6 +123,15 @@ class RunFolder:
     def run(self) -> str:
         """The digest of the identity: which run a file is of."""
         return identities.digest(self.identity)
+
+    @property
+    def baseline(self) -> Baseline:
+        """The run's kind of baseline."""
+        return kind_of(self.facts.get("baseline"))
+
+    def score_column(self, trait: str) -> str:
+        """The column that the run is ranked and flagged by."""
+        return self.baseline.column(trait, bool(self.identity.get("settings", {}).get("refine")))
 
     @property
     def published(self) -> dict[int, ShardEntry]:

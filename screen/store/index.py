@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from screen import seal
-from screen.scoring.schema import score_column
 
 if TYPE_CHECKING:
     from screen.store.folder import RunFolder
@@ -41,9 +40,7 @@ def encoded(run: RunFolder, manifest: str) -> bytes:
     """The file's bytes; `manifest` is the digest of the manifest whose shards it copies."""
     from safetensors.numpy import save
 
-    settings = run.identity.get("settings", {})
-    kind, refined = run.facts.get("baseline", "generate"), bool(settings.get("refine"))
-    columns = sorted({score_column(trait, kind, refined) for trait in run.traits})
+    columns = sorted({run.score_column(trait) for trait in run.traits})
     table = read(run, [_ROWS, _SIGNS, *columns])
     arrays: dict[str, npt.NDArray[Any]] = {
         f"score.{name}": table[name].to_numpy(zero_copy_only=False).astype(np.float32) for name in columns

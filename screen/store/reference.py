@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from screen import seal
+from screen.baselines.kind import Baseline
+from screen.baselines.table import kind_of
 from screen.disk import DISK, storing, write_atomically
 from screen.errors import InputError, StoreError
-from screen.scoring.schema import score_column
 from screen.stats import summary
 from screen.store import context
 from screen.store.controls import control_scores
@@ -34,7 +35,6 @@ MOST = 20_000  # scores kept a trait
 LEAST = 100
 QUANTILES = {"p001": 0.001, **{f"p{q:02d}": q / 100 for q in range(1, 100)}, "p999": 0.999}
 _CONTROLS = "controls."  # before the names of arrays that are no trait's: a trait has no dot in its name
-_EXACT = ("generate", "answers", "calibrated")  # of one kind: estimates stand for exact differences
 Float32 = npt.NDArray[np.float32]
 
 
@@ -64,7 +64,7 @@ class Reference:
         along: dict[str, dict[str, Any]] = {}
         arrays, facts = context.load(folder.path, folder.run) or ({}, {})
         for trait in folder.traits:
-            column = score_column(trait, kind, bool(folder.identity.get("settings", {}).get("refine")))
+            column = folder.score_column(trait)
             parts = [pq.read_table(f, columns=[column])[column] for f in folder.tables("scores")]
             chunks = [c for part in parts for c in part.chunks]
             every = pa.chunked_array(chunks, pa.float32()).to_numpy()
@@ -131,14 +131,14 @@ class Reference:
         ordered = {t: np.sort(v) for t, v in scores.items()}
         return cls(path.name, ordered, card, hashlib.sha256(data).hexdigest(), controls)
 
-    def check(self, identity: Mapping[str, Any], kind: str) -> None:
+    def check(self, identity: Mapping[str, Any], baseline: Baseline) -> None:
         """Whether a run's scores are of the same kind. Raises InputError that names what differs."""
         ours = {"config", "weights", "tokenizer"}
         pairs = {f"the model's {n}": (self.card["model"].get(n), identity["model"].get(n)) for n in sorted(ours)}
         pairs["the chat template or rendering"] = (self.card["rendering"], identity["rendering"])
         for trait, vector in identity["vectors"].items():
             pairs[f"the vector or layer of {trait}"] = (self.card["vectors"].get(trait), vector)
-        same_kind = self.card["baseline"] == kind or {self.card["baseline"], kind} <= set(_EXACT)
+        same_kind = kind_of(self.card["baseline"]).reference == baseline.reference  # estimates stand for exact ones
         pairs["the kind of baseline"] = (True, same_kind)
         differing = [name for name, (theirs, mine) in pairs.items() if theirs != mine]
         if differing:

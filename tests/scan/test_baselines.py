@@ -72,7 +72,7 @@ def test_few_prompts_are_all_answered_and_many_calibrated(
     chats: Path, tmp_path: Path, cache: Path, exact: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert exact[0]["baseline"]["kind"] == "generate"
-    monkeypatch.setattr("screen.scan.prepare.AUTO_MOST", 50)
+    monkeypatch.setattr("screen.baselines.table.AUTO_MOST", 50)
     summary, _ = run(chats, tmp_path / "out", cache, calibrate_on=60)
     assert summary["baseline"]["kind"] == "calibrated"
 

@@ -7,9 +7,11 @@ import hashlib
 import numpy as np
 import numpy.testing as npt
 
-from screen.scoring import calibrate
-from screen.scoring.context import NO_DIRECTIONS, BaselineEstimator, ControlSet, Directions, prompt_hashes
-from screen.scoring.schema import RANDOM, score_column
+from screen.baselines import calibration
+from screen.baselines.estimator import BaselineEstimator, prompt_hashes
+from screen.baselines.table import score_column
+from screen.scoring.context import NO_DIRECTIONS, ControlSet, Directions
+from screen.scoring.schema import RANDOM
 
 
 def test_the_probes_columns_follow_each_other_without_a_gap() -> None:
@@ -26,7 +28,7 @@ def test_the_probes_columns_follow_each_other_without_a_gap() -> None:
 def test_an_answered_prompt_is_predicted_by_the_fit_that_did_not_see_it() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
-    model, hashes = calibrate.fit(x, y), np.arange(100, 140, dtype=np.uint64)
+    model, hashes = calibration.fit(x, y), np.arange(100, 140, dtype=np.uint64)
     stand = BaselineEstimator(model, hashes, model.out_of_fold.astype(np.float32), ("a",))
     asked = np.array([139, 7, 100, 120, 999], dtype=np.uint64)
     values, se = stand.predict(x[[39, 1, 0, 20, 2]].astype(np.float32), asked)
@@ -44,7 +46,7 @@ def test_a_prompts_hash_is_of_its_ids_alone() -> None:
 
 
 def test_the_column_that_a_run_is_ranked_by() -> None:
-    kinds = ("generate", "provided", "calibrated", "last-prompt", "none")
+    kinds = ("generate", "answers", "calibrated", "last-prompt", "none")
     assert [score_column("evil", kind) for kind in kinds] == [
         "evil", "evil", "evil_estimate", "evil_last_prompt", "evil_projection",
     ]  # fmt: skip
@@ -54,7 +56,7 @@ def test_the_column_that_a_run_is_ranked_by() -> None:
 
 def test_an_estimator_is_read_from_what_the_run_folder_keeps() -> None:
     rng = np.random.default_rng(0)
-    model = calibrate.fit(rng.normal(size=(20, 3)), rng.normal(size=(20, 2)))
+    model = calibration.fit(rng.normal(size=(20, 3)), rng.normal(size=(20, 2)))
     kept = {f"fit.{name}": values for name, values in model.to_arrays().items()}
     hashes = np.array([3, 9], dtype=np.uint64)
     facts = {"sources": ["a", "b"], "cuts": {"evil": 1.0}, "cuts_away": {"evil": -1.0}}

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from screen.baselines.refusal import asks_back, refuses
 from screen.errors import UsageError
 from screen.scoring import columns
 from screen.scoring.findings.flags import opposite, percentile, reference_of, supported, threshold
-from screen.scoring.refusal import asks_back, refuses
 from screen.scoring.schema import reserved
 from screen.scoring.windows import highest_windows
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from screen.scoring.context import BaselineEstimator, ScoringContext
+from screen.baselines.estimator import BaselineEstimator
+from screen.scoring.context import ScoringContext
 from tests.scoring.test_shard import STATES, Says, V, sample
 from tests.scoring.test_shard_context import constant, score
 

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from screen.baselines.response import BaselineResponse
+from screen.baselines.table import kind_of
 from screen.data.sample import Place, Sample, Skip, Turn
 from screen.model.forward.items import Item, Measured, parts_of
 from screen.rendering.rendered import Rendered, ScoredTurn
 from screen.rendering.rendered import Sequence as Tokens
-from screen.scoring.scored import BaselineResponse
 from screen.scoring.shard import ShardInput, score_shard
 
 D = 16
@@ -81,7 +82,7 @@ def sample(row: int, *turns: tuple[Sequence[int], Sequence[int]], variant: Any =
 def score(
     *samples: tuple[Sample, Rendered], model: TableModel | None = None, says: Any = None, baseline: Any = "none"
 ) -> dict[str, list[dict[str, Any]]]:
-    tables = score_shard(ShardInput(list(samples)), ["evil", "kind"], model or TableModel(), says, baseline)
+    tables = score_shard(ShardInput(list(samples)), ["evil", "kind"], model or TableModel(), says, kind_of(baseline))
     return {name: table.to_pylist() for name, table in tables.items()}
 
 
@@ -194,13 +195,13 @@ def test_a_baseline_that_is_not_finite_skips_the_row() -> None:
 def test_skips_of_earlier_stages_keep_their_place_and_order() -> None:
     early = Skip(Place(0, "d.jsonl", 1, 0, 3, "cd"), "read", "bad_json", "not JSON", b"\xff{")
     shard = ShardInput([sample(1, ([1], [3]))], [early])
-    tables = score_shard(shard, ["evil", "kind"], TableModel(), None, "none")
+    tables = score_shard(shard, ["evil", "kind"], TableModel(), None, kind_of("none"))
     [skip] = tables["skipped"].to_pylist()
     assert (skip["row"], skip["line"], skip["head"]) == (0, 1, "\ufffd{")
 
 
 def test_an_empty_shard_has_empty_tables_of_the_right_schema() -> None:
-    tables = score_shard(ShardInput(), ["evil", "kind"], TableModel(), None, "generate")
+    tables = score_shard(ShardInput(), ["evil", "kind"], TableModel(), None, kind_of("generate"))
     assert {name: t.num_rows for name, t in tables.items()} == {
         "scores": 0, "turns": 0, "controls": 0, "skipped": 0
     }  # fmt: skip

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from screen.scoring import calibrate
-from screen.scoring.calibrate import Calibration
-from screen.scoring.context import BaselineEstimator, ControlSet, Directions, ScoringContext, prompt_hashes
+from screen.baselines import calibration
+from screen.baselines.calibration import Calibration
+from screen.baselines.estimator import BaselineEstimator, prompt_hashes
+from screen.baselines.table import kind_of
+from screen.scoring.context import ControlSet, Directions, ScoringContext
 from screen.scoring.schema import RANDOM
 from screen.scoring.shard import ShardInput, score_shard
 from tests.scoring.test_shard import STATES, D, Says, TableModel, V, sample
@@ -26,7 +28,7 @@ def score(
 ) -> dict[str, list[dict[str, Any]]]:
     model = TableModel(extra=context.directions.vectors.reshape(-1, D))
     shard = ShardInput(list(samples))
-    tables = score_shard(shard, ["evil", "kind"], model, says, baseline, context=context)
+    tables = score_shard(shard, ["evil", "kind"], model, says, kind_of(baseline), context=context)
     return {name: table.to_pylist() for name, table in tables.items()}
 
 
@@ -102,7 +104,7 @@ def test_a_standard_error_is_of_its_own_samples_turns() -> None:
 
 def test_features_are_the_last_prompt_tokens_projections_the_length_and_the_file() -> None:
     x, y = RNG.normal(size=(30, 2 + 2 + 2)), RNG.normal(size=(30, 2))
-    model = calibrate.fit(x, y)
+    model = calibration.fit(x, y)
     held = BaselineEstimator(model, np.zeros(0, np.uint64), np.zeros((0, 2), np.float32), ("a.jsonl", "d.jsonl"))
     [row] = score(
         sample(0, ([1, 2], [3])), context=ScoringContext(calibration=held), baseline="calibrated", says=Says([6])

@@ -9,15 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from screen.baselines.response import BaselineResponse, GivenResponse
 from screen.baselines.responses import CachedAnswers
+from screen.baselines.table import kind_of
 from screen.data.sample import Sample
 from screen.model.generate import Response
 from screen.rendering.rendered import Rendered
 from screen.rendering.thinking import Thought
 from screen.scoring.findings import unread
 from screen.scoring.schema import scores_schema
-from screen.scoring.scored import BaselineResponse
-from screen.scoring.shard import GivenResponse, ShardInput, score_shard
+from screen.scoring.shard import ShardInput, score_shard
 from tests.scoring.test_shard import STATES, Says, TableModel, V, sample, score
 
 THINKS = BaselineResponse((20, 21, 22, 23, 24, 25), "<think>hm</think>No.", False, False, said=4, thought=(1, 3))
@@ -85,7 +86,7 @@ def test_the_last_prompt_token_stands_before_the_thought() -> None:
 def test_given_answers_and_answers_run_alone_leave_thoughts_out_too() -> None:
     plain = sample(0, ([1, 2], [3, 4]))
     shard = ShardInput([plain], given={(0, 0): [GivenResponse(np.array([1, 2], dtype=np.int32), THINKS)]})
-    [row] = score_shard(shard, ["evil", "kind"], TableModel(), None, "answers")["scores"].to_pylist()
+    [row] = score_shard(shard, ["evil", "kind"], TableModel(), None, kind_of("answers"))["scores"].to_pylist()
     assert row["evil_baseline"] == pytest.approx(mean(24, 25), abs=1e-6)
     broken = TableModel(broken={5: float("nan")})  # the row's pass fails: its baseline response is run by itself
     rows = score(

@@ -53,8 +53,6 @@ def _print(found: dict[str, Any]) -> None:
     terminal.put(
         f"{plural(found['rows'], 'row')} scored again in float32, one by one; the run's dtype is {found['dtype']}"
     )
-    if found["answers_made"]:
-        terminal.put(f"{plural(found['answers_made'], 'baseline response')} were not in the cache and were made again")
     terminal.put()
     heads: list[Head] = [("trait", "left")]
     heads += [(name, "right") for name in ("noise", "largest", "threshold", "near it", "flags changed")]

@@ -111,7 +111,7 @@ def standing(scores: Float32, reference: Mapping[str, Any] | None) -> npt.NDArra
 
 def _without(folder: RunFolder, base: pa.Table) -> int:
     """Samples that should have an exact baseline and have none."""
-    if folder.facts["baseline"] in ("last-prompt", "calibrated", "none"):
+    if not folder.baseline.exact:
         return 0
     return int(np.count_nonzero(np.asarray(pc.equal(base["baseline"], "none"))))
 

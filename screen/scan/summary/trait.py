@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from screen.scoring.calibrate import control_variate_mean
+from screen.baselines.calibration import control_variate_mean
 from screen.scoring.concentration import few_tokens
 from screen.scoring.context import ScoringContext
 from screen.scoring.findings import dataset
@@ -22,7 +22,7 @@ from screen.scoring.findings.lengths import slope
 from screen.scoring.findings.significance import fdr_cut
 from screen.scoring.findings.signs import flagged
 from screen.scoring.findings.verdict import judge
-from screen.scoring.schema import score_column, scores_schema
+from screen.scoring.schema import scores_schema
 from screen.stats import bootstrap_mean, wilson
 from screen.store.controls import control_scores
 from screen.store.folder import RunFolder
@@ -55,14 +55,13 @@ class TraitScores:
 
 def read_trait(folder: RunFolder, trait: str, base: pa.Table, controls: str | None) -> TraitScores:
     """`controls`: the key of the set of directions that the trait is compared with."""
-    kind = folder.facts["baseline"]
-    column = score_column(trait, kind, bool(folder.identity.get("settings", {}).get("refine")))
+    column = folder.score_column(trait)
     n = base.num_rows
     return TraitScores(
         trait=trait,
         column=column,
         scores=floats(folder, column),
-        every=floats(folder, score_column(trait, kind)),
+        every=floats(folder, folder.baseline.column(trait)),
         layer0=floats(folder, f"{trait}_layer0"),
         random=control_scores(folder, controls, n) if controls else np.zeros((n, 0), dtype=np.float32),
         tokens=base["answer_tokens"].to_numpy(),

@@ -8,12 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from screen.baselines.given import GivenAnswers
-from screen.data.dataset import Dataset, Window
-from screen.scan.instruments import Instruments
+from screen.data.dataset import Window
+from screen.scan.scorer import Scorer
 from screen.scan.workers.pool import Workers
 from screen.scan.workers.worker import WorkerSetup
-from screen.scoring.context import ScoringContext
 from screen.spec import ScanSpec
 
 
@@ -27,10 +25,7 @@ def shared(
     windows: Iterator[Window],
     devices: Sequence[str],
     spec: ScanSpec,
-    dataset: Dataset,
-    instruments: Instruments,
-    context: ScoringContext,
-    given: GivenAnswers | None,
+    scorer: Scorer,
     cache: Path,
     budget: Callable[[int], int],
     told: Callable[[str, int], None],
@@ -39,14 +34,16 @@ def shared(
 
     The parent's own process for the model is given up: from here on it only reads rows and publishes.
     """
-    batching = str(instruments.projector.batching)
+    instruments = scorer.instruments
     instruments.host.close()
-    dataset = replace(dataset)  # without what it remembers: the workers are sent it
+    dataset = replace(scorer.dataset)  # without what it remembers: the workers are sent it
     threads = sharing(devices, instruments.host.threads)["threads"]
-    parent, longest = os.getpid(), instruments.facts["model"]["longest_row"]
-    orders = [
-        WorkerSetup(spec, d, dataset, instruments.kind, context, given, cache, threads, parent, longest)
-        for d in devices
-    ]
-    with Workers(orders, batching, budget, told) as pool:
+    setups = [
+        WorkerSetup(
+            spec, device, dataset, scorer.baseline.name, scorer.context, scorer.given, cache, threads, os.getpid(),
+            instruments.longest,
+        )
+        for device in devices
+    ]  # fmt: skip
+    with Workers(setups, str(instruments.proof.batching), budget, told) as pool:
         yield from pool.score(windows)

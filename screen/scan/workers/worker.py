@@ -19,19 +19,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from screen.baselines.given import GivenAnswers
+from screen.baselines.answers_file import GivenAnswers
+from screen.baselines.kind import ResponseSource
+from screen.baselines.table import kind_of
 from screen.data.dataset import Dataset, Window
 from screen.model.host import Host
 from screen.progress import Silent
 from screen.scan.instruments import load_instruments
-from screen.scan.one_device import score
-from screen.scan.prepare import with_directions
-from screen.scan.read import read_window
+from screen.scan.scorer import Scorer, with_directions
 from screen.scan.workers.child import live
 from screen.scan.workers.guarded import Guarded
 from screen.scoring.context import ScoringContext
 from screen.scoring.shard import ShardInput
-from screen.spec import BaselineKind, ScanSpec
+from screen.spec import ScanSpec
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class WorkerSetup:
     spec: ScanSpec
     device: str
     dataset: Dataset
-    kind: BaselineKind
+    baseline: str
     context: ScoringContext
     given: GivenAnswers | None
     cache: Path
@@ -71,17 +71,25 @@ def _work(connection: Connection, order: WorkerSetup, look: Callable[[Window], N
 
 def _score(connection: Connection, order: WorkerSetup, look: Callable[[Window], None], host: Host) -> None:
     spec = replace(order.spec, device=order.device)
-    instruments = load_instruments(spec, order.dataset.shape, Silent(), host, lambda _renderer: order.longest)
-    instruments.settle(order.kind, Silent(), chosen=True)
-    instruments.attach(order.cache, lambda _done, _of, tokens: connection.send(("answered", tokens)), Silent())
+    baseline = kind_of(order.baseline)
+    instruments = load_instruments(spec, baseline, Silent(), host, lambda _renderer: order.longest)
+    responses: ResponseSource | None = None
+    if baseline.generates:
+        model = instruments.identity(spec)["model"]
+        responses = instruments.responses(
+            model, order.cache, lambda _d, _o, n: connection.send(("answered", n)), Silent()
+        )
     projector = with_directions(instruments.projector, order.context.directions)
+    scorer = Scorer(
+        order.dataset, instruments, baseline, projector, order.context, responses, order.given, spec.group_by
+    )
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     connection.send(("ready", str(instruments.projector.batching)))
 
     def read(window: Window) -> ShardInput:
         look(window)
-        return read_window(window, order.dataset, instruments.renderer, group_by=order.spec.group_by, given=order.given)
+        return scorer.read(window)
 
     def told(tokens: int, _of: int) -> None:
         connection.send(("scored", tokens))
@@ -96,7 +104,7 @@ def _score(connection: Connection, order: WorkerSetup, look: Callable[[Window], 
             else:
                 shard = read(window)
             coming = reader.submit(read, hint) if hint is not None else None
-            tables, budget = score(shard, instruments, projector, order.context, budget, told)
+            tables, budget = scorer.score(shard, budget, told)
             connection.send(("done", {name: to_bytes(table) for name, table in tables.items()}, budget))
 
 

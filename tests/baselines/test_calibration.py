@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.scoring import calibrate
+from screen.baselines import calibration
 from screen.scoring.findings.lengths import corrected, slope, without_length
 from screen.stats import pearson, ranks, spearman
 
@@ -19,7 +19,7 @@ def data(n: int = 300, f: int = 12, noise: float = 0.5, seed: int = 0) -> tuple[
 
 def test_a_fit_is_the_ridge_solution_at_the_penalty_it_chose() -> None:
     x, y = data()
-    made = calibrate.fit(x, y)
+    made = calibration.fit(x, y)
     z = (x - x.mean(0)) / x.std(0)
     for j in range(2):
         plain = np.linalg.solve(z.T @ z + made.penalty[j] * np.eye(z.shape[1]), z.T @ (y[:, j] - y[:, j].mean()))
@@ -30,14 +30,14 @@ def test_a_fit_is_the_ridge_solution_at_the_penalty_it_chose() -> None:
 
 def test_noise_explains_nothing_and_signal_explains_much() -> None:
     x, y = data(noise=0.1)
-    assert (calibrate.fit(x, y).r2 > 0.99).all()
-    nothing = calibrate.fit(x, np.random.default_rng(5).normal(size=y.shape))
+    assert (calibration.fit(x, y).r2 > 0.99).all()
+    nothing = calibration.fit(x, np.random.default_rng(5).normal(size=y.shape))
     assert (nothing.r2 < 0.05).all()
 
 
 def test_the_standard_error_covers_new_rows_and_grows_far_out() -> None:
     x, y = data(n=400, noise=1.0)
-    made = calibrate.fit(x[:300], y[:300])
+    made = calibration.fit(x[:300], y[:300])
     values, se = made.predict(x[300:])
     inside = (np.abs(values - y[300:]) < 1.96 * se).mean()
     assert 0.90 < inside < 0.99
@@ -48,7 +48,7 @@ def test_the_standard_error_covers_new_rows_and_grows_far_out() -> None:
 def test_a_constant_feature_and_a_constant_target_do_no_harm() -> None:
     x, y = data()
     x[:, 0], y[:, 1] = 7.0, 2.0
-    made = calibrate.fit(x, y)
+    made = calibration.fit(x, y)
     assert np.isfinite(made.predict(x)[0]).all()
     np.testing.assert_allclose(made.predict(x)[0][:, 1], 2.0)
     assert made.r2[1] == 0.0
@@ -56,27 +56,27 @@ def test_a_constant_feature_and_a_constant_target_do_no_harm() -> None:
 
 def test_it_keeps_as_arrays() -> None:
     x, y = data()
-    made = calibrate.fit(x, y)
-    again = calibrate.Calibration.from_arrays(made.to_arrays())
+    made = calibration.fit(x, y)
+    again = calibration.Calibration.from_arrays(made.to_arrays())
     np.testing.assert_array_equal(again.predict(x)[1], made.predict(x)[1])
 
 
 def test_too_few_prompts() -> None:
     with pytest.raises(ValueError, match="9 prompts are too few"):
-        calibrate.fit(*data(n=9))
-    assert len(calibrate.fit(*data(n=10)).out_of_fold) == 10
+        calibration.fit(*data(n=9))
+    assert len(calibration.fit(*data(n=10)).out_of_fold) == 10
 
 
 def test_a_sample_is_seeded_stratified_and_independent_of_order() -> None:
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**63, size=1000, dtype=np.uint64)
     strata = np.repeat([0, 1, 2], [900, 97, 3])
-    got = calibrate.sample(hashes, strata, 100, seed=1)
+    got = calibration.sample(hashes, strata, 100, seed=1)
     assert np.bincount(strata[got]).tolist() == [90, 10, 1]  # in proportion, at least one
     order = rng.permutation(1000)
-    assert set(hashes[order][calibrate.sample(hashes[order], strata[order], 100, seed=1)]) == set(hashes[got])
-    assert set(calibrate.sample(hashes, strata, 100, seed=2)) != set(got)
-    assert calibrate.sample(hashes[:5], strata[:5], 100).tolist() == [0, 1, 2, 3, 4]
+    assert set(hashes[order][calibration.sample(hashes[order], strata[order], 100, seed=1)]) == set(hashes[got])
+    assert set(calibration.sample(hashes, strata, 100, seed=2)) != set(got)
+    assert calibration.sample(hashes[:5], strata[:5], 100).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_the_mean_with_a_control_variate_is_closer_and_its_interval_holds() -> None:
@@ -85,7 +85,7 @@ def test_the_mean_with_a_control_variate_is_closer_and_its_interval_holds() -> N
     for _ in range(200):
         truth = rng.normal(size=2000) + 1
         guess = truth + 0.4 * rng.normal(size=2000) + 0.3  # with an offset, as stand-ins have
-        mean, low, high, more = calibrate.control_variate_mean(truth[:150], guess[:150], guess)
+        mean, low, high, more = calibration.control_variate_mean(truth[:150], guess[:150], guess)
         hits += low < 1.0 < high
         saved.append(more)
         assert abs(mean - 1) < 0.3
@@ -121,7 +121,7 @@ def test_standard_errors_cover_high_scores_as_well_where_their_errors_are_larger
     covered = []
     for seed in range(60):
         exact, guess, se = tailed(500, seed, heavy=True)
-        [factor] = calibrate.tail_factors(exact, guess, se, (exact > 1.5).sum(axis=0))
+        [factor] = calibration.tail_factors(exact, guess, se, (exact > 1.5).sum(axis=0))
         exact, guess, se = tailed(4000, 1000 + seed, heavy=True)
         inside = np.abs(exact - guess) < 1.96 * se * np.array([[1.0, factor]])
         covered += [[inside[(s > 1.5)[:, 0]].mean(axis=0) for s in (exact, guess)]]
@@ -131,7 +131,7 @@ def test_standard_errors_cover_high_scores_as_well_where_their_errors_are_larger
 
 
 def test_standard_errors_that_are_right_stay_nearly_as_they_are() -> None:
-    factors = [calibrate.tail_factors(*tailed(2000, s, heavy=False), np.array([300]))[0] for s in range(40)]
+    factors = [calibration.tail_factors(*tailed(2000, s, heavy=False), np.array([300]))[0] for s in range(40)]
     assert min(factors) >= 1.0
     assert np.mean(factors) < 1.12
 
@@ -139,34 +139,34 @@ def test_standard_errors_that_are_right_stay_nearly_as_they_are() -> None:
 def test_a_tail_factor_is_a_quantile_of_the_highest_by_either_score_and_never_below_one() -> None:
     guess, se = np.arange(100.0)[:, None], np.full((100, 1), 2.0)
     exact = guess + 0.5
-    assert calibrate.tail_factors(exact, guess, se, np.array([0])).tolist() == [1.0]
+    assert calibration.tail_factors(exact, guess, se, np.array([0])).tolist() == [1.0]
     exact[61:63] += 50.0  # two large errors: over 40 prompts, the 39th of 40 is the 95 % quantile
-    assert calibrate.tail_factors(exact, guess, se, np.array([0]))[0] == pytest.approx(50.5 / 2 / 1.96)
+    assert calibration.tail_factors(exact, guess, se, np.array([0]))[0] == pytest.approx(50.5 / 2 / 1.96)
     exact[62] -= 50.0
-    assert calibrate.tail_factors(exact, guess, se, np.array([0])).tolist() == [1.0]
-    assert calibrate.tail_factors(exact, exact - 3, 0 * se, np.array([0]))[0] == pytest.approx(3 / 1.96)
+    assert calibration.tail_factors(exact, guess, se, np.array([0])).tolist() == [1.0]
+    assert calibration.tail_factors(exact, exact - 3, 0 * se, np.array([0]))[0] == pytest.approx(3 / 1.96)
 
 
 def test_the_prompts_above_the_cut_count_where_there_are_many() -> None:
     guess, se = np.arange(100.0)[:, None], np.full((100, 1), 1.0)
     exact = guess - np.where(np.arange(100) < 50, 9.0, 0.0)[:, None]
-    assert calibrate.tail_factors(exact, guess, se, np.array([50])).tolist() == [1.0]
-    assert calibrate.tail_factors(exact, guess, se, np.array([70]))[0] == pytest.approx(9 / 1.96)
+    assert calibration.tail_factors(exact, guess, se, np.array([50])).tolist() == [1.0]
+    assert calibration.tail_factors(exact, guess, se, np.array([70]))[0] == pytest.approx(9 / 1.96)
 
 
 def test_widened_is_wider_by_the_factor_and_predicts_the_same() -> None:
     x, y = data()
-    plain = calibrate.fit(x, y)
+    plain = calibration.fit(x, y)
     wide = plain.widened(np.array([2.0, 1.0]))
     np.testing.assert_array_equal(wide.predict(x)[0], plain.predict(x)[0])
     np.testing.assert_allclose(wide.predict(x)[1], plain.predict(x)[1] * [2.0, 1.0])
 
 
 def test_the_features_of_a_prompt() -> None:
-    made = calibrate.features(np.array([[1.5], [2.5], [3.5]]), np.array([1, 8, 0]), np.array([0, 1, -1]), 2)
+    made = calibration.features(np.array([[1.5], [2.5], [3.5]]), np.array([1, 8, 0]), np.array([0, 1, -1]), 2)
     log = np.log(8)
     np.testing.assert_allclose(made, [[1.5, 0, 0, 1, 0], [2.5, log, log**2, 0, 1], [3.5, 0, 0, 0, 0]], rtol=1e-6)
-    assert calibrate.features(np.ones((1, 1)), np.array([8]), np.array([0]), 1).shape == (
+    assert calibration.features(np.ones((1, 1)), np.array([8]), np.array([0]), 1).shape == (
         1,
         3,
     )  # one source tells nothing
@@ -174,7 +174,7 @@ def test_the_features_of_a_prompt() -> None:
 
 def test_a_standard_error_is_the_residual_and_the_leverage_of_a_ridge_fit() -> None:
     x, y = data()
-    made = calibrate.fit(x, y)
+    made = calibration.fit(x, y)
     z, new = (x - x.mean(0)) / x.std(0), x[:5] * 1.3
     for j in range(2):
         inverse = np.linalg.inv(z.T @ z + made.penalty[j] * np.eye(z.shape[1]))
@@ -188,7 +188,7 @@ def test_a_standard_error_is_the_residual_and_the_leverage_of_a_ridge_fit() -> N
 
 def test_estimates_that_are_exact_save_every_answer() -> None:
     truth = np.arange(30.0)
-    mean, low, high, saved = calibrate.control_variate_mean(truth[:10], truth[:10], truth)
+    mean, low, high, saved = calibration.control_variate_mean(truth[:10], truth[:10], truth)
     half = 1.96 * np.sqrt(truth.var() / 30)
     assert (mean, low, high, saved) == (14.5, pytest.approx(14.5 - half), pytest.approx(14.5 + half), np.inf)
 
@@ -196,7 +196,7 @@ def test_estimates_that_are_exact_save_every_answer() -> None:
 def test_a_control_variates_interval_has_both_parts_of_its_error() -> None:
     truth, guess, everywhere = np.array([1.0, 4.0, 2.0, 5.0]), np.array([0.0, 4.0, 3.0, 4.0]), np.array([0.0, 1.0, 5.0])
     difference = truth - guess
-    mean, low, high, saved = calibrate.control_variate_mean(truth, guess, everywhere)
+    mean, low, high, saved = calibration.control_variate_mean(truth, guess, everywhere)
     half = 1.96 * np.sqrt(difference.var(ddof=1) / 4 + everywhere.var() / 3)
     assert (mean, low, high) == pytest.approx((2.25, 2.25 - half, 2.25 + half))
     assert saved == pytest.approx(4 * (truth.var(ddof=1) / difference.var(ddof=1) - 1))
@@ -204,7 +204,7 @@ def test_a_control_variates_interval_has_both_parts_of_its_error() -> None:
 
 def test_the_unit_of_a_feature_does_not_matter() -> None:
     x, y = data(60)
-    plain, tiny = calibrate.fit(x, y), calibrate.fit(x * 1e-20, y)
+    plain, tiny = calibration.fit(x, y), calibration.fit(x * 1e-20, y)
     np.testing.assert_allclose(tiny.predict(x * 1e-20)[0], plain.predict(x)[0], rtol=1e-6)
 
 
@@ -216,18 +216,18 @@ def test_what_has_no_spread_has_no_slope_and_two_points_are_a_line() -> None:
 
 def test_predictions_out_of_fold_are_ridge_fits_on_all_other_folds_at_the_penalty_that_errs_least() -> None:
     x, y = data(60)
-    made = calibrate.fit(x, y)
-    fold = np.random.default_rng(0).permutation(60) % calibrate.FOLDS
-    guesses = np.empty((len(calibrate.PENALTIES), *y.shape))
-    for k in range(calibrate.FOLDS):
+    made = calibration.fit(x, y)
+    fold = np.random.default_rng(0).permutation(60) % calibration.FOLDS
+    guesses = np.empty((len(calibration.PENALTIES), *y.shape))
+    for k in range(calibration.FOLDS):
         seen, out = fold != k, fold == k
         mean, scale, centre = x[seen].mean(0), x[seen].std(0), y[seen].mean(0)
         z, new = (x[seen] - mean) / scale, (x[out] - mean) / scale
-        for i, penalty in enumerate(calibrate.PENALTIES):
+        for i, penalty in enumerate(calibration.PENALTIES):
             weights = np.linalg.solve(z.T @ z + penalty * np.eye(z.shape[1]), z.T @ (y[seen] - centre))
             guesses[i, out] = new @ weights + centre
     best = ((guesses - y) ** 2).sum(axis=1).argmin(axis=0)
-    np.testing.assert_array_equal(made.penalty, calibrate.PENALTIES[best])
+    np.testing.assert_array_equal(made.penalty, calibration.PENALTIES[best])
     for j in range(2):
         np.testing.assert_allclose(made.out_of_fold[:, j], guesses[best[j], :, j], rtol=1e-8)
 

@@ -1,0 +1,26 @@
+"""The model answers every prompt itself: the projection difference as the paper defines it (METHOD section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from screen.baselines.estimator import BaselineEstimator
+from screen.baselines.kind import Baseline, Float32, Measured
+
+
+class Generate(Baseline):
+    name = "generate"
+    meaning = "the model answers every prompt itself; answers are kept and reused"
+    generates = exact = chosen_by_auto = True
+
+    def answered_first(self, hashes: npt.NDArray[np.uint64], estimator: BaselineEstimator | None) -> Sequence[int]:
+        return range(len(hashes))
+
+    def subtracted(self, shard: Measured) -> Float32:
+        return shard.baseline
+
+    def turn_trimmed(self, shard: Measured) -> Float32:
+        return shard.trimmed - shard.own_trimmed
