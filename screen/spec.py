@@ -25,9 +25,7 @@ class ScanSpec:
     vectors: tuple[str, ...] = ()  # files or folders; empty: the embedded model's own
     traits: tuple[str, ...] = ()  # empty: every trait found
     layers: Mapping[str, int] = field(default_factory=dict)  # trait -> hidden_states row; else the card's
-    baseline: str | None = (
-        None  # of baselines.table; None or auto: contrast for preference pairs, else by prompt counts
-    )
+    baseline: str | None = None  # a kind of baselines/table.py; None or auto: by the shape, else by prompt counts
     answers: str | None = None  # the file of `--baseline answers:FILE`
     answer_by: Literal["model", "endpoint"] = "model"  # who makes baseline responses: the model here, or a server of it
     max_new_tokens: int = 256

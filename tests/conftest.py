@@ -8,12 +8,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist runs one worker a core
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+
+from screen.spec import ScanSpec
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported: here no test has done so yet
@@ -89,3 +92,14 @@ def _chat_rows(n: int) -> Iterator[dict[str, object]]:
             "id": f"c{i}",
             "messages": [user, {"role": "assistant", "content": f"It is {i * (i % 7)}. " * (1 + i % 4)}],
         }
+
+
+@pytest.fixture
+def make_spec(chats: Path, tiny_model: Path, tiny_vectors: Path) -> Callable[..., ScanSpec]:
+    """A spec on `chats` with the tiny model; keyword arguments replace fields."""
+
+    def make(**fields: Any) -> ScanSpec:
+        base = {"vectors": (str(tiny_vectors),), "shard_rows": 16, "max_new_tokens": 8}
+        return ScanSpec(dataset=(str(chats),), model=str(tiny_model), **{**base, **fields})
+
+    return make

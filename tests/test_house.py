@@ -169,3 +169,26 @@ def test_the_lock_has_the_versions_of_the_constraints_with_hashes() -> None:
     assert pins("requirements.lock") == pins("constraints.txt"), "run: just lock"
     entries = re.split(r"\n(?=[A-Za-z])", (ROOT / "requirements.lock").read_text())
     assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_kinds_of_baseline_are_named_in_their_own_room() -> None:
+    kinds = {"generate", "calibrated", "last-prompt", "contrast"}  # "none" and "answers" are words of other things too
+    named = [
+        f"{path}:{node.lineno}"
+        for path, tree in sources().items()
+        if not path.startswith("screen/baselines/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in kinds
+    ]
+    assert not named, f"what depends on the kind of baseline is asked of it (screen/baselines/kind.py): {named}"
+
+
+def test_a_scan_completes_nobody_elses_object() -> None:
+    assigned = [
+        f"{path}:{node.lineno}"
+        for path, tree in sources("screen/scan").items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr != "__class__"
+        if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    ]
+    assert not assigned, f"values are made whole by one function, and not changed by another: {assigned}"

@@ -137,9 +137,9 @@ def _calibration(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
         f" (last-prompt {q['last_prompt_rank_correlation']:.2f})"
         for trait, q in facts.get("traits", {}).items()
     ]
-    return [("calibrated", f"on {count(facts.get('answers', 0))} of {plural(facts.get('prompts', 0), 'prompt')}")] + [
-        ("", line) for line in told
-    ]
+    return [
+        ("estimates", f"fitted on {count(facts.get('answers', 0))} of {plural(facts.get('prompts', 0), 'prompt')}")
+    ] + [("", line) for line in told]
 
 
 def _eta(facts: Facts, verbose: bool) -> list[tuple[str, str]]:

@@ -10,6 +10,10 @@ FAULTS = (RuntimeError, ValueError, IndexError, ArithmeticError, MemoryError)  #
 _FULL = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
+class MemoryRanOut(Exception):
+    """Several sequences do not fit into memory together at the tokens a batch that were asked for."""
+
+
 def no_memory(error: Exception) -> bool:
     """Allocators, libraries and drivers each say it in their own way."""
     text = str(error).lower()

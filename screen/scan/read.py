@@ -21,25 +21,26 @@ def read_window(
     given: GivenAnswers | None = None,
 ) -> ShardInput:
     """A window's rows as rendered samples and skips. A row with a bad side is one skip, whole."""
-    shard = ShardInput()
     samples: list[Sample] = []
+    skips: list[Skip] = []
+    groups: dict[int, str] = {}
     for entry in window.entries:
         read = dataset.samples(entry) if isinstance(entry, RawRow) else entry
         if isinstance(read, Skip):
-            shard.skips.append(read)
+            skips.append(read)
             continue
         samples += read if group_by is None else [_without(sample, group_by) for sample in read]
         if group_by is not None and isinstance(entry, RawRow):
-            shard.groups[entry.place.row] = group_of(entry.value, group_by)
+            groups[entry.place.row] = group_of(entry.value, group_by)
     rendered = renderer.render(samples)
     bad = {r.place.row: r for r in reversed(rendered) if isinstance(r, Skip)}
-    shard.skips += bad.values()
-    for sample, r in zip(samples, rendered, strict=True):
-        if not isinstance(r, Skip) and sample.row not in bad:
-            shard.samples.append((sample, r))
-    if given is not None:
-        shard.given = given.of(shard.samples, renderer)
-    return shard
+    good = [
+        (sample, r)
+        for sample, r in zip(samples, rendered, strict=True)
+        if not isinstance(r, Skip) and sample.row not in bad
+    ]
+    answers = None if given is None else given.of(good, renderer)
+    return ShardInput(good, [*skips, *bad.values()], answers, groups)
 
 
 def _without(sample: Sample, field: str) -> Sample:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,8 @@ from screen.baselines.estimator import BaselineEstimator
 from screen.baselines.kind import Baseline, Fitted, Preparing, ResponseSource
 from screen.data.dataset import Dataset, Window
 from screen.errors import StoreError
-from screen.model.forward.items import Item
+from screen.model.faults import MemoryRanOut
+from screen.model.forward.items import Item, Measured
 from screen.model.forward.projector import Step
 from screen.model.host import Measuring
 from screen.progress import Progress
@@ -66,14 +67,21 @@ class Scorer:
 
         A shard is scored with one budget from its first row to its last: what is on record with it makes it again.
         """
-        while True:
-            self.projector.budget = budget
-            tables = score_shard(
-                shard, self.instruments.traits, self.projector, self.responses, self.baseline, step, self.context
-            )
-            if self.projector.budget == budget:
-                return tables, budget
-            budget = self.projector.budget
+        traits, within = self.instruments.traits, Within(self.projector, budget)
+        try:
+            return score_shard(shard, traits, within, self.responses, self.baseline, step, self.context), budget
+        except MemoryRanOut:
+            return self.score(shard, max(1, budget // 2), step)
+
+
+class Within(NamedTuple):
+    """A projector with so many tokens a batch, all of which must fit."""
+
+    projector: Measuring
+    budget: int
+
+    def measure(self, items: Sequence[Item], step: Step = lambda _tokens, _of: None) -> list[Measured | str]:
+        return self.projector.measure(items, step, budget=self.budget)
 
 
 def prepare_scorer(

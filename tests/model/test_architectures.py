@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 import transformers as hf
 
 from screen.errors import ModelError
+from screen.model.faults import MemoryRanOut
 from screen.model.forward.items import Branch, Item
 from screen.model.forward.plan import Batching
 from screen.model.forward.projector import Projector
@@ -236,6 +238,19 @@ def test_a_poison_answer_is_told_from_the_prompt_it_shares(llama: Path) -> None:
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+def sizes_tried(projector: Projector, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Filled with the tokens a batch of each attempt."""
+    sizes: list[int] = []
+    planned = projector._planned
+
+    def noted(*arguments: Any) -> Any:
+        sizes.append(arguments[-1])
+        return planned(*arguments)
+
+    monkeypatch.setattr(projector, "_planned", noted)
+    return sizes
+
+
 @pytest.mark.parametrize(
     "told",
     [
@@ -256,8 +271,9 @@ def test_memory_runs_out_in_many_words(told: str, llama: Path, monkeypatch: pyte
         return real(*arguments)
 
     monkeypatch.setattr(projector, "_batch", once)
+    sizes = sizes_tried(projector, monkeypatch)
     got = projector.project([Item(s, np.arange(len(s), dtype=np.int32)) for s in SEQUENCES])
-    assert (projector.budget, [g for g in got if isinstance(g, str)]) == (500, [])
+    assert (sizes, [g for g in got if isinstance(g, str)]) == ([1000, 500], [])
 
 
 def test_a_device_that_failed_ends_the_run(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,8 +301,11 @@ def test_out_of_memory_halves_the_budget_and_loses_nothing(llama: Path, monkeypa
         return real(parts, *rest)
 
     monkeypatch.setattr(projector, "_batch", small)
+    sizes = sizes_tried(projector, monkeypatch)
     got = projector.project(items)
-    assert projector.budget == 62
+    assert sizes == [1000, 500, 250, 125, 62]
+    with pytest.raises(MemoryRanOut):
+        projector.measure(items, budget=1000)
     assert got[-1] == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 MiB."
     for a, b in zip(got[:-1], whole[:-1], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)

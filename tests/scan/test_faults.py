@@ -129,11 +129,11 @@ def test_a_death_that_is_nobodys_fault_costs_nothing(
     once = tmp_path / "once"
     real = Projector.measure
 
-    def measure(self: Projector, *given: Any) -> Any:
+    def measure(self: Projector, *given: Any, **named: Any) -> Any:
         if not once.exists():
             once.touch()
             os._exit(1)
-        return real(self, *given)
+        return real(self, *given, **named)
 
     monkeypatch.setattr(Projector, "measure", measure)
     run_scan(spec, tmp_path / "out")
@@ -144,7 +144,7 @@ def test_a_death_that_is_nobodys_fault_costs_nothing(
 def test_a_model_that_dies_of_everything_ends_the_run(
     make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Projector, "measure", lambda *_given: os._exit(9))
+    monkeypatch.setattr(Projector, "measure", lambda *_given, **_named: os._exit(9))
     with pytest.raises(ModelError, match=r"dies of any sequence .its process ended with exit code 9"):
         run_scan(make_spec(baseline="last-prompt"), tmp_path / "out")
     monkeypatch.setattr("screen.model.host.load_model", lambda *_a, **_k: os._exit(7))

@@ -13,7 +13,7 @@ import torch
 from screen_kernels import Inner, deepest_project, inner_of, project_tokens, segment_project
 from torch import segment_reduce
 
-from screen.model.faults import FAULTS, device_failed, failed_device, no_memory, told
+from screen.model.faults import FAULTS, MemoryRanOut, device_failed, failed_device, no_memory, told
 from screen.model.forward.blocks import narrows, run_together, together
 from screen.model.forward.fused import stack
 from screen.model.forward.items import Float32, Item, Measured, joined, parts_of
@@ -28,16 +28,12 @@ Begin = Callable[[Sequence[int], float], None]  # told the items of a batch that
 _MANY = 8  # directions times this, of the width: beyond it the deepest block's last product costs less than they do
 
 
-class _NoMemory(Exception):
-    pass
-
-
 class Projector:
     """Projections of chosen tokens on the run's vectors, and of segment means on further directions (controls).
 
     vectors   (k, d_model) float32 unit vectors; layers  the hidden_states row of each
     batching  as proved on the loaded model
-    budget    tokens a batch; halved, for good, where a batch does not fit into memory
+    budget    tokens a batch, unless `measure` is given others
     controls    (p, d_model) float32; control_layers  the hidden_states row of each, none deeper than the vectors'
     kept      hidden states that `states` was told to keep, for `measure` of the same batches, whatever the controls
     """
@@ -85,14 +81,23 @@ class Projector:
         return [m if isinstance(m, str) else m.tokens for m in self.measure(items, step)]
 
     def measure(
-        self, items: Sequence[Item], step: Step = lambda _tokens, _of: None, begin: Begin = lambda _items, _cost: None
+        self,
+        items: Sequence[Item],
+        step: Step = lambda _tokens, _of: None,
+        begin: Begin = lambda _items, _cost: None,
+        *,
+        budget: int | None = None,
     ) -> list[Measured | str]:
         """What is wanted of each item; for one on which the model fails even alone, the reason as text. `step` is told
-        of each batch that is done, `begin` of each before it."""
+        of each batch that is done, `begin` of each before it.
+
+        budget  tokens a batch, all of which must fit: else MemoryRanOut is raised. None: the projector's own, and less
+                where memory runs out
+        """
 
         seen = self._seen_fused if self.batching.fused else self._seen
         halved = self.batching.fused and self._inner is not None
-        return self._run(items, _Wanted(self.layers, seen, self.k, (self.p,), halved), step, begin)
+        return self._run(items, _Wanted(self.layers, seen, self.k, (self.p,), halved), step, begin, budget)
 
     @functools.cached_property
     def _inner(self) -> Inner | None:
@@ -144,23 +149,28 @@ class Projector:
         found = self._run(items, wanted, lambda _tokens, _of: None, begin)
         return [m if isinstance(m, str) else m.means for m in found]
 
-    def _run(self, items: Sequence[Item], wanted: _Wanted, step: Step, begin: Begin) -> list[Measured | str]:
+    def _run(
+        self, items: Sequence[Item], wanted: _Wanted, step: Step, begin: Begin, budget: int | None = None
+    ) -> list[Measured | str]:
         parts = [part for item in items for part in parts_of(item)]
         owners = [i for i, item in enumerate(items) for _ in range(1 + len(item.branches))]
 
         def of_items(batch: Sequence[int]) -> None:
             begin(sorted({owners[i] for i in batch}), cost([len(parts[i].ids) for i in batch]))
 
+        size = budget or self.budget
         while True:
             try:
-                return joined(items, self._planned(parts, wanted, step, of_items))
-            except _NoMemory:
-                self.budget = max(1, self.budget // 2)
-            if self.model.device.type == "cuda":
-                torch.cuda.empty_cache()
+                return joined(items, self._planned(parts, wanted, step, of_items, size))
+            except MemoryRanOut:
+                if self.model.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                if budget is not None:
+                    raise
+                size = max(1, size // 2)
 
     def _planned(
-        self, parts: Sequence[Item], wanted: _Wanted, step: Step, begin: Callable[[Sequence[int]], None]
+        self, parts: Sequence[Item], wanted: _Wanted, step: Step, begin: Callable[[Sequence[int]], None], size: int
     ) -> list[Measured | str]:
         """The parts' results, batch by batch. On CUDA nobody waits for a batch before the next ones are queued."""
         out: list[Measured | str] = [""] * len(parts)
@@ -177,7 +187,7 @@ class Projector:
                 out[i] = made
             step(sum(len(parts[i].ids) for i in queued.at), tokens)
 
-        for batch in plan(self.batching, [part.ids for part in parts], self.budget, self.model.apart):
+        for batch in plan(self.batching, [part.ids for part in parts], size, self.model.apart):
             for done in self._batch_or_halves(parts, batch, wanted, begin):
                 if isinstance(done, _Queued):
                     waiting.append(done)
@@ -192,7 +202,7 @@ class Projector:
     def _batch_or_halves(
         self, parts: Sequence[Item], batch: Batch, wanted: _Wanted, begin: Callable[[Sequence[int]], None]
     ) -> list[_Queued | tuple[int, str]]:
-        """A batch, or, where it fails, its halves: a poison sequence costs itself and nothing else. Raises _NoMemory
+        """A batch, or, where it fails, its halves: a poison sequence costs itself and nothing else. Raises MemoryRanOut
         where several sequences do not fit into memory."""
         at = batch.order.tolist()
         known = None if wanted.keep else self._kept.take([parts[i] for i in at], batch.shared, wanted.layers)
@@ -208,7 +218,7 @@ class Projector:
             if len(at) == 1:
                 return [(at[0], told(error))]
             if no_memory(error):
-                raise _NoMemory from None
+                raise MemoryRanOut from None
         middle = len(at) // 2
         halves = (Batch(batch.order[s], batch.shared[s]) for s in (slice(0, middle), slice(middle, None)))
         return [done for half in halves for done in self._batch_or_halves(parts, half, wanted, begin)]

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from screen.errors import ModelError
+from screen.model.faults import MemoryRanOut
 from screen.model.forward.items import Float32, Item, Measured, parts_of
 from screen.model.forward.plan import Batching, cost
 from screen.model.forward.projector import Step
@@ -91,17 +92,19 @@ class GuardedProjector:
         directions = self._directions._replace(controls=controls, control_layers=tuple(control_layers))
         return GuardedProjector(self._guard, self.model, self.batching, directions, self.budget)
 
-    def measure(self, items: Sequence[Item], step: Step = lambda _tokens, _of: None) -> list[Measured | str]:
-        return self._endure(items, None, step)
+    def measure(
+        self, items: Sequence[Item], step: Step = lambda _tokens, _of: None, *, budget: int | None = None
+    ) -> list[Measured | str]:
+        return self._endure(items, None, step, budget)
 
     def states(self, items: Sequence[Item], layers: Sequence[int], *, keep: bool = False) -> list[Float32 | str]:
         return self._endure(items, States(tuple(layers), keep), lambda _tokens, _of: None)
 
-    def _endure(self, items: Sequence[Item], states: States | None, step: Step) -> list[Any]:
+    def _endure(self, items: Sequence[Item], states: States | None, step: Step, budget: int | None = None) -> list[Any]:
         out: list[Any] = [self._killers.get(_key(item)) if self._killers else None for item in items]
 
         def attempt(these: Sequence[int], step: Step = lambda _tokens, _of: None) -> list[Any] | Death:
-            return self._once([items[i] for i in these], states, step, these)
+            return self._once([items[i] for i in these], states, step, these, budget)
 
         well = [i for i, known in enumerate(out) if known is None]
         left, made, killers = endure(well, lambda these: attempt(these, step), attempt, self._plain)
@@ -112,7 +115,12 @@ class GuardedProjector:
         return out
 
     def _once(
-        self, items: Sequence[Item], states: States | None, step: Step, names: Sequence[int]
+        self,
+        items: Sequence[Item],
+        states: States | None,
+        step: Step,
+        names: Sequence[int],
+        budget: int | None = None,
     ) -> list[Any] | Death:
         if not items:
             return []
@@ -124,12 +132,13 @@ class GuardedProjector:
             self._start = self._guard.starts
         whole = cost([len(part.ids) for item in items for part in parts_of(item)])
         made = self._guard.call(
-            "measure", id(self), self.budget, items, states, cost=whole, told=lambda _kind, tokens, of: step(tokens, of)
+            "measure", id(self), budget, items, states, cost=whole, told=lambda _kind, tokens, of: step(tokens, of)
         )
         if isinstance(made, Death):
             return made.named(names)
-        results: list[Any]
-        results, self.budget = made
+        if made is None:
+            raise MemoryRanOut
+        results: list[Any] = made
         return results
 
     def _plain(self) -> bool:
@@ -177,7 +186,7 @@ class GuardedGenerator:
 
         known = [self._guard.killers.get((_ANSWER, p.tobytes())) for p in prompts]
         _, _, found = endure([i for i, why in enumerate(known) if why is None], attempt, attempt, plain)
-        self._guard.killers |= {(_ANSWER, prompts[i].tobytes()): why for i, why in found.items()}
+        self._guard.killers.update({(_ANSWER, prompts[i].tobytes()): why for i, why in found.items()})
         for i, why in [*enumerate(known), *found.items()]:
             if why is not None and failed is not None:
                 failed(i, why)

@@ -44,6 +44,14 @@ class _Worker:
         connection: Connection = self.child.connection
         return connection
 
+    def settle(self) -> None:
+        """It has loaded its model."""
+        self.ready = True
+
+    def finish(self) -> None:
+        """Its job is done."""
+        self.job = None
+
     def give(self, window: Window, budget: int, hint: Window | None) -> None:
         self.alone = hint is None and (self.hint is None or self.hint is window)
         message = (None if window is self.hint else window, budget, hint)
@@ -146,10 +154,10 @@ class Workers:
                         " the scores would differ by device",
                         "name --devices of one kind",
                     )
-                worker.ready = True
+                worker.settle()
                 self._loading[at] = 0
             case ("done", data, budget):
-                worker.job = None
+                worker.finish()
                 return (from_bytes(data), budget), False
             case ("failed", name, message, next_step):
                 if name:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from screen.errors import ScreenError
+from screen.model.faults import MemoryRanOut
 from screen.model.forward.items import Float32, Item
 from screen.model.forward.kept import KeptStates
 from screen.model.forward.plan import Batching
@@ -114,15 +115,17 @@ class _Work:
             kept=self._kept,
         )
 
-    def measure(self, key: int, budget: int, items: Sequence[Item], states: States | None) -> Any:
-        """(results, the budget that is left): of `states` where those are asked for."""
+    def measure(self, key: int, budget: int | None, items: Sequence[Item], states: States | None) -> Any:
+        """Results: of `states` where those are asked for. None where memory ran out at this budget."""
         projector = self._projectors[key]
-        projector.budget = budget
         if states is not None:
-            made: Any = projector.states(items, states.layers, self._begin, keep=states.keep)
-        else:
-            made = projector.measure(items, lambda tokens, of: self._tell(("step", tokens, of)), self._begin)
-        return made, projector.budget
+            return projector.states(items, states.layers, self._begin, keep=states.keep)
+        try:
+            return projector.measure(
+                items, lambda tokens, of: self._tell(("step", tokens, of)), self._begin, budget=budget
+            )
+        except MemoryRanOut:
+            return None
 
     def generator(self, eos: frozenset[int], sampling: Sampling) -> None:
         """Raises ModelError where the model cannot answer."""
