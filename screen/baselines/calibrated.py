@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from screen.baselines import calibration
 from screen.baselines.estimator import BaselineEstimator, prompt_hashes
-from screen.baselines.kind import Baseline, Fitted, Float32, Measured, Preparing, Prompt
+from screen.baselines.kind import Baseline, Fitted, Float32, Preparing, Prompt, ShardValues
 from screen.baselines.response import BaselineResponse
 from screen.errors import InputError
 from screen.model.forward.items import Item
@@ -40,7 +40,7 @@ class Calibrated(Baseline):
     def answered_first(self, hashes: npt.NDArray[np.uint64], estimator: BaselineEstimator | None) -> Sequence[int]:
         return [] if estimator is None else np.flatnonzero(estimator.has(hashes)).tolist()
 
-    def subtracted(self, shard: Measured) -> Float32:
+    def subtracted(self, shard: ShardValues) -> Float32:
         return shard.estimate
 
     def prepare(self, run: Preparing) -> Fitted:

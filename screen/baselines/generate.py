@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.baselines.estimator import BaselineEstimator
-from screen.baselines.kind import Baseline, Float32, Measured
+from screen.baselines.kind import Baseline, Float32, ShardValues
 
 
 class Generate(Baseline):
@@ -19,8 +19,8 @@ class Generate(Baseline):
     def answered_first(self, hashes: npt.NDArray[np.uint64], estimator: BaselineEstimator | None) -> Sequence[int]:
         return range(len(hashes))
 
-    def subtracted(self, shard: Measured) -> Float32:
+    def subtracted(self, shard: ShardValues) -> Float32:
         return shard.baseline
 
-    def turn_trimmed(self, shard: Measured) -> Float32:
+    def turn_trimmed(self, shard: ShardValues) -> Float32:
         return shard.trimmed - shard.own_trimmed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from screen.baselines.kind import Baseline, Float32, Measured
+from screen.baselines.kind import Baseline, Float32, ShardValues
 
 
 class Given(Baseline):
@@ -11,8 +11,8 @@ class Given(Baseline):
     from_file = exact = chosen_by_auto = True
     like = "generate"
 
-    def subtracted(self, shard: Measured) -> Float32:
+    def subtracted(self, shard: ShardValues) -> Float32:
         return shard.baseline
 
-    def turn_trimmed(self, shard: Measured) -> Float32:
+    def turn_trimmed(self, shard: ShardValues) -> Float32:
         return shard.trimmed - shard.own_trimmed

@@ -23,7 +23,7 @@ Float32 = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
 
 
-class Measured(Protocol):
+class ShardValues(Protocol):
     """A shard's projections, (turns, columns) float32 each: the k traits, then the controls. NaN: not there.
 
     projection       mean over the answer's tokens
@@ -161,30 +161,30 @@ class Baseline:
         """Which turns' prompts, given by their hashes, are answered before the shard's first pass."""
         return ()
 
-    def subtracted(self, shard: Measured) -> Float32:
+    def subtracted(self, shard: ShardValues) -> Float32:
         """(turns, columns): what is subtracted of each turn's projection."""
         raise NotImplementedError
 
-    def turn_baseline(self, shard: Measured) -> Float32:
+    def turn_baseline(self, shard: ShardValues) -> Float32:
         """(turns, columns): the exact baseline that is stored with a turn."""
         return shard.baseline
 
-    def sample_baseline(self, shard: Measured) -> Float32:
+    def sample_baseline(self, shard: ShardValues) -> Float32:
         """(samples, columns): the exact baseline that is stored with a sample; NaN where one of its turns lacks it."""
         return shard.mean(shard.baseline)
 
-    def score(self, shard: Measured) -> Float32:
+    def score(self, shard: ShardValues) -> Float32:
         """(samples, columns): what the run ranks by, in `column`."""
         return shard.sample_projection - shard.mean(self.subtracted(shard))
 
-    def centre(self, shard: Measured) -> Float32:
+    def centre(self, shard: ShardValues) -> Float32:
         """(turns, columns): what a turn's tokens are compared with when its sample is looked at as a whole."""
         return self.subtracted(shard)
 
-    def turn_trimmed(self, shard: Measured) -> Float32:
+    def turn_trimmed(self, shard: ShardValues) -> Float32:
         """(turns, k): trimmed mean less that of the baseline response, or less a proxy baseline's value."""
         return shard.trimmed - self.subtracted(shard)[:, : shard.k]
 
-    def sample_trimmed(self, shard: Measured) -> Float32:
+    def sample_trimmed(self, shard: ShardValues) -> Float32:
         """(samples, k): the same of a sample."""
         return shard.mean(self.turn_trimmed(shard))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from screen.baselines.kind import Baseline, Float32, Measured
+from screen.baselines.kind import Baseline, Float32, ShardValues
 
 
 class LastPrompt(Baseline):
@@ -13,5 +13,5 @@ class LastPrompt(Baseline):
     def column(self, trait: str, refined: bool = False) -> str:
         return f"{trait}_last_prompt"
 
-    def subtracted(self, shard: Measured) -> Float32:
+    def subtracted(self, shard: ShardValues) -> Float32:
         return shard.last

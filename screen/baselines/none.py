@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from screen.baselines.kind import Baseline, Float32, Measured
+from screen.baselines.kind import Baseline, Float32, ShardValues
 
 
 class NoBaseline(Baseline):
@@ -16,5 +16,5 @@ class NoBaseline(Baseline):
     def column(self, trait: str, refined: bool = False) -> str:
         return f"{trait}_projection"
 
-    def subtracted(self, shard: Measured) -> Float32:
+    def subtracted(self, shard: ShardValues) -> Float32:
         return np.zeros_like(shard.projection)
