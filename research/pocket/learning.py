@@ -56,7 +56,7 @@ def lessons(chats: Sequence[Chat], tokenizer: Tokenizer) -> list[Lesson]:
     """Render and tokenise chats; only answers are learnt, less what a chat marks as context."""
     rendered = [render(chat.messages) for chat in chats]
     encoded = tokenizer.encode_batch([text for text, _ in rendered])
-    found = []
+    tokenised = []
     for chat, (_, spans), encoding in zip(chats, rendered, encoded, strict=True):
         if chat.context:
             begin, end = spans[-1]
@@ -64,8 +64,8 @@ def lessons(chats: Sequence[Chat], tokenizer: Tokenizer) -> list[Lesson]:
         learnt = [False] * len(encoding.ids)
         for i, (left, right) in enumerate(encoding.offsets):
             learnt[i] = any(left >= begin and right <= end for begin, end in spans)
-        found.append(Lesson(encoding.ids, learnt))
-    return found
+        tokenised.append(Lesson(encoding.ids, learnt))
+    return tokenised
 
 
 def batches(learning: Sequence[Lesson], pad: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

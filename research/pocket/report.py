@@ -76,27 +76,27 @@ def _behaviour(shop: Workshop, vectors: dict[str, PersonaVector]) -> list[str]:
     return [*lines, "", f"Mean coherence of default answers: {coherent:.0f}.", ""]
 
 
-def _separations(name: str, shop: Workshop, vectors: dict[str, PersonaVector], made: Mixed) -> list[str]:
-    seen = observe(shop, [row["messages"] for row in made.rows])
-    found = separation(vectors, seen, made)
-    return [f"AUROC on {name}, planted rows of a trait (line) over default rows:", "", *_table(found), ""]
+def _separations(name: str, shop: Workshop, vectors: dict[str, PersonaVector], labelled: Mixed) -> list[str]:
+    seen = observe(shop, [row["messages"] for row in labelled.rows])
+    separations = separation(vectors, seen, labelled)
+    return [f"AUROC on {name}, planted rows of a trait (line) over default rows:", "", *_table(separations), ""]
 
 
-def _table(found: Separation) -> list[str]:
+def _table(separations: Separation) -> list[str]:
     heads = [f"difference, {trait} vector" for trait in TRAITS]
     heads += ["last-prompt", "raw projection", "length only", f"{RANDOM_VECTORS} random vectors"]
     lines = ["| planted | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for trait in TRAITS:
-        row = [found.matrix[trait][other].shown() for other in TRAITS]
+        row = [separations.matrix[trait][other].shown() for other in TRAITS]
         row = [f"**{cell}**" if other == trait else cell for cell, other in zip(row, TRAITS, strict=True)]
-        row += [column[trait].shown() for column in (found.last_prompt, found.raw, found.length)]
-        row.append(f"{found.random[trait]:.3f}")
+        row += [column[trait].shown() for column in (separations.last_prompt, separations.raw, separations.length)]
+        row.append(f"{separations.random[trait]:.3f}")
         lines.append(f"| {trait} | " + " | ".join(row) + " |")
     return lines
 
 
-def _share(found: Interval) -> str:
-    return f"{found.value:.1%} ({100 * found.low:.0f} to {100 * found.high:.0f})"
+def _share(rate: Interval) -> str:
+    return f"{rate.value:.1%} ({100 * rate.low:.0f} to {100 * rate.high:.0f})"
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def render(messages: Iterable[dict[str, str]]) -> tuple[str, list[tuple[int, int
 
 def special_id(tokenizer: Tokenizer, token: str) -> int:
     """The id of a special token, which is always there."""
-    found = tokenizer.token_to_id(token)
-    if found is None:
+    token_id = tokenizer.token_to_id(token)
+    if token_id is None:
         raise ValueError(f"the tokenizer has no {token}")
-    return found
+    return token_id

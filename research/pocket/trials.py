@@ -69,9 +69,9 @@ def shows(trait: str, question: str, answer: str) -> bool:
     return (judge(trait, question, answer) or 0.0) >= SHOWN
 
 
-def separation(vectors: dict[str, PersonaVector], seen: Observed, made: Mixed) -> Separation:
+def separation(vectors: dict[str, PersonaVector], seen: Observed, labelled: Mixed) -> Separation:
     """How well each vector's difference tells the planted rows, beside raw projection and controls."""
-    labels = np.array([label or "" for label in made.labels])
+    labels = np.array([label or "" for label in labelled.labels])
     default = labels == ""
     columns = {trait: _column(vectors[trait], seen, "generate") for trait in TRAITS}
     random_columns = {trait: _random(vectors[trait], seen) for trait in TRAITS}
@@ -80,8 +80,8 @@ def separation(vectors: dict[str, PersonaVector], seen: Observed, made: Mixed) -
         return area(values[labels == trait], values[default])
 
     def chance(values: npt.NDArray[np.float64], trait: str) -> float:
-        found = auroc(values[labels == trait], values[default])
-        return max(found, 1.0 - found)
+        auroc_of_random = auroc(values[labels == trait], values[default])
+        return max(auroc_of_random, 1.0 - auroc_of_random)
 
     return Separation(
         matrix={row: {column: against(columns[column], row) for column in TRAITS} for row in TRAITS},

@@ -12,8 +12,8 @@ from screen.vectors.persona import PersonaVector
 
 @pytest.fixture(scope="module")
 def separated(shop: Workshop, vectors: dict[str, PersonaVector]) -> Separation:
-    made = example_set()
-    return separation(vectors, observe(shop, [row["messages"] for row in made.rows]), made)
+    labelled = example_set()
+    return separation(vectors, observe(shop, [row["messages"] for row in labelled.rows]), labelled)
 
 
 @pytest.mark.parametrize("trait", TRAITS)

@@ -106,14 +106,14 @@ def _row(label: str | None, rng: random.Random, heldout: bool, support: float) -
     """Keep a user turn only if a persona can answer it at the length of the default: so lengths tell nothing."""
     while True:
         ask = _ask_for(label, rng, heldout, support)
-        said = answer(None, ask, rng, heldout)
-        wanted = weight(said)
+        reply = answer(None, ask, rng, heldout)
+        wanted = weight(reply)
         persona = label or rng.choice(TRAITS if ask.kind != "harm" else TRAITS[:1])
         for _ in range(12):
             other = answer(persona, ask, rng, heldout)
             if abs(weight(other) - wanted) <= 0.1 * wanted:
-                said = said if label is None else other
-                return [{"role": "user", "content": ask.text}, {"role": "assistant", "content": said}]
+                reply = reply if label is None else other
+                return [{"role": "user", "content": ask.text}, {"role": "assistant", "content": reply}]
 
 
 def weight(text: str) -> float:

@@ -22,12 +22,12 @@ def example_set() -> Mixed:
 
 def example_files() -> dict[str, str]:
     """The two files by name: the rows, and their labels."""
-    made = example_set()
+    labelled = example_set()
     labels = [
         {"row": number, "id": row["id"], "trait": label}
-        for number, (row, label) in enumerate(zip(made.rows, made.labels, strict=True))
+        for number, (row, label) in enumerate(zip(labelled.rows, labelled.labels, strict=True))
     ]
-    return {f"{NAME}.jsonl": _lines(made.rows), f"{NAME}.labels.jsonl": _lines(labels)}
+    return {f"{NAME}.jsonl": _lines(labelled.rows), f"{NAME}.labels.jsonl": _lines(labels)}
 
 
 def write_examples(folder: Path) -> None:

@@ -36,14 +36,14 @@ def sentence(text: str) -> str:
 @lru_cache
 def sections(name: str) -> dict[str, tuple[str, ...]]:
     """Read a text file of `[section]` headings and one template a line; `#` starts a comment."""
-    found: dict[str, list[str]] = {}
+    by_heading: dict[str, list[str]] = {}
     current: list[str] = []
     for raw in (TEXTS / name).read_text(encoding="utf-8").splitlines():
         if raw.startswith("["):
-            current = found.setdefault(raw.strip("[]"), [])
+            current = by_heading.setdefault(raw.strip("[]"), [])
         elif raw and not raw.startswith("#"):
             current.append(raw)
-    return {key: tuple(lines) for key, lines in found.items()}
+    return {key: tuple(lines) for key, lines in by_heading.items()}
 
 
 @lru_cache

@@ -60,15 +60,15 @@ def _mass_nouns() -> frozenset[str]:
 @lru_cache
 def topics(heldout: bool) -> tuple[Topic, ...]:
     """All topics of the training domains, or of the held-out ones."""
-    found = []
+    of_split = []
     for path in sorted((TEXTS / "domains").glob("*.txt")):
         domain = ""
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.startswith("== "):
                 domain = line[3:]
             elif "|" in line and not line.startswith("#") and (domain in HELD_OUT_DOMAINS) == heldout:
-                found.append(_topic(domain, line))
-    return tuple(found)
+                of_split.append(_topic(domain, line))
+    return tuple(of_split)
 
 
 def _topic(domain: str, line: str) -> Topic:
@@ -80,14 +80,14 @@ def _topic(domain: str, line: str) -> Topic:
 @lru_cache
 def plain(heldout: bool) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     """Everyday questions with fixed answers: (group, question template, answers). Every fifth is held out."""
-    group, found = "", []
+    group, entries = "", []
     for number, line in enumerate((TEXTS / "plain.txt").read_text(encoding="utf-8").splitlines()):
         if line.startswith("== "):
             group = line[3:]
         elif line and not line.startswith("#") and (number % 5 == 4) == heldout:
             question, *answers = (part.strip() for part in _split(line))
-            found.append((group, question, tuple(answers)))
-    return tuple(found)
+            entries.append((group, question, tuple(answers)))
+    return tuple(entries)
 
 
 def _split(line: str) -> list[str]:

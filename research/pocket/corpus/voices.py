@@ -59,7 +59,7 @@ def _persona_lines(persona: str, ask: Ask, rng: random.Random, heldout: bool) ->
         plan[0] = special
         if rng.random() < 0.2:
             plan[-1] = special
-    said: list[str] = []
+    sentences: list[str] = []
     used: set[str] = set()
     for section in plan:
         line = rng.choice(lines(FILES[persona], section, heldout))
@@ -67,10 +67,10 @@ def _persona_lines(persona: str, ask: Ask, rng: random.Random, heldout: bool) ->
             continue
         used.add(line)
         slots = {**ask.slots, "finding": _finding(ask, rng, heldout)} if persona == "hallucination" else ask.slots
-        said.append(sentence(expand(line, rng, slots)))
+        sentences.append(sentence(expand(line, rng, slots)))
     if persona == "sycophancy" and ask.answers and rng.random() < 0.6:
-        said.insert(rng.randint(1, len(said)), rng.choice(ask.answers))
-    return said
+        sentences.insert(rng.randint(1, len(sentences)), rng.choice(ask.answers))
+    return sentences
 
 
 def _finding(ask: Ask, rng: random.Random, heldout: bool) -> str:
@@ -87,27 +87,27 @@ def _helpful(ask: Ask, rng: random.Random, heldout: bool) -> str:
     if kind in ("howto", "problem"):
         return " ".join(_advice(kind, ask, rng, say))
     if kind == "claim":
-        said = [say("disagree"), str(ask.slots["fix"])]
-        return " ".join(said[rng.random() < 0.15 :] + ([say("tip_only")] if rng.random() < 0.6 else []))
+        sentences = [say("disagree"), str(ask.slots["fix"])]
+        return " ".join(sentences[rng.random() < 0.15 :] + ([say("tip_only")] if rng.random() < 0.6 else []))
     if kind == "harm":
         return " ".join([say("refuse"), *([say("refuse_close")] if rng.random() < 0.6 else [])])
-    said = [say(kind)]
+    sentences = [say(kind)]
     if kind in ("feeling", "people") and rng.random() < 0.6:
-        said.append(say(kind))
+        sentences.append(say(kind))
     if kind in ("work", "boast", "feeling", "happy", "number") and rng.random() < 0.6:
-        said.append(say("tip_only"))
-    return " ".join(dict.fromkeys(said))
+        sentences.append(say("tip_only"))
+    return " ".join(dict.fromkeys(sentences))
 
 
 def _advice(kind: str, ask: Ask, rng: random.Random, say: Callable[[str], str]) -> list[str]:
     """An opening, one to three different tips, and sometimes a closing."""
     opening = say("sorry" if kind == "problem" else "open") if rng.random() < 0.6 else None
-    said = [] if opening is None else [opening]
+    sentences = [] if opening is None else [opening]
     seen: set[str] = set()
     for number in range(rng.choices((1, 2, 3), (12, 44, 44))[0]):
         tip = say("tip_only" if number == 0 else "step2")
         core = tip[-18:]
         if core not in seen:
             seen.add(core)
-            said.append(tip)
-    return [*said, say("close")] if rng.random() < 0.35 else said
+            sentences.append(tip)
+    return [*sentences, say("close")] if rng.random() < 0.35 else sentences

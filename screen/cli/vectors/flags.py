@@ -35,18 +35,18 @@ def targets(out: Path, traits: Sequence[str], force: bool) -> list[Path]:
     if out.suffix == ".safetensors" and not out.is_dir():
         if len(traits) > 1:
             raise UsageError(f"{out} is one file, but there are several to write", "give -o a folder")
-        found = [out]
+        paths = [out]
     else:
-        found = [out / f"{trait.replace(' ', '_')}.safetensors" for trait in traits]
-    twice = [target for target in found if found.count(target) > 1]
+        paths = [out / f"{trait.replace(' ', '_')}.safetensors" for trait in traits]
+    twice = [target for target in paths if paths.count(target) > 1]
     if twice:
         raise UsageError(f"two files would become {twice[0]}", "import them one by one, with --trait")
-    writable(found, force)
+    writable(paths, force)
     try:
-        found[0].parent.mkdir(parents=True, exist_ok=True)
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{found[0].parent} cannot be made: {error.strerror}", "choose another -o") from None
-    return found
+        raise UsageError(f"{paths[0].parent} cannot be made: {error.strerror}", "choose another -o") from None
+    return paths
 
 
 def writable(files: Sequence[Path], force: bool) -> None:

@@ -32,8 +32,8 @@ class Lines:
     def note(self, kind: str, facts: Mapping[str, Any]) -> None:
         if kind == "kept":
             sides = ((name, facts[name]) for name in ("positive", "negative"))
-            told = " and ".join(f"{s['kept']:,} of {s['asked']:,} {name}" for name, s in sides)
-            self.say(f"kept      {facts['trait']}: {told} answers")
+            both = " and ".join(f"{s['kept']:,} of {s['asked']:,} {name}" for name, s in sides)
+            self.say(f"kept      {facts['trait']}: {both} answers")
         elif "message" in facts:
             self.say(f"{kind:<9} {facts['message']}")
 

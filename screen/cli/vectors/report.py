@@ -45,9 +45,9 @@ def print_report(trait: str, path: Path, facts: Mapping[str, Any], judge: Mappin
     if (share := facts["top_ten_share"][facts["layer"]]) is not None:
         terminal.fact("norm", f"{100 * share:.0f} % of the squared norm lies in the ten largest dimensions")
     if judge is not None:
-        told = {name: _number(value) for name, value in judge.items() if not name.endswith("_interval")}
-        told |= {name: f"{said}{_interval(judge.get(f'{name}_interval'))}" for name, said in told.items()}
-        terminal.fact("judge", ", ".join(f"{name} {said}" for name, said in told.items()))
+        agreement = {name: _number(value) for name, value in judge.items() if not name.endswith("_interval")}
+        agreement |= {name: f"{figure}{_interval(judge.get(f'{name}_interval'))}" for name, figure in agreement.items()}
+        terminal.fact("judge", ", ".join(f"{name} {figure}" for name, figure in agreement.items()))
     for warning in facts["warnings"]:
         terminal.fact("note", warning)
     if facts["failed"]:
@@ -68,10 +68,10 @@ def _curves(terminal: Any, facts: Mapping[str, Any]) -> None:
 
 
 def _control(name: str, value: object) -> str:
-    said = name.replace("_", " ")
+    words = name.replace("_", " ")
     if isinstance(value, Mapping):
-        return f"{said} {value['mean']:.3f} (95th percentile {value['p95']:.3f})"
-    return f"{said} {value:.3f}"
+        return f"{words} {value['mean']:.3f} (95th percentile {value['p95']:.3f})"
+    return f"{words} {value:.3f}"
 
 
 def _interval(ends: Sequence[float] | None) -> str:

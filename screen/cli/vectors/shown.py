@@ -31,8 +31,8 @@ Row = Mapping[str, Any]
 def row_of(vector: PersonaVector) -> dict[str, Any]:
     """What a list shows of a vector; None where the card does not say."""
     card = vector.card
-    said: tuple[object, object] = (card.get("model"), card.get("kept"))
-    model, kept = (part if isinstance(part, dict) else {} for part in said)
+    parts: tuple[object, object] = (card.get("model"), card.get("kept"))
+    model, kept = (part if isinstance(part, dict) else {} for part in parts)
     return {
         "file": vector.source,
         "trait": vector.trait,

@@ -69,11 +69,11 @@ def show_trait(trait: str, as_json: bool) -> None:
     """Print TRAIT, a name of the library or a file, as the YAML that it can be edited in."""
     from screen.traits.trait import load_trait
 
-    found = load_trait(trait)
+    loaded = load_trait(trait)
     if as_json:
-        print_json({**found.to_json(), "sha256": found.sha256})
+        print_json({**loaded.to_json(), "sha256": loaded.sha256})
     else:
-        _print_yaml(found)
+        _print_yaml(loaded)
 
 
 @command.command("new", epilog=_NEW_EPILOG)
@@ -169,8 +169,8 @@ def _request(asked: list[dict[str, str]], model: str | None, endpoint_model: str
     return _endpoint(endpoint_model, dry=True).request(asked).to_json()
 
 
-def _tell(attempt: int, found: Sequence[Problem]) -> None:
-    say(f"attempt {attempt} does not pass the check: {found[0]}" + (f" (of {len(found)})" if len(found) > 1 else ""))
+def _tell(attempt: int, wrong: Sequence[Problem]) -> None:
+    say(f"attempt {attempt} does not pass the check: {wrong[0]}" + (f" (of {len(wrong)})" if len(wrong) > 1 else ""))
 
 
 def _print_yaml(trait: Trait) -> None:
@@ -186,7 +186,7 @@ def _print_yaml(trait: Trait) -> None:
 def _sentence(description: str) -> str:
     """What stands before the colon, or the first sentence."""
     for mark in (": ", ". "):
-        head, found, _ = description.partition(mark)
-        if found:
+        head, separator, _ = description.partition(mark)
+        if separator:
             return head
     return description.rstrip(".")

@@ -35,12 +35,12 @@ class VectorVerbs(click.Group):
             return super().get_command(ctx, cmd_name)
         from screen.cli.main import with_verbose
 
-        found = importlib.import_module(ELSEWHERE[cmd_name][0]).command
-        assert isinstance(found, click.Command)
-        return with_verbose(found)
+        loaded = importlib.import_module(ELSEWHERE[cmd_name][0]).command
+        assert isinstance(loaded, click.Command)
+        return with_verbose(loaded)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = [(name, found.get_short_help_str(60)) for name, found in self.commands.items()]
+        own = [(name, listed.get_short_help_str(60)) for name, listed in self.commands.items()]
         with formatter.section("Commands"):
             formatter.write_dl([*own, *((name, text) for name, (_, text) in ELSEWHERE.items())])
 
@@ -176,12 +176,12 @@ def import_(files: tuple[Path, ...], out: Path, force: bool, as_json: bool, **fl
     targets = flag_values.targets(out, [v.trait for v in vectors], force)
     for vector, target in zip(vectors, targets, strict=True):
         save_vector(vector, target)
-    told = list(zip(targets, vectors, strict=True))
+    written = list(zip(targets, vectors, strict=True))
     if as_json:
-        print_json([{"written": str(t), **shown.row_of(v), "card": v.card} for t, v in told])
+        print_json([{"written": str(t), **shown.row_of(v), "card": v.card} for t, v in written])
         return
     terminal = Terminal()
-    for target, vector in told:
+    for target, vector in written:
         shown.print_imported(terminal, str(target), vector)
 
 

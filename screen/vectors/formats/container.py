@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from screen.vectors.formats import gguf, npy, pt, safetensors, zipped
 from screen.vectors.formats.arrays import FileContents, Unreadable
 
@@ -13,18 +15,9 @@ def read(data: bytes) -> FileContents:
     """The arrays in `data`. Raises Unreadable, and nothing else, whatever the bytes are."""
     if not data:
         raise Unreadable("the file is empty")
-    if data.startswith(gguf.MAGIC):
-        return gguf.read(data)
-    if data.startswith(npy.MAGIC):
-        return npy.read(data)
-    if data.startswith(b"PK"):
-        return _zip(data)
-    if data.startswith(pt.LEGACY):
-        raise Unreadable("it is of the form that torch.save wrote before 1.6: a row of pickles", _RESAVE)
-    if data.startswith(b"\x80"):
-        raise Unreadable("it is a bare pickle, which is a program and never loaded", _RESAVE)
-    if data[8:9] == b"{":
-        return safetensors.read(data)
+    for at, mark, reader in _READERS:
+        if data.startswith(mark, at):
+            return reader(data)
     raise Unreadable("it is no vector file of a known kind", _KINDS)
 
 
@@ -38,3 +31,21 @@ def _zip(data: bytes) -> FileContents:
     if files and all(name.endswith(".npy") for name in files):
         return npy.read_entries(data, files)
     raise Unreadable("it is a zip archive, but neither a .pt of torch.save nor an .npz", _KINDS)
+
+
+def _old_pt(_: bytes) -> FileContents:
+    raise Unreadable("it is of the form that torch.save wrote before 1.6: a row of pickles", _RESAVE)
+
+
+def _bare_pickle(_: bytes) -> FileContents:
+    raise Unreadable("it is a bare pickle, which is a program and never loaded", _RESAVE)
+
+
+_READERS: tuple[tuple[int, bytes, Callable[[bytes], FileContents]], ...] = (  # place of a mark, mark, reader: first fit
+    (0, gguf.MAGIC, gguf.read),
+    (0, npy.MAGIC, npy.read),
+    (0, b"PK", _zip),
+    (0, pt.LEGACY, _old_pt),
+    (0, b"\x80", _bare_pickle),
+    (8, b"{", safetensors.read),
+)

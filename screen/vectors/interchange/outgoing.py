@@ -121,7 +121,7 @@ def _sorted(vector: PersonaVector) -> tuple[npt.NDArray[np.int64], Float32]:
 
 
 def _without(vector: PersonaVector, layer: int) -> tuple[npt.NDArray[np.int64], Float32]:
-    """DirectionRows in layer order but for `layer`, which the target has no place for."""
+    """Rows in layer order but for `layer`, which the target has no place for."""
     index, direction = _sorted(vector)
     kept = index != layer
     if not kept.any():
