@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,13 @@ class PersonaVector:
         return hashlib.sha256(self.at(layer).tobytes()).hexdigest()
 
 
+class AppliedVector(TypedDict):
+    """What a run stores of a vector: the screened layer, and the digest of its direction there."""
+
+    layer: int
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class VectorSet:
     """The vectors one run applies: one model, fixed column order (the order of `vectors`)."""
@@ -88,7 +95,7 @@ class VectorSet:
         """(k, d_model) float32, row j the unit vector of trait j at its layer."""
         return np.stack([v.unit(layer) for v, layer in zip(self.vectors, self.layers, strict=True)])
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, AppliedVector]:
         """What decides the scores: layer and digest a trait, in column order."""
         return {
             v.trait: {"layer": layer, "sha256": v.digest(layer)}

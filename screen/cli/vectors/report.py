@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from screen_reports.console import Terminal
+
+    from screen.vectors.card import SteeringPoint, Validation, VectorCard
 
 
-def steering_of(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def steering_of(card: VectorCard) -> list[SteeringPoint]:
     """The steering at every layer that a card tells of, if it does."""
-    choice = card.get("layer_choice")
+    choice: object = card.get("layer_choice")
     points = choice.get("steering") if isinstance(choice, Mapping) else None
     return list(points) if isinstance(points, list) else []
 
 
-def draw(path: Path, trait: str, facts: Mapping[str, Any], steering: list[Mapping[str, Any]]) -> Path:
+def draw(path: Path, trait: str, facts: Validation, steering: list[SteeringPoint]) -> Path:
     """Write `evil.svg` beside `evil.safetensors`."""
     from screen_reports.curves import vector_picture
 
@@ -27,7 +32,7 @@ def draw(path: Path, trait: str, facts: Mapping[str, Any], steering: list[Mappin
     return target
 
 
-def print_report(trait: str, path: Path, facts: Mapping[str, Any], judge: Mapping[str, Any] | None = None) -> None:
+def print_report(trait: str, path: Path, facts: Validation, judge: Mapping[str, Any] | None = None) -> None:
     """One vector's report in the terminal."""
     from screen_reports.console import Terminal
     from screen_reports.text import near
@@ -55,7 +60,7 @@ def print_report(trait: str, path: Path, facts: Mapping[str, Any], judge: Mappin
     _curves(terminal, facts)
 
 
-def _curves(terminal: Any, facts: Mapping[str, Any]) -> None:
+def _curves(terminal: Terminal, facts: Validation) -> None:
     layers = [
         [f"{n} *" if n == facts["layer"] else f"{n}  ", _number(a), _number(e)]
         for n, (a, e) in enumerate(zip(facts["auroc"], facts["effect"], strict=True))
