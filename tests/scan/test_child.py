@@ -5,9 +5,11 @@ from __future__ import annotations
 import faulthandler
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +81,24 @@ def test_a_process_that_says_very_much_is_not_held_up() -> None:
     child = Child(says_much, "fork")
     assert child.receive(10.0) == "done"
     child.end(patience=5.0)
+
+
+def greets(connection: Connection, _parents_end: None) -> None:
+    connection.send("hello")
+
+
+def test_a_process_started_anew_does_not_run_the_script_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from screen.scan.workers.child import Child\nfrom tests.scan.test_child import greets\n"
+        "print('from the top')\nchild = Child(greets, 'spawn')\nprint(child.receive(60.0))\nchild.end(5.0)\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.stdout == "from the top\nhello\n"

@@ -121,6 +121,20 @@ def test_a_process_of_its_own_changes_no_byte(make_spec: MakeSpec, tmp_path: Pat
     assert RunFolder.read(tmp_path / "out").facts["worker"]["process"] == "one of its own, forked"
 
 
+def test_a_fork_that_cannot_work_is_tried_once_in_a_process(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that torch had before, as in a notebook that has run a model itself, stay: the wait is twenty seconds."""
+    forks: list[object] = []
+    monkeypatch.setattr(guard, "_alive", lambda child: bool(forks.append(child)))
+    monkeypatch.setattr(guard, "_STUCK", set())
+    for name in ("out", "again"):
+        run_scan(make_spec(baseline="last-prompt", limit=(0, 4)), tmp_path / name)
+    assert len(forks) == 1
+    assert RunFolder.read(tmp_path / "again").facts["worker"]["process"] == "one of its own, started anew"
+    assert files(tmp_path / "out") == files(tmp_path / "again")
+
+
 def test_a_death_that_is_nobodys_fault_costs_nothing(
     make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

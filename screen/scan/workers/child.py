@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any, Literal
 
 from screen.errors import ScreenError
@@ -24,6 +25,18 @@ _TICK = 1.0  # seconds between two looks at the clock
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 _GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # the other end of the connection
 _STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _without_script() -> Iterator[None]:
+    """A process that is started anew would first run the script that started this one, as its main module: from the
+    top, without a guard, in which it would scan again. Nothing of it is needed there."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 class Hung(Exception):
@@ -40,7 +53,7 @@ class Child:
         ours = self.connection if how == "fork" else None
         self._stderr = Overheard() if how == "fork" else None
         self.process = context.Process(target=_begin, args=(self._stderr, target, theirs, ours, *arguments))
-        with _signals_held(), warnings.catch_warnings():
+        with _signals_held(), _without_script(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: `settle` sees to them
             self.process.start()
         theirs.close()  # or its death would not end the connection

@@ -24,6 +24,7 @@ FLOOR = 30.0  # seconds that a forward pass may always take, once some were seen
 FIRST = 60.0  # before that, and what is no forward pass
 TIMES = 50  # of what its tokens took so far
 _ALIVE = 20.0  # seconds that a fork may take to its first sum
+_STUCK = set[int]()  # processes of ours a fork of which could not work: the threads that stood in its way stay
 _PROOF = 400.0  # what the proof costs at least, in tokens: what they take is on the safe side
 _STARTS = 2  # that may die
 _NEXT = "free memory or lower --batch-tokens; --in-process shows what the model itself says"
@@ -48,7 +49,7 @@ class Guard:
     def __init__(self) -> None:
         self._before = self.threads = torch.get_num_threads()
         torch.set_num_threads(1)  # what a fork inherits of torch must be without threads; here it runs nothing large
-        self._how: How = "fork" if sys.platform == "linux" else "spawn"
+        self._how: How = "fork" if sys.platform == "linux" and os.getpid() not in _STUCK else "spawn"
         self._child: Child | None = None
         self._order: ModelSetup | None = None
         self._seconds, self._cost, self._measured = 0.0, 1.0, False  # spent so far, and on what
@@ -149,6 +150,7 @@ class Guard:
             if self._how == "fork" and not _alive(child):
                 child.end()
                 self._how = "spawn"
+                _STUCK.add(os.getpid())
                 continue
             message = child.receive()
             if message == ("alive",):
