@@ -23,11 +23,12 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_UNSYNCED = (errno.EACCES, errno.EINVAL, errno.ENOTSUP)
 AGAIN = "run the same command again: it goes on where it stopped"
 
 
 class Disk:
-    """The operations. Each either happens or raises OSError; none retries, none hides an error."""
+    """The operations. Each either happens or raises OSError; none retries, and only fsync_dir hides one."""
 
     def make_folder(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
@@ -65,9 +66,14 @@ class Disk:
         self._fsync(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
 
     def fsync_dir(self, path: Path) -> None:
-        """Nothing where a folder cannot be opened (Windows): there the file system keeps the names by itself."""
+        """Nothing where a folder cannot be opened, or is not to be synced (Windows, some network disks, a folder that
+        may be written and not read): there the file system keeps the names by itself."""
         if hasattr(os, "O_DIRECTORY"):
-            self._fsync(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                self._fsync(path, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError as error:
+                if error.errno not in _UNSYNCED:
+                    raise
 
     def rename(self, source: Path, target: Path) -> None:
         os.replace(source, target)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import os
 
 import pytest
 
-from screen.disk import new_file, scratch_folder, set_aside, spooled, writing
+from screen.disk import new_file, scratch_folder, set_aside, spooled, write_atomically, writing
 from screen.errors import UsageError
 from tests.store.faults import FaultyDisk
 
@@ -54,6 +56,18 @@ def test_a_pipe_is_copied_and_a_copy_that_fails_is_removed(tmp_path):
         spooled(Broken(), tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert spooled(io.BytesIO(b"rows"), tmp_path).read_bytes() == b"rows"
+
+
+@pytest.mark.parametrize(("code", "refused"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_folder_that_takes_no_sync_is_no_reason_to_fail(tmp_path, monkeypatch, code, refused):
+    def fsync(descriptor):
+        if os.path.samestat(os.fstat(descriptor), tmp_path.stat()):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output") if refused else contextlib.nullcontext():
+        write_atomically(tmp_path / "file", b"all of it")
+    assert (tmp_path / "file").read_bytes() == b"all of it"
 
 
 def test_a_scratch_folder_goes_with_all_it_holds():
