@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import subprocess
 import sys
@@ -184,12 +185,29 @@ def test_any_table_is_read_as_the_standard_library_reads_it(
         assert [list(row.value.values()) for row in found if isinstance(row, RawRow)] == expected
 
 
-def test_a_csv_record_over_the_cap_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "long", [b"x" * 300, b'"' + b"y\n" * 100 + b'"', b'1,"' + b'y""\n' * 99 + b'",""', b'a"' + b"x" * 99]
+)
+def test_a_csv_record_over_the_cap_is_passed_over(long: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_ROW_BYTES", 50)
-    (tmp_path / "a.csv").write_bytes(b"text\na\n" + b"x" * 300 + b'\n"' + b"y\n" * 100 + b'"\nb\n')
-    found = codes(open_dataset([str(tmp_path / "a.csv")]))
-    assert found[:2] == ["ok", "line_too_long"]
-    assert found[2] == "line_too_long"
+    (tmp_path / "a.csv").write_bytes(b"text\na\n" + long + b'\n"b\nb"\nc\n')
+    assert codes(open_dataset([str(tmp_path / "a.csv")])) == ["ok", "line_too_long", "ok", "ok"]
+
+
+CSV_PIECES = ["x", "yy", '"', '""', ",", ";", "\n", '"\n', "\r\n", "\r", ',"', '",', "\u20ac"]
+
+
+@settings(max_examples=400, deadline=None)
+@given(pieces=st.lists(st.sampled_from(CSV_PIECES), max_size=40), cap=st.integers(2, 12))
+def test_the_cap_moves_no_record_of_a_table(pieces: list[str], cap: int) -> None:
+    def places() -> list[tuple[int, int, int]]:
+        found = delimited.records(io.BytesIO("".join(pieces).encode()), ",")
+        return [(r.line, r.offset, r.size) for r in found if r.raw.strip(b"\r\n")]
+
+    whole = places()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "MAX_ROW_BYTES", cap)
+        assert places() == whole
 
 
 @pytest.mark.parametrize(("data", "message"), [

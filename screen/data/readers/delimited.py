@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 from screen.data.files import InputFile
 from screen.data.readers import rows
 from screen.data.readers.jsonlines import body
+from screen.data.readers.quotes import QuoteState
 from screen.data.readers.rows import BadRow
 from screen.data.sample import Place, RawRow, Skip
 from screen.errors import InputError
@@ -35,8 +36,9 @@ class DelimitedRecord(NamedTuple):
 class _Lines:
     """Hands lines to the csv module and remembers which bytes went into the record at hand."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, delimiter: str) -> None:
         self._stream = stream
+        self._delimiter = delimiter
         self.number = self.offset = 0
         self.start()
 
@@ -46,6 +48,7 @@ class _Lines:
         self.size = 0
         self.bad_utf8 = False
         self.long: hashlib._Hash | None = None
+        self.quotes = QuoteState(self._delimiter)  # of a long record
 
     def __iter__(self) -> _Lines:
         return self
@@ -55,9 +58,7 @@ class _Lines:
         if not raw:
             raise StopIteration
         if not self._take(raw):
-            while not raw.endswith(b"\n") and (raw := self._stream.readline(1 << 20)):
-                self._take(raw)
-            self.number += 1
+            self._pass_over(raw)
             raise BadRow("line_too_long", "")
         self.number += 1
         if self.number == 1:
@@ -68,25 +69,38 @@ class _Lines:
             self.bad_utf8 = True
             return raw.decode(errors="replace")
 
+    def _pass_over(self, raw: bytes) -> None:
+        """To the end of a record that is over the cap; `raw`: the part of it that was read last."""
+        while raw:
+            ended = raw.endswith(b"\n")
+            self.number += ended
+            if ended and not self.quotes.quoted:
+                return
+            raw = self._stream.readline(1 << 20)
+            self._take(raw)
+        self.number += not ended  # the file's last line
+
     def _take(self, raw: bytes) -> bool:
         """Account for bytes; False once the record is over the cap, when only its hash and head are kept."""
         self.size += len(raw)
         self.offset += len(raw)
         if self.long is not None:
             self.long.update(raw)
+            self.quotes.take(raw)
         elif self.size <= rows.MAX_ROW_BYTES:
             self.held.append(raw)
         else:
-            self.long = hashlib.sha256(b"".join(self.held))
-            self.long.update(raw)
-            self.held = [b"".join([*self.held, raw])[: rows.HEAD_BYTES]]
+            whole = b"".join([*self.held, raw])
+            self.long = hashlib.sha256(whole)
+            self.quotes.take(whole)
+            self.held = [whole[: rows.HEAD_BYTES]]
         return self.long is None
 
 
 def records(stream: BinaryIO, delimiter: str) -> Iterator[DelimitedRecord]:
     """Every record, the header first; blank lines are none."""
     csv.field_size_limit(max(csv.field_size_limit(), rows.MAX_ROW_BYTES))
-    lines = _Lines(stream)
+    lines = _Lines(stream, delimiter)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.start()
