@@ -9,7 +9,8 @@ import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature, signature
-from typing import Any, TypedDict, TypeVar
+from types import UnionType
+from typing import Any, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from screen.errors import UsageError
 from screen.progress import Progress
@@ -127,6 +128,28 @@ def check_names(function: str, options: Mapping[str, Any], known: type = ScanOpt
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
 
 
+def check_types(options: Mapping[str, Any], known: type = ScanOptions) -> None:
+    """Raises UsageError for a value of a type that its setting has not; what is inside a list or a mapping as well."""
+    for name, kind in get_type_hints(known).items():
+        value = options.get(name)
+        if value is not None and kind != Progress | None and not _fits(value, kind):
+            wanted = known.__annotations__[name].__forward_arg__.removesuffix(" | None").replace("Path", "path")
+            raise UsageError(f"{flag(name)} {value!a}: no such value", f"give {wanted}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    inner = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return any(_fits(value, each) for each in inner)
+    if get_origin(kind) is Sequence:
+        return isinstance(value, list | tuple) and all(_fits(item, inner[0]) for item in value)
+    if get_origin(kind) is Mapping:
+        return isinstance(value, Mapping) and all(_fits(k, inner[0]) and _fits(v, inner[1]) for k, v in value.items())
+    if kind is float:
+        return type(value) in (int, float)
+    return isinstance(value, get_origin(kind) or kind) and (kind is bool or not isinstance(value, bool))
+
+
 def check_values(options: Mapping[str, Any]) -> None:
     """Raises UsageError for a value that is not among those a flag takes."""
     for name, choices in CHOICES.items():
@@ -134,12 +157,12 @@ def check_values(options: Mapping[str, Any]) -> None:
             raise UsageError(f"{flag(name)} {options[name]!a}: no such choice", f"choose one of {', '.join(choices)}")
     for name, (least, most) in RANGES.items():
         value = options.get(name)
-        if value is not None and not (type(value) is int and value >= least and (most is None or value <= most)):
+        if value is not None and not (value >= least and (most is None or value <= most)):
             bounds = f"from {least} to {most}" if most else f"of {least} or more"
             raise UsageError(f"{flag(name)} {value!a} is out of range", f"give a whole number {bounds}")
     for name, (low, high) in SHARES.items():
         value = options.get(name)
-        if value is not None and not (isinstance(value, int | float) and low < value < high):
+        if value is not None and not low < value < high:
             raise UsageError(f"{flag(name)} {value!a} is out of range", f"give a number between {low:g} and {high:g}")
 
 

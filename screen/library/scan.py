@@ -17,12 +17,13 @@ from screen.library.run import Run, open_run
 
 
 @keywords(ScanOptions)
-def scan(dataset: Rows, **options: Unpack[ScanOptions]) -> Run:
+def scan(dataset: Rows | None = None, **options: Unpack[ScanOptions]) -> Run:
     """Score every row of a dataset for every trait, or go on where an earlier call, or `screen run`, stopped.
 
     dataset  a path, a folder, a pattern, or a list of them; or rows in memory: a list of dicts, a polars frame, an
              Arrow table, a `datasets.Dataset`, any iterable of dicts. These are written to rows-DIGEST.jsonl beside
              `out`; without it to the current folder, the run to rows-DIGEST.screen: equal rows go on with one run.
+             None: the dataset of `spec`.
     options  the flags of `screen run`, by name: model, vectors, traits, layer={"evil": 20}, baseline, limit, group_by,
              out, ... (screen.library.options.ScanOptions has them all, each with its default)
 
@@ -45,9 +46,9 @@ def scan(dataset: Rows, **options: Unpack[ScanOptions]) -> Run:
 
 
 @contextlib.contextmanager
-def _files(dataset: Rows, options: ScanOptions) -> Iterator[tuple[str, ...]]:
+def _files(dataset: Rows | None, options: ScanOptions) -> Iterator[tuple[str, ...]]:
     """The paths that are named, or the file that rows in memory become. With `spec`, its dataset stands for none."""
-    named = memory.paths_of(dataset)
+    named = () if dataset is None else memory.paths_of(dataset)
     if named is not None:
         yield named
         return

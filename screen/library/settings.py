@@ -13,7 +13,7 @@ from typing import Any
 from screen.baselines.table import offered
 from screen.errors import UsageError
 from screen.library import devices
-from screen.library.options import ScanOptions, check_values
+from screen.library.options import ScanOptions, check_types, check_values
 from screen.spec import ScanSpec
 
 MAX_ERRORS = "10%"
@@ -25,6 +25,7 @@ _SAME = (
 
 def check(options: ScanOptions) -> None:
     """Raises UsageError for a setting that nothing could act on. Looks at no dataset."""
+    check_types(options)
     check_values(options)
     check_at(options.get("at"))
     check_fdr(options)

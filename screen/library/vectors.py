@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from screen.endpoint.client import Endpoint
 from screen.library import devices, early, settings
-from screen.library.options import BuildOptions, check_names, check_values, keywords
+from screen.library.options import BuildOptions, check_names, check_types, check_values, keywords
 from screen.progress import Progress
 from screen.traits.trait import Trait, load_trait
 from screen.vectors.persona import PersonaVector
@@ -89,6 +89,7 @@ class BuildRequest:
 
 def build_request(traits: Traits, options: BuildOptions) -> BuildRequest:
     """Raises the error of the first setting that cannot be acted on."""
+    check_types(options, BuildOptions)
     check_values(options)
     model, template = settings.text(options.get("model")) or "pocket", settings.text(options.get("template"))
     out = Path(options.get("out") or _OUT)

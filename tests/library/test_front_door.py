@@ -33,6 +33,12 @@ def test_looking_at_a_run_loads_no_model_library(run: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_editors_and_mypy_see_types() -> None:
+    assert (Path(screen.__file__).parent / "py.typed").is_file()
+    for name in screen.__all__:
+        assert f" as {name}" in Path(screen.__file__).read_text()
+
+
 def test_every_name_is_there() -> None:
     assert set(screen.__all__) <= set(dir(screen))
     assert all(callable(getattr(screen, name)) for name in screen.__all__)
@@ -93,6 +99,11 @@ def test_vectors_by_trait(tiny_vectors: Path) -> None:
         ({"device": "gpu"}, "--device 'gpu': no such device"),
         ({"at": "high"}, "--at takes a percentile of the reference such as p95 or p99, not 'high'"),
         ({"traits": []}, "--traits names no trait"),
+        ({"layer": "evil=20"}, "--layer 'evil=20': no such value"),
+        ({"layer": {"evil": True}}, "--layer {'evil': True}: no such value"),
+        ({"vectors": ["v", 3]}, "--vectors ['v', 3]: no such value"),
+        ({"shard_rows": "512"}, "--shard-rows '512': no such value"),
+        ({"refine": 1}, "--refine 1: no such value"),
     ],
 )
 def test_a_wrong_value_is_told_as_on_the_command_line(wrong: dict[str, object], message: str, chats: Path) -> None:
@@ -100,6 +111,11 @@ def test_a_wrong_value_is_told_as_on_the_command_line(wrong: dict[str, object], 
         screen.scan(chats, **wrong)  # type: ignore[arg-type]
     assert error.value.message == message
     assert error.value.next_step
+
+
+def test_what_a_wrong_type_is_to_be() -> None:
+    with pytest.raises(UsageError, match=r"give Mapping\[str, int\]"):
+        screen.scan("chats.jsonl", layer=[20])  # type: ignore[arg-type]
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

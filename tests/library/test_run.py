@@ -18,6 +18,7 @@ from screen.errors import InputError, UsageError
 from screen.library.html import escaped
 from screen.library.run import Run
 from screen.library.summary import Summary
+from screen.progress import Silent, Tally
 from tests.cli import fake_run
 
 
@@ -147,6 +148,29 @@ def test_a_scan_prints_nothing_and_sets_no_signal_handler(
     made._repr_html_()
     made.top("evil")._repr_html_()
     assert capfd.readouterr() == ("", "")
+
+
+class Impatient(Silent):
+    """Presses Ctrl-C once the first shard is published."""
+
+    def tick(self, tally: Tally) -> None:
+        if tally.rows >= 4:
+            raise KeyboardInterrupt
+
+
+def test_a_scan_that_was_stopped_goes_on(chats: Path, tmp_path: Path, tiny: dict[str, Any]) -> None:
+    settings = {**tiny, "limit": 8, "shard_rows": 4}
+    with pytest.raises(KeyboardInterrupt):
+        screen.scan(chats, progress=Impatient(), **settings)
+    assert screen.open(tmp_path / "chats.screen").status().shards == 1
+    again = screen.scan(chats, **settings)
+    assert (again.finished, again.summary.resumed_rows) == (True, 4)
+
+
+def test_the_settings_of_a_run_make_another(chats: Path, tmp_path: Path, tiny: dict[str, Any]) -> None:
+    first = screen.scan(chats, limit=4, **tiny)
+    again = screen.scan(spec=first.path, out=tmp_path / "again.screen", device="cpu", in_process=True)
+    assert again.scores().collect().equals(first.scores().collect())
 
 
 def test_one_conversation_has_the_score_of_its_row(chats: Path, tiny: dict[str, Any]) -> None:
