@@ -23,7 +23,7 @@ class BaselineResponse:
 
     ids: tuple[int, ...]
     text: str
-    cut: bool
+    truncated: bool
     refused: bool
     said: int = 0
     thought: tuple[int, int] = (0, 0)

@@ -24,7 +24,7 @@ Ids = npt.NDArray[np.int32]
 
 class ResponseStore(Protocol):
     def get(self, keys: Iterable[str]) -> Mapping[str, Any]:
-        """key -> (token ids, whether the model ended the answer itself)"""
+        """key -> (token ids, whether it reached the length limit)"""
         ...
 
     def put(self, batch: Mapping[str, tuple[Sequence[int], bool]]) -> None: ...
@@ -78,7 +78,7 @@ class CachedAnswers:
         """In the order of `prompts`, (seq,) int32 each; None where a prompt leaves no room for an answer, and the
         reason as text where the model fails on it."""
         keys = [self._key(p) for p in prompts]
-        known = {key: Response(tuple(ids), not ended) for key, (ids, ended) in self._cache.get(keys).items()}
+        known = {key: Response(tuple(ids), truncated) for key, (ids, truncated) in self._cache.get(keys).items()}
         missing = [i for i, key in enumerate(keys) if key not in known]
         self.reused += len(prompts) - len(missing)
         self._step(0, len(missing), 0)
@@ -87,7 +87,7 @@ class CachedAnswers:
         def keep(indices: Sequence[int], answers: Sequence[Response]) -> None:
             # one durable write a batch: an interrupted run keeps what it has generated
             new = {keys[missing[i]]: a for i, a in zip(indices, answers, strict=True)}
-            self._cache.put({key: (a.ids, not a.cut) for key, a in new.items()})
+            self._cache.put({key: (a.ids, a.truncated) for key, a in new.items()})
             known.update(new)
             self.generated += len(new)
             self._step(sum(keys[i] in known for i in missing), len(missing), sum(len(a.ids) for a in answers))
@@ -105,7 +105,8 @@ class CachedAnswers:
         start, end, first = self._thinking(prompt, answer.ids) or Thought(0, 0, 0)
         said = self._decode(answer.ids[first:])
         text = self._decode(answer.ids) if first else said
-        return BaselineResponse(answer.ids, text, answer.cut, refuses(said) or asks_back(said), first, (start, end))
+        refused = refuses(said) or asks_back(said)
+        return BaselineResponse(answer.ids, text, answer.truncated, refused, first, (start, end))
 
     def _key(self, prompt: Ids) -> str:
         return hashlib.sha256(self._identity + b"\0" + np.ascontiguousarray(prompt, dtype="<i4").tobytes()).hexdigest()

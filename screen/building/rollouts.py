@@ -73,7 +73,7 @@ def passes(response: SampledResponse, judgement: Judgement, positive: bool, at: 
         side.incoherent += 1
     else:
         side.kept += 1
-        side.cut += response.cut
+        side.cut += response.truncated
         return True
     return False
 

@@ -40,12 +40,12 @@ class Question(NamedTuple):
 
 
 class SampledResponse(NamedTuple):
-    """An answer: its text, its tokens, and both in the context they were said in. `cut`: at the length limit."""
+    """An answer: its text, its tokens, and both in the context they were said in. `truncated`: at the length limit."""
 
     ask: Question
     text: str
     tokens: AnswerTokens
-    cut: bool
+    truncated: bool
 
 
 class Steering(NamedTuple):
@@ -113,13 +113,13 @@ class Sampler:
                 )
         head = self._head(sampling, steering, remote)
         keys = [_key(head, prompt, draw) for prompt, draw in zip(prompts, draws, strict=True)]
-        known = {key: Response(tuple(ids), not done) for key, (ids, done) in self._cache.get(keys).items()}
+        known = {key: Response(tuple(ids), truncated) for key, (ids, truncated) in self._cache.get(keys).items()}
         missing = [i for i, key in enumerate(keys) if key not in known]
         self.reused += len(prompts) - len(missing)
 
         def keep(indices: Sequence[int], answers: Sequence[Response]) -> None:
             new = {keys[missing[i]]: a for i, a in zip(indices, answers, strict=True)}
-            self._cache.put({key: (a.ids, not a.cut) for key, a in new.items()})
+            self._cache.put({key: (a.ids, a.truncated) for key, a in new.items()})
             known.update(new)
             self.generated += len(new)
             step(len(new), sum(len(a.ids) for a in new.values()))
@@ -180,7 +180,7 @@ class Sampler:
     def _sampled(self, ask: Question, prompt: Ids, answer: Response) -> SampledResponse:
         ids = np.concatenate([prompt, np.asarray(answer.ids, dtype=np.int32)])
         text = self.tokenizer.decode(answer.ids).strip()
-        return SampledResponse(ask, text, AnswerTokens(ids, len(prompt), len(ids)), answer.cut)
+        return SampledResponse(ask, text, AnswerTokens(ids, len(prompt), len(ids)), answer.truncated)
 
 
 def _key(head: bytes, prompt: Ids, draw: int) -> str:

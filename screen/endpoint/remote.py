@@ -130,7 +130,7 @@ class RemoteGenerator:
         ids = list(self._tokens(made) if made.ids is None else made.ids)
         while ids and ids[-1] in self._eos:
             ids.pop()
-        return Response(tuple(ids), made.cut)
+        return Response(tuple(ids), made.truncated)
 
     def _tokens(self, made: Completion) -> list[int]:
         """The tokens of an answer that comes as text."""

@@ -20,10 +20,10 @@ class TokenChoice:
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """An answer. `cut`: it reached the token limit. `tokens`: None where the endpoint gave no log-probabilities."""
+    """An answer. `truncated`: it reached the length limit. `tokens`: None where there are no log-probabilities."""
 
     text: str
-    cut: bool
+    truncated: bool
     tokens: tuple[TokenChoice, ...] | None
     model: str = ""  # as the endpoint calls it
 
@@ -34,7 +34,7 @@ class Completion:
     saw. Each number is None where the endpoint does not give it."""
 
     text: str
-    cut: bool
+    truncated: bool
     ids: tuple[int, ...] | None
     prompt_tokens: int | None = None
     tokens: int | None = None  # how many the answer has, the one that ended it among them or not
@@ -84,8 +84,8 @@ def read_completions(body: Mapping[str, Any], n: int) -> list[Completion]:
         if ids is not None and not (isinstance(ids, list) and all(type(i) is int and i >= 0 for i in ids)):
             _wrong(f"choices[{at}].token_ids", ids)
         own = None if ids is None else tuple(ids)
-        cut = choice.get("finish_reason") == "length"
-        made.append(Completion(text, cut, own, seen, written if n == 1 else None))
+        truncated = choice.get("finish_reason") == "length"
+        made.append(Completion(text, truncated, own, seen, written if n == 1 else None))
     return made
 
 

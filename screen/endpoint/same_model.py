@@ -66,7 +66,7 @@ class SameModel:
 
     def _ended(self, answer: Response) -> list[int]:
         """The tokens, and -1 for an end that the model chose."""
-        return [*answer.ids, *(() if answer.cut else (-1,))]
+        return [*answer.ids, *(() if answer.truncated else (-1,))]
 
     def _near_tie(self, prompt: Ids, ours: Response, theirs: Response, at: int) -> bool:
         taken = [self._token(answer, at) for answer in (ours, theirs)]

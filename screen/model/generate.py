@@ -34,10 +34,10 @@ Begin = Callable[[Sequence[int], float], None]  # told the prompts of each forwa
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`ids`: the answer's tokens without the one that ended it. `cut`: it reached the length limit."""
+    """`ids`: the answer's tokens without the one that ended it. `truncated`: it reached the length limit."""
 
     ids: tuple[int, ...]
-    cut: bool
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def scores_table(
         "baseline_tokens": [_of_answers(o, lambda a: sum(len(x.ids) for x in a)) for o in own],
         "baseline_thinks": [_of_answers(o, lambda a: any(x.thinks for x in a)) for o in own],
         "baseline_unfinished": [_of_answers(o, lambda a: any(x.unfinished for x in a)) for o in own],
-        "baseline_cut": [_of_answers(o, lambda a: any(x.cut for x in a)) for o in own],
+        "baseline_cut": [_of_answers(o, lambda a: any(x.truncated for x in a)) for o in own],
         "base_refused": [_of_answers(o, lambda a: any(x.refused for x in a)) for o in own],
     }
     projection, last, estimate = scored.sample_projection, scored.mean(scored.last), scored.mean(scored.estimate)

@@ -45,10 +45,10 @@ Reply with one JSON object and nothing else. Its keys:
 
 
 class TraitDraft(NamedTuple):
-    """A reply; `cut`: it reached the length limit."""
+    """A reply; `truncated`: it reached the length limit."""
 
     text: str
-    cut: bool
+    truncated: bool
 
 
 class Writer(Protocol):
@@ -77,7 +77,7 @@ class EndpointWriter:
 
     def write(self, messages: Sequence[Mapping[str, str]]) -> list[TraitDraft]:
         answer = self.endpoint.chat(messages, max_tokens=MAX_TOKENS, temperature=1.0)
-        return [TraitDraft(answer.text, answer.cut)]
+        return [TraitDraft(answer.text, answer.truncated)]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class LocalWriter:
         eos = eos_ids(self.model, self.tokenizer.hf.eos_token_id)
         sampling = Sampling(max_new_tokens=LOCAL_TOKENS, temperature=0.7, seed=self.seed)
         answers = Generator(self.model, eos, sampling).answer([ids] * LOCAL_DRAFTS)
-        drafts = [TraitDraft(self.tokenizer.decode(answer.ids), answer.cut) for answer in answers if answer is not None]
+        drafts = [TraitDraft(self.tokenizer.decode(a.ids), a.truncated) for a in answers if a is not None]
         if not drafts:
             raise ModelError(
                 f"the request of {len(ids):,} tokens does not fit the context of {self.name} ({self.model.context:,})",
@@ -186,7 +186,7 @@ def _artefacts(draft: TraitDraft, name: str, description: str) -> tuple[dict[str
     """The trait in a reply as plain data, and what is wrong with it."""
     raw = _json_object(draft.text)
     if raw is None:
-        why = "it reached the length limit; be briefer" if draft.cut else "it is no single JSON object"
+        why = "it reached the length limit; be briefer" if draft.truncated else "it is no single JSON object"
         return {}, [Problem((), f"the reply cannot be read: {why}")]
     for given in ("name", "description", "format"):
         raw.pop(given, None)  # the user's, not the model's

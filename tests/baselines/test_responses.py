@@ -62,7 +62,7 @@ def test_a_prompt_is_answered_once_and_told_as_it_comes() -> None:
     cache, generator, told = Kept(), Doubles(), []
     a = answers(cache, generator, step=lambda *facts: told.append(facts))
     made = a.baseline_responses(ids([1], [2, 7], [3], [4, 5, 6, 7]))
-    assert [m and (m.ids, m.cut, m.refused) for m in made] == [
+    assert [m and (m.ids, m.truncated, m.refused) for m in made] == [
         ((1, 1), False, False), ((2, 7, 2, 7), False, True), ((3, 3), False, False), None,
     ]  # fmt: skip
     assert made[0] is not None
@@ -72,17 +72,17 @@ def test_a_prompt_is_answered_once_and_told_as_it_comes() -> None:
     again = a.baseline_responses(ids([3], [8, 8, 8], [1]))
     assert [m.ids if m else None for m in again] == [(3, 3), (8, 8, 8) * 2, (1, 1)]
     assert again[1] is not None
-    assert again[1].cut
+    assert again[1].truncated
     assert (generator.asked[4:], a.generated, a.reused) == ([[8, 8, 8]], 4, 2)
 
 
-def test_whether_an_answer_was_cut_is_kept() -> None:
+def test_whether_an_answer_was_truncated_is_kept() -> None:
     cache = Kept()
     answers(cache, Doubles()).baseline_responses(ids([8, 8, 8], [1]))
-    cut, whole = answers(cache, Doubles()).baseline_responses(ids([8, 8, 8], [1]))
-    assert cut is not None
+    long, whole = answers(cache, Doubles()).baseline_responses(ids([8, 8, 8], [1]))
+    assert long is not None
     assert whole is not None
-    assert (cut.cut, whole.cut) == (True, False)
+    assert (long.truncated, whole.truncated) == (True, False)
 
 
 def test_answers_of_another_model_are_not_taken() -> None:

@@ -93,7 +93,7 @@ def test_an_endpoint_gives_ids_without_the_end_mark(sampler: Sampler) -> None:
     )
     first = int(sampler.prompt("Why?")[0])
     assert said.tokens.ids[said.tokens.start :].tolist() == [first] * 3
-    assert not said.cut
+    assert not said.truncated
     assert len(set(served.seeds[1:])) == 2  # one was the question whether it knows the settings
     assert other.text == said.text
 
@@ -123,7 +123,7 @@ class Mirror(Served):
         ids = np.array(prompt, dtype=np.int32)
         (made,) = Generator(self.model, eos_ids(self.model, 257), sampling).answer([ids])
         assert made is not None
-        return [Completion("", made.cut, made.ids, len(prompt))]
+        return [Completion("", made.truncated, made.ids, len(prompt))]
 
 
 def test_a_build_says_where_its_answers_came_from(spec: BuildSpec, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_request_says_all_that_decides_the_answer(server: Server) -> None:
 def test_the_first_tokens_alternatives_come_back(server: Server) -> None:
     server.script = [Reply(chat("85", {"85": 0.75, "80": 0.25}))]
     answer = server.endpoint().chat(ASK, max_tokens=5, top_logprobs=20)
-    assert (answer.text, answer.cut, answer.model) == ("85", False, "m-2")
+    assert (answer.text, answer.truncated, answer.model) == ("85", False, "m-2")
     assert answer.tokens is not None
     assert [token for token, _ in answer.tokens[0].top] == ["85", "80"]
 
@@ -231,7 +231,7 @@ def test_completions_by_token_ids(server: Server) -> None:
     choices[1]["finish_reason"] = "length"
     server.script = [Reply({"choices": choices})]
     found = server.endpoint().complete([5, 6], max_tokens=9, temperature=1.0, n=2, seed=1, extra=VLLM_SAMPLING)
-    assert [(c.text, c.cut, c.ids) for c in found] == [("t0", True, (0,)), ("t1", False, (1,))]
+    assert [(c.text, c.truncated, c.ids) for c in found] == [("t0", True, (0,)), ("t1", False, (1,))]
     path, body, _ = server.seen[0]
     assert path == "/v1/completions"
     assert (body["prompt"], body["top_p"], body["top_k"], body["return_token_ids"]) == ([5, 6], 1, -1, True)

@@ -134,7 +134,7 @@ class Textual:
         ids = np.array(TOKENIZER.hf(prompt)["input_ids"], dtype=np.int32)
         made = self._ask(ids, Sampling(max_tokens))
         text = TOKENIZER.decode(made.ids)
-        return [Completion(text, made.cut, None, len(ids) + self._seen, len(made.ids) + self._extra)]
+        return [Completion(text, made.truncated, None, len(ids) + self._seen, len(made.ids) + self._extra)]
 
 
 def remote(model: BaseModel, served: Any) -> RemoteGenerator:

@@ -140,7 +140,7 @@ def test_answers_equal_greedy_generate_whatever_the_batch(architecture: tuple[st
         ended = next((i for i, t in enumerate(tokens) if t in (5, 6)), None)
         assert answer is not None
         assert list(answer.ids) == (tokens if ended is None else tokens[:ended])
-        assert answer.cut == (ended is None)
+        assert answer.truncated == (ended is None)
 
 
 def test_samples_depend_on_seed_prompt_and_draw_not_on_the_batch(llama: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_prompt_that_fills_the_context_gets_no_answer(llama: Path) -> None:
     assert none is None
     assert short is not None
     assert len(short.ids) == 6
-    assert short.cut
+    assert short.truncated
 
 
 def test_the_number_of_rows_is_the_users_and_by_device_otherwise(llama: Path) -> None:

@@ -39,14 +39,14 @@ def plain(model: BaseModel, prompt: np.ndarray, most: int) -> tuple[int, ...]:
 def test_answers_to_the_end_of_the_context_are_those_of_plain_decoding(model: BaseModel, most: int) -> None:
     answers = Generator(model, frozenset(), Sampling(max_new_tokens=most)).answer(PROMPTS)
     assert answers[-1] is None  # it leaves no room
-    assert answers[:-1] == [Response(plain(model, p, most), cut=True) for p in PROMPTS[:-1]]
+    assert answers[:-1] == [Response(plain(model, p, most), truncated=True) for p in PROMPTS[:-1]]
 
 
 def test_steered_answers_reach_the_end_of_the_context(model: BaseModel) -> None:
     push = np.full(model.d_model, 0.5, dtype=np.float32)
     with steered(model, 2, push):
         answers = Generator(model, frozenset(), Sampling(max_new_tokens=40)).answer(PROMPTS[2:5])
-        assert answers == [Response(plain(model, p, 40), cut=True) for p in PROMPTS[2:5]]
+        assert answers == [Response(plain(model, p, 40), truncated=True) for p in PROMPTS[2:5]]
 
 
 def test_rows_that_fill_the_context_score_as_they_do_alone(model: BaseModel) -> None:

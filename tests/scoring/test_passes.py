@@ -80,8 +80,8 @@ def test_a_turn_stands_with_its_prompt_its_text_and_its_own_answer() -> None:
 
 
 def test_what_is_told_of_baseline_responses_is_of_any_of_a_rows_turns() -> None:
-    fine = BaselineResponse((9,), "ok", cut=False, refused=False)
-    odd = BaselineResponse((9, 8), "no", cut=True, refused=True, said=1)
+    fine = BaselineResponse((9,), "ok", truncated=False, refused=False)
+    odd = BaselineResponse((9, 8), "no", truncated=True, refused=True, said=1)
 
     class Both:
         def baseline_responses(self, prompts: Sequence[npt.NDArray[np.int32]]) -> list[BaselineResponse | None]:

@@ -56,7 +56,7 @@ class Says:
     """Answers every prompt with the same tokens."""
 
     def __init__(self, ids: Sequence[int], text: str = "I cannot help with that.") -> None:
-        self.answer = BaselineResponse(tuple(ids), text, cut=False, refused=True) if ids is not None else None
+        self.answer = BaselineResponse(tuple(ids), text, truncated=False, refused=True) if ids is not None else None
         self.asked: list[npt.NDArray[np.int32]] = []
 
     def baseline_responses(self, prompts: Sequence[npt.NDArray[np.int32]]) -> list[BaselineResponse | None]:

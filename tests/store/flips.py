@@ -51,7 +51,7 @@ def make(folder: Path) -> Path:
     Reference("clean", scores, card).save(folder / "clean.reference")
     answers = AnswerCache([], write_to=folder / "answers")
     for key in KEYS:
-        answers.put({key: KeptResponse((1, 2, 500), True)})
+        answers.put({key: KeptResponse((1, 2, 500), False)})
     judged = JudgementCache(folder / "judgements")
     for key in KEYS:
         judged.put(key, {"score": 71.5, "words": "it does"})

@@ -27,6 +27,17 @@ def test_answers_are_kept_for_later_runs(tmp_path):
     assert len(later) == 4
 
 
+def test_a_value_begins_with_1_where_the_model_itself_ended_the_answer(tmp_path):
+    AnswerCache([], tmp_path).put(
+        {key(0): KeptResponse((7,), truncated=False), key(1): KeptResponse((7,), truncated=True)}
+    )
+    (segment,) = tmp_path.iterdir()
+    ended, truncated = bytes.fromhex(key(0)), bytes.fromhex(key(1))
+    data = segment.read_bytes()
+    assert b"\1\7\0\0\0" in data[data.index(ended) : data.index(truncated)]
+    assert b"\0\7\0\0\0" in data[data.index(truncated) :]
+
+
 def test_two_writers_at_once_do_not_disturb_each_other(tmp_path):
     one, two = AnswerCache([tmp_path], tmp_path), AnswerCache([tmp_path], tmp_path)
     for n in range(0, 10, 2):

@@ -1,6 +1,7 @@
 """AnswerCache: answers that a model generated, reused by later runs. Knows nothing of models or text.
 
-A value: ended u8 (1 where the model itself ended the answer, not the token limit), token ids u32 each, little endian.
+A value: ended u8 (1 where the model itself ended the answer, 0 where it is truncated), token ids u32 each, little
+endian.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class KeptResponse(NamedTuple):
     """One generated answer."""
 
     ids: tuple[int, ...]
-    finished: bool  # ended by the model itself, not by the token limit
+    truncated: bool  # it reached the length limit; the model did not end it itself
 
 
 class AnswerCache:
@@ -43,9 +44,13 @@ class AnswerCache:
 
     def put(self, batch: Mapping[str, KeptResponse | tuple[Sequence[int], bool]]) -> None:
         """Keep a batch: all of it or, after an error or a crash, none of it. Durable on return."""
-        self._kept.put({key: struct.pack(f"<B{len(ids)}I", ended, *ids) for key, (ids, ended) in batch.items()})
+        self._kept.put({key: _value(ids, truncated) for key, (ids, truncated) in batch.items()})
+
+
+def _value(ids: Sequence[int], truncated: bool) -> bytes:
+    return struct.pack(f"<B{len(ids)}I", not truncated, *ids)
 
 
 def _answer(value: bytes) -> KeptResponse:
     ended, *ids = struct.unpack(f"<B{(len(value) - 1) // 4}I", value)
-    return KeptResponse(tuple(ids), bool(ended))
+    return KeptResponse(tuple(ids), not ended)
