@@ -46,7 +46,7 @@ def foreign(path: Path, data: bytes, stated: Stated) -> PersonaVector:
     plain = PersonaVector(trait, direction, np.asarray(numbering.index, np.int64), {}, str(path))
     plain = checked(plain)
     sign, sign_from = sign_in_file(path, trait, numbering, stated)
-    warnings += warnings_for(plain, pooling, numbering, contents, stated)
+    warnings += warnings_for(plain, pooling, numbering, contents)
     card: VectorCard = {
         "pooling": pooling,
         "sign": "toward",
@@ -57,7 +57,7 @@ def foreign(path: Path, data: bytes, stated: Stated) -> PersonaVector:
             "sign": sign,
             "sign_from": sign_from,
             "stated": stated.given(),
-            "not_stated": not_stated(stated, numbering, pooling),
+            "not_stated": not_stated(stated, pooling),
         },
     }
     if stated.layer is not None:

@@ -61,7 +61,7 @@ def sign_in_file(path: Path, trait: str, numbering: LayerLayout, stated: Stated)
     return f"plus means {means} in the file; {done}", by
 
 
-def not_stated(stated: Stated, numbering: LayerLayout, pooling: str) -> list[str]:
+def not_stated(stated: Stated, pooling: str) -> list[str]:
     """What neither the file nor the user says."""
     missing = {
         "layer": stated.layer is None,
@@ -71,9 +71,7 @@ def not_stated(stated: Stated, numbering: LayerLayout, pooling: str) -> list[str
     return [name for name, is_missing in missing.items() if is_missing]
 
 
-def warnings_for(
-    vector: PersonaVector, pooling: str, numbering: LayerLayout, contents: FileContents, stated: Stated
-) -> list[str]:
+def warnings_for(vector: PersonaVector, pooling: str, numbering: LayerLayout, contents: FileContents) -> list[str]:
     """What a reader of the scores should know of this vector."""
     name = Path(vector.source).name
     warnings: list[str] = []
