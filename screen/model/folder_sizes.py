@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from screen.errors import ModelError
-from screen.model.safetensors_head import TensorEntry
+from screen.tensor_header import TensorEntry
 
 _NEXT = "correct the field, or get the model again from where it is published"
 _WIDTH, _LAYERS = ("hidden_size", "n_embd", "d_model"), ("num_hidden_layers", "n_layer", "num_layers")

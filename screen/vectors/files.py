@@ -18,11 +18,12 @@ import numpy as np
 from screen import seal
 from screen.disk import write_atomically, writing
 from screen.errors import UsageError, VectorError
+from screen.tensor_header import unique_json
 from screen.vectors.card import VectorCard, card_of
 from screen.vectors.checks import checked
 from screen.vectors.controls import key
 from screen.vectors.formats import safetensors
-from screen.vectors.formats.arrays import FileContents, Unreadable
+from screen.vectors.formats.arrays import GET_AGAIN, FileContents, Unreadable
 from screen.vectors.formats.sandbox import read_bytes, to_numpy
 from screen.vectors.interchange.amend import amended
 from screen.vectors.interchange.incoming import foreign
@@ -163,9 +164,9 @@ def _controls_key(card: VectorCard) -> object:
 
 def _card(path: Path, contents: FileContents) -> VectorCard:
     try:
-        card = safetensors.json_of(str(contents.says.get("card", "null")), "the card")
-    except Unreadable as error:
-        raise VectorError(f"{path}: {error.message}", error.next_step) from None
+        card = unique_json(str(contents.says.get("card", "null")))
+    except ValueError as error:
+        raise VectorError(f"{path}: the card is not readable JSON ({error})", GET_AGAIN) from None
     if not isinstance(card, dict) or card.get("format") not in (CARD_FORMAT, _UNSEALED):
         raise VectorError(
             f"{path}: the file has no card of the format {CARD_FORMAT}, so its model, sign and layers are unknown",

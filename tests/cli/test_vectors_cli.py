@@ -92,14 +92,14 @@ def test_list_goes_on_after_a_file_that_cannot_be_read(vectors: Vectors, evil: P
     assert said.code == 4
     assert "evil " in said.out
     assert said.err == (
-        "refused: torn.safetensors: the safetensors header's length is impossible\n"
+        "refused: torn.safetensors: its header claims 1,852,993,396 bytes, and the file has 4\n"
         "next: the file is damaged or hostile; get it again from where it was made\n"
     )
     listed = json.loads(vectors("list", ".", "--json").out)
     assert listed[0]["layers"] == [0, 1, 2, 3]
     assert listed[1] == {
         "file": "torn.safetensors",
-        "error": "torn.safetensors: the safetensors header's length is impossible",
+        "error": "torn.safetensors: its header claims 1,852,993,396 bytes, and the file has 4",
         "next": "the file is damaged or hostile; get it again from where it was made",
     }
 

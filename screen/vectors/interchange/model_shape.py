@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from screen.errors import ModelError
-from screen.vectors.formats.arrays import Unreadable
-from screen.vectors.formats.safetensors import json_of
+from screen.tensor_header import unique_json
 
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTH = ("hidden_size", "n_embd", "d_model")
@@ -19,8 +18,8 @@ def model_shape(folder: Path) -> tuple[int, int]:
     path = folder / "config.json"
     try:
         with path.open("rb") as file:
-            config = json_of(file.read(_MAX_CONFIG), "config.json")
-    except (OSError, Unreadable) as error:
+            config = unique_json(file.read(_MAX_CONFIG))
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error})", "check the model's folder") from None
     text = config.get("text_config", config) if isinstance(config, dict) else {}
     sizes = [_first(text, names) for names in (_LAYERS, _WIDTH)]
