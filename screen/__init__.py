@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from screen import errors as errors
     from screen.library.run import Run as Run
     from screen.library.run import open_run as open
     from screen.library.scan import scan as scan
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from screen.library.vectors import load_vectors as load_vectors
 
 __version__ = "0.1.0"
-__all__ = ["Run", "build_vectors", "load_vectors", "open", "scan", "score"]
+__all__ = ["Run", "build_vectors", "errors", "load_vectors", "open", "scan", "score"]
 
 _HOME = {  # name here -> where it is, "module:name"; the room `scan` is itself the function (screen/scan/__init__.py)
     "Run": "screen.library.run:Run",
     "build_vectors": "screen.library.vectors:build_vectors",
+    "errors": "screen.errors",
     "load_vectors": "screen.library.vectors:load_vectors",
     "open": "screen.library.run:open_run",
     "scan": "screen.scan",

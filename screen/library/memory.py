@@ -14,13 +14,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from uuid import UUID
 
 from screen.disk import DISK, removed_on_error, storing, temporary
 from screen.errors import InputError, UsageError
 
-Rows: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Iterable[Mapping[str, Any]]
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class ArrowTable(Protocol):
+    def to_batches(self) -> list[Any]: ...
+
+
+FilePath: TypeAlias = str | os.PathLike[str]
+Rows: TypeAlias = (
+    "FilePath | Sequence[FilePath] | Iterable[Mapping[str, Any]] | pl.DataFrame | pl.LazyFrame | ArrowTable"
+)
 _DIGITS = 12
 _BLOCK = 1 << 20
 _NAMED = (date, time, timedelta, Decimal, UUID)  # what JSON has no type for and one text only

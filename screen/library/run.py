@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from screen.errors import StoreError, UsageError
 from screen.library.settings import paths
@@ -115,7 +115,7 @@ class Run:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
-    def _flags(self) -> dict[str, dict[str, object]] | None:
+    def _flags(self) -> dict[str, dict[str, Any]] | None:
         """Thresholds: those on record; of a run that is not finished, those that its rows have so far."""
         if self.finished:
             return None
@@ -143,7 +143,7 @@ class Run:
 
         return ranked(self._scan, by, count, ascending=ascending, flagged=flagged, at=at)
 
-    def row(self, row: int | str) -> dict[str, object]:
+    def row(self, row: int | str) -> dict[str, Any]:
         """All that the run has on one input row, by number (from 0) or by the dataset's own id: scores, turns, texts;
         or why it was skipped.
 
@@ -156,7 +156,7 @@ class Run:
 
         return rows.as_object(rows.find(self._scan, self._number(row)))
 
-    def explain(self, row: int | str) -> list[dict[str, object]]:
+    def explain(self, row: int | str) -> list[dict[str, Any]]:
         """Why a row scores as it does: a dictionary a scored turn, with the projection of every token on every trait,
         in units of the activations. Runs the model once more, on this row.
 

@@ -41,7 +41,8 @@ def test_editors_and_mypy_see_types() -> None:
 
 def test_every_name_is_there() -> None:
     assert set(screen.__all__) <= set(dir(screen))
-    assert all(callable(getattr(screen, name)) for name in screen.__all__)
+    assert all(getattr(screen, name) for name in screen.__all__)
+    assert screen.errors.UsageError is UsageError
     with pytest.raises(AttributeError, match="no attribute 'scam'"):
         screen.scam  # noqa: B018
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from dataclasses import asdict
@@ -139,14 +140,26 @@ def test_another_threshold(run: Path) -> None:
         screen.open(run).reflag()
 
 
+@pytest.mark.parametrize("in_process", [True, False])
 def test_a_scan_prints_nothing_and_sets_no_signal_handler(
-    chats: Path, tiny: dict[str, Any], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    in_process: bool,
+    chats: Path,
+    tiny: dict[str, Any],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(signal, "signal", lambda *_: pytest.fail("set a signal handler"))
-    made = screen.scan(chats, limit=4, **tiny)
+    here, real, handlers = os.getpid(), signal.signal, list[Any]()
+
+    def spy(*given: Any) -> Any:
+        handlers.extend(given if os.getpid() == here else ())  # a process of the model's own may have its own
+        return real(*given)
+
+    monkeypatch.setattr(signal, "signal", spy)
+    made = screen.scan(chats, limit=4, **{**tiny, "in_process": in_process})
     assert isinstance(made, Run)
     made._repr_html_()
     made.top("evil")._repr_html_()
+    assert handlers == []
     assert capfd.readouterr() == ("", "")
 
 
