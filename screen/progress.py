@@ -1,10 +1,12 @@
-"""What a scan says while it works. Silent by default; the command line gives it a voice."""
+"""What a scan or a build says while it works. Silent by default; the command line prints it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+ROW, ANSWER = "row", "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,12 @@ class Tally:
     stage: str  # "reading", "baselines", "scoring"
     fresh_rows: int = 0  # rows done by this process, for the rate
     flagged: int | None = None  # samples above a card's reference so far; None where no card has one
+    unit: str = ROW  # what is counted; answers of a build are counted by stage
 
 
 class Progress(Protocol):
     def note(self, kind: str, facts: Mapping[str, Any]) -> None:
-        """One fact, once: kind is "dataset", "mask", "model", "vectors", "resume", "warning", "scan"."""
+        """One fact, once: kind is "dataset", "mask", "model", "vectors", "resume", "judge", "warning", ...."""
 
     def tick(self, tally: Tally) -> None:
         """Called often; the listener decides how often to show it."""

@@ -1,4 +1,4 @@
-"""What a scan says before it works, one labelled line a fact. Knows nothing of terminals or of how scans run."""
+"""What a scan or a build says before it works, one labelled line a fact. Knows nothing of terminals."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ EMBEDDED = (
     "this toy ships with screen, so that a first run needs nothing; its scores say little about another"
     " model: give the one you fine-tune with --model, and its --vectors"
 )
+_OWN_JUDGE = (
+    "no endpoint is set, so the model judges its own answers: compare it with labels by"
+    " `screen vectors validate --labels`, or set OPENAI_BASE_URL"
+)
 _RUNGS = {
     "generation": "the chat template marks the answers itself",
     "sentinel": "answers are found by marks in one render of the chat template",
@@ -32,7 +36,7 @@ _PLAIN = ("plain", "texts end to end, without the chat template; the answer is w
 
 
 def lines(kind: str, facts: Facts, verbose: bool = False) -> list[tuple[str, str]]:
-    """(label, text) for one note of a scan. A kind that is not known is shown as it is when `verbose`."""
+    """(label, text) for one note. A kind that is not known is shown as it is when `verbose`."""
     teller = _TELLERS.get(kind)
     if teller is None:
         return [(kind, ", ".join(f"{k}: {v}" for k, v in facts.items()))] if verbose else []
@@ -150,6 +154,18 @@ def _selftest(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("self-test", f"{facts['trait']}: rows are written, planted into a copy, and the copy is scored")]
 
 
+def _judge(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
+    by_auto = facts.get("by") == "auto"
+    told = [("judge", f"{facts['kind']}{', chosen by auto' if by_auto else ''}")]
+    return told + ([("", _OWN_JUDGE)] if by_auto and facts["kind"] == "local" else [])
+
+
+def _kept(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
+    sides = ((name, facts[name]) for name in ("positive", "negative"))
+    told = " and ".join(f"{count(s['kept'])} of {count(s['asked'])} {name}" for name, s in sides)
+    return [("kept", f"{facts['trait']}: {told} answers")]
+
+
 def _warning(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("warning", str(facts.get("message", "")))]
 
@@ -166,5 +182,7 @@ _TELLERS: dict[str, Callable[[Facts, bool], list[tuple[str, str]]]] = {
     "calibration": _calibration,
     "eta": _eta,
     "selftest": _selftest,
+    "judge": _judge,
+    "kept": _kept,
     "warning": _warning,
 }

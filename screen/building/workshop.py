@@ -21,7 +21,7 @@ from screen.model.forward.proof import Proof, prove
 from screen.model.generate import Generator, Sampling, eos_ids, logits_after
 from screen.model.load import BaseModel, load_model, resolve
 from screen.pocket import MODEL_DIR
-from screen.progress import Progress, Tally
+from screen.progress import ANSWER, Progress, Tally
 from screen.rendering.templates.chat_template import load_template
 from screen.rendering.tokenizer import load_tokenizer
 from screen.scan.instruments import model_facts
@@ -92,7 +92,7 @@ class BuildMeter:
     def tick(self) -> None:
         seconds = time.monotonic() - self._began
         rows = min(self._done + self._partial, self._total)
-        self._progress.tick(Tally(rows, self._total, 0, self._tokens, seconds, self._stage, self._fresh))
+        self._progress.tick(Tally(rows, self._total, 0, self._tokens, seconds, self._stage, self._fresh, unit=ANSWER))
 
 
 def open_workshop(

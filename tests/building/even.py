@@ -27,11 +27,11 @@ def evenness(_question: str, answer: str) -> float | None:
     return min(100.0, max(0.0, 50 + 400 * (share - 0.5)))
 
 
-def even_judge(trait: Trait, _speaker: object, _cache: object) -> Judge:
+def even_judge(trait: Trait, _sampler: object, _cache: object) -> Judge:
     return RuleJudge("even", trait.name, evenness, lambda _q, _a: 90.0)
 
 
-def blind_judge(trait: Trait, _speaker: object, _cache: object) -> Judge:
+def blind_judge(trait: Trait, _sampler: object, _cache: object) -> Judge:
     """Scores that have nothing to do with what is said."""
 
     def score(question: str, answer: str) -> float:

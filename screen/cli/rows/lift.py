@@ -33,18 +33,18 @@ def command(run: Path, traits: str | None, pairs: int, limit: int | None, as_jso
     kept in RUN/lift.parquet (the view `lift` of `screen sql`) and compared with the projections.
     """
     from screen.analysis.lift import run_lift
-    from screen.cli.voice import voice
+    from screen.cli.progress import progress_on_stderr
     from screen.store.scan import Scan
 
-    speaker, began = voice(quiet, False), time.monotonic()
+    progress, began = progress_on_stderr(quiet), time.monotonic()
     names = settings.names(traits) or ()
     try:
         found = run_lift(
-            Scan.open(run), traits=names, pairs=pairs, limit=limit, progress=speaker,
-            step=lambda done, of: speaker.tick(Tally(done, of, 0, 0, time.monotonic() - began, "lift", done)),
+            Scan.open(run), traits=names, pairs=pairs, limit=limit, progress=progress,
+            step=lambda done, of: progress.tick(Tally(done, of, 0, 0, time.monotonic() - began, "lift", done)),
         )  # fmt: skip
     finally:
-        speaker.close()
+        progress.close()
     print_json(found) if as_json else _print(run, found)
 
 

@@ -54,7 +54,7 @@ def _build(dataset: tuple[str, ...], **options: Any) -> None:
         run = Path(dataset[0])
     else:
         run = options["out"] or target.with_name(f"{target.name}.screen")
-        runs.perform(runs.asked(dataset, {**options, "out": run}), runs.voice_of(options))
+        runs.perform(runs.asked(dataset, {**options, "out": run}), runs.progress_of(options))
     reference = Reference.from_run(RunFolder.read(run))
     reference.save(target)
     _tell(Reference.load(target), target, as_json)

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import gc
-import shlex
-import signal
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 import click
 
 from screen.cli.output import print_json
 from screen.cli.runs import flags, gates
-from screen.errors import Interrupted
 from screen.library.options import ScanOptions
 from screen.library.request import ScanRequest, scan_request
 
 if TYPE_CHECKING:
-    from screen.cli.voice import Voice
+    from screen.cli.progress import PlainProgress
 
 _EPILOG = """\b
 --fail-on 'evil>1%' also fails where the share is lower but the verdict is that
@@ -98,7 +92,7 @@ def command(dataset: tuple[str, ...], **options: Any) -> None:
     wanted = gates.parse(options["fail_on"])
     request = asked(dataset, options)
     gates.check_names(wanted, request.traits)
-    summary = perform(request, voice_of(options))
+    summary = perform(request, progress_of(options))
     _report(request.out, summary, options["as_json"])
     gates.check(wanted, summary["traits"], request.out)
 
@@ -119,41 +113,23 @@ def scan_options(options: Mapping[str, Any]) -> ScanOptions:
     return cast(ScanOptions, given)
 
 
-def voice_of(options: Mapping[str, Any]) -> Voice:
-    from screen.cli.voice import voice
+def progress_of(options: Mapping[str, Any]) -> PlainProgress:
+    from screen.cli.progress import progress_on_stderr
 
-    return voice(options["quiet"], options["verbose"])
+    return progress_on_stderr(options["quiet"], options["verbose"])
 
 
-def perform(request: ScanRequest, speaker: Voice) -> dict[str, Any]:
+def perform(request: ScanRequest, progress: PlainProgress) -> dict[str, Any]:
     """The run's summary.json."""
-    with _stopping(request.out, speaker):
+    from screen.cli.progress import stopping
+
+    with stopping(progress, "what was scored is safe in", request.out):
         import_module("screen.scan.run")
         gc.freeze()  # or at the end the libraries are walked once more; not later, as duckdb complains of it
-        path = request.perform(speaker)
+        path = request.perform(progress)
     from screen.store.scan import Scan
 
     return Scan.open(path).summary
-
-
-@contextmanager
-def _stopping(out: Path, speaker: Voice) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop the run between two storage operations; the live line goes whatever happens."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    except KeyboardInterrupt:
-        speaker.close()
-        safe = f"what was scored is safe in {out}" if out.exists() else "nothing was written yet"
-        again = shlex.join(["screen", *sys.argv[1:]])
-        raise Interrupted(f"stopped; {safe}", f"the same command goes on from there: {again}") from None
-    finally:
-        speaker.close()
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _report(out: Path, summary: Mapping[str, Any], as_json: bool) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from screen.cli.output import print_json
+from screen.cli.progress import progress_on_stderr
 from screen.cli.runs import run as runs
-from screen.cli.voice import voice
 from screen.disk import scratch_folder
 from screen.errors import GateFailed
 from screen.progress import Progress
@@ -56,15 +56,15 @@ _CAVEAT = (
 class Once:
     """A self-test scores one copy a trait: what each run says of the same model is said once."""
 
-    def __init__(self, speaker: Progress) -> None:
-        self._speaker, self._told = speaker, {"dataset"}  # the copies are not the user's files
-        self.tick = speaker.tick
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._told = progress, {"dataset"}  # the copies are not the user's files
+        self.tick = progress.tick
 
     def note(self, kind: str, facts: Mapping[str, Any]) -> None:
         key = f"warning {facts}" if kind == "warning" else f"{kind} {facts['trait']}" if kind == "selftest" else kind
         if key not in self._told:
             self._told.add(key)
-            self._speaker.note(kind, facts)
+            self._progress.note(kind, facts)
 
 
 def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
@@ -73,11 +73,11 @@ def _selftest(dataset: tuple[str, ...], **options: Any) -> None:
 
     with scratch_folder("screen-selftest-") as folder:
         request = runs.asked(dataset, {**options, "max_errors": "none", "cache": cache, "out": folder})
-        speaker = voice(options["quiet"], False)
+        progress = progress_on_stderr(options["quiet"])
         try:
-            found = selftest(request.spec(), folder, at=options["at"], cache=request.cache, progress=Once(speaker))
+            found = selftest(request.spec(), folder, at=options["at"], cache=request.cache, progress=Once(progress))
         finally:
-            speaker.close()
+            progress.close()
     print_json(found) if as_json else _print(found)
     missed = [t for t, told in found["traits"].items() if not told["found"]]
     if fail and missed:

@@ -9,7 +9,7 @@ import click
 
 from screen.cli.exits import say
 from screen.cli.output import print_json
-from screen.cli.vectors.progress import Lines, stopping
+from screen.cli.progress import PlainProgress, progress_on_stderr, stopping
 from screen.cli.vectors.report import draw, print_report, steering_of
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def command(traits: tuple[str, ...], **options: Any) -> None:
     from screen.library.vectors import build_request
 
     request = build_request(traits, cast("BuildOptions", options))
-    lines = Lines(options["quiet"])
-    _tell(request.spec, request.judge, lines)
-    with stopping(request.out):
-        built = request.perform(lines)
+    progress = progress_on_stderr(options["quiet"])
+    _tell(request.spec, request.judge, progress)
+    with stopping(progress, "answers and judgements so far are kept in", request.out):
+        built = request.perform(progress)
     _report(built, options["as_json"])
     if built.refused:
         for error in built.refused[:-1]:
@@ -83,14 +83,11 @@ def command(traits: tuple[str, ...], **options: Any) -> None:
         raise built.refused[-1]
 
 
-def _tell(spec: BuildSpec, asked: Any, lines: Lines) -> None:
+def _tell(spec: BuildSpec, asked: Any, progress: PlainProgress) -> None:
     from screen.building.judges import chosen
 
     kind = chosen(asked, spec.model)
-    lines.say(f"judge     {kind}{'' if asked != 'auto' else ', chosen by auto'}")
-    if kind == "local" and asked == "auto":
-        lines.say("          no endpoint is set, so the model judges its own answers: compare it with labels by")
-        lines.say("          `screen vectors validate --labels`, or set OPENAI_BASE_URL")
+    progress.note("judge", {"kind": kind, "by": "auto" if asked == "auto" else "name"})
 
 
 def _report(built: Built, as_json: bool) -> None:

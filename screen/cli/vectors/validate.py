@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from screen.cli.output import print_json
-from screen.cli.vectors.progress import Lines, stopping
+from screen.cli.progress import progress_on_stderr, stopping
 from screen.cli.vectors.report import draw, print_report, steering_of
 from screen.errors import UsageError, VectorError
 
@@ -83,7 +83,8 @@ def command(paths: tuple[str, ...], **options: Any) -> None:
     first = Path(paths[0])
     beside = first if first.is_dir() else first.parent
     work: Path = options["out"] or (Path("vectors") if beside.resolve() == VECTORS_DIR.resolve() else beside)
-    with stopping(work):
+    progress = progress_on_stderr(options["quiet"])
+    with stopping(progress, "answers and judgements so far are kept in", work):
         reports = validate_files(
             paths,
             spec,
@@ -91,7 +92,7 @@ def command(paths: tuple[str, ...], **options: Any) -> None:
             judge=judge_for(options["judge"], options["model"]),
             layers=layers,
             labels=options["labels"],
-            progress=Lines(options["quiet"]),
+            progress=progress,
         )
     for report in reports:
         draw(

@@ -1,10 +1,16 @@
-"""A scan's progress on standard error: a live line in a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress on standard error: a live line in a terminal, plain lines elsewhere, nothing when quiet; and how work that
+goes on later is stopped."""
 
 from __future__ import annotations
 
+import shlex
+import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rich.live import Live
@@ -14,7 +20,8 @@ from screen_reports.console import Terminal
 from screen_reports.text import count, duration, plural
 
 from screen.cli.exits import say
-from screen.progress import Tally
+from screen.errors import Interrupted
+from screen.progress import ROW, Tally
 
 _EVERY = 5.0  # seconds between two plain lines
 _FRAME = 0.1  # seconds between two frames of the live line
@@ -22,8 +29,8 @@ _SETTLED = 5.0  # seconds after which the speed so far says something
 _BAR = 18
 
 
-class Voice:
-    """Prints notes as they come, and progress as plain lines. `hold` ends what is shown."""
+class PlainProgress:
+    """Prints notes as they come, and progress as plain lines. `close` ends what is shown."""
 
     def __init__(self, verbose: bool = False, every: float = _EVERY) -> None:
         self._verbose, self._every = verbose, every
@@ -38,9 +45,11 @@ class Voice:
             self._say(label, text)
 
     def tick(self, tally: Tally) -> None:
+        if self.last is not None and tally.stage != self.last.stage and tally.unit != ROW:
+            self._pace = Pace()  # each stage counts its own
         self.last = tally
         self._left = left = self._pace.left(tally)
-        if left is not None and not self._estimated and tally.seconds >= _SETTLED:
+        if left is not None and not self._estimated and tally.seconds >= _SETTLED and tally.unit == ROW:
             self._estimated = True
             if left >= 1:
                 self.note("eta", {"seconds": left})
@@ -60,7 +69,7 @@ class Voice:
         pass
 
 
-class LiveVoice(Voice):
+class LiveProgress(PlainProgress):
     """The same in a terminal: progress is one line that stays in place and goes when the run ends."""
 
     def __init__(self, verbose: bool = False) -> None:
@@ -88,7 +97,7 @@ class LiveVoice(Voice):
             self._live = None
 
 
-class Quiet(Voice):
+class QuietProgress(PlainProgress):
     """Prints nothing, and still knows how far the run is."""
 
     def _say(self, label: str, text: str) -> None:
@@ -98,10 +107,33 @@ class Quiet(Voice):
         pass
 
 
-def voice(quiet: bool, verbose: bool) -> Voice:
+def progress_on_stderr(quiet: bool, verbose: bool = False) -> PlainProgress:
     if quiet:
-        return Quiet()
-    return LiveVoice(verbose) if sys.stderr.isatty() else Voice(verbose)
+        return QuietProgress()
+    return LiveProgress(verbose) if sys.stderr.isatty() else PlainProgress(verbose)
+
+
+@contextmanager
+def stopping(progress: PlainProgress, safe: str, out: Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the work between two storage operations; the live line goes whatever happens.
+
+    `safe`: what is on disk by then, as a sentence that `out` ends. Raises Interrupted.
+    """
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress.close()
+        kept = f"{safe} {out}" if out.exists() else "nothing was written yet"
+        again = shlex.join(["screen", *sys.argv[1:]])
+        raise Interrupted(f"stopped; {kept}", f"the same command goes on from there: {again}") from None
+    finally:
+        progress.close()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 class Pace:
@@ -126,14 +158,14 @@ def progress_line(tally: Tally, left: float | None) -> str:
     """ "scoring 120/300 rows, 40 %, 1,250 tokens/s, 1 min 20 s left, 3 skipped" """
     parts = []
     if tally.rows_total:
-        done = f"{count(tally.rows)}/{count(tally.rows_total)} rows"
+        done = f"{count(tally.rows)}/{count(tally.rows_total)} {tally.unit}s"
         parts += [f"{tally.stage} {done}", f"{100 * tally.rows // tally.rows_total} %"]
     else:
-        parts.append(f"{tally.stage} {plural(tally.rows, 'row')}")
+        parts.append(f"{tally.stage} {plural(tally.rows, tally.unit)}")
     if tally.tokens and tally.seconds > 0:
         parts.append(f"{count(round(tally.tokens / tally.seconds))} tokens/s")
     if left is not None:
-        parts.append(f"{duration(left)} left")
+        parts.append(f"{duration(left)} left" + ("" if tally.unit == ROW else " of this"))
     if tally.skipped:
         parts.append(f"{count(tally.skipped)} skipped")
     if tally.flagged:

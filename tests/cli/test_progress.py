@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from screen.cli import voice
+from screen.cli import progress as shown
 from screen.cli.runs.selftest import Once
-from screen.progress import Tally
+from screen.errors import Interrupted
+from screen.progress import ANSWER, Tally
 
 
 def tally(rows: int = 120, total: int | None = 300, **more: object) -> Tally:
@@ -28,11 +31,11 @@ def tally(rows: int = 120, total: int | None = 300, **more: object) -> Tally:
     ],
 )
 def test_a_line_of_progress(now: Tally, left: float | None, line: str) -> None:
-    assert voice.progress_line(now, left) == line
+    assert shown.progress_line(now, left) == line
 
 
 def test_the_pace_leaves_out_what_comes_before_the_first_row() -> None:
-    pace = voice.Pace()
+    pace = shown.Pace()
     assert pace.left(tally(0, 300, fresh_rows=0, seconds=10.0)) is None
     assert pace.left(tally(20, 300, fresh_rows=20, seconds=50.0)) is None
     assert pace.left(tally(40, 300, fresh_rows=40, seconds=52.0)) == 26.0
@@ -42,35 +45,69 @@ def test_without_a_terminal_plain_lines_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([100.0, 101.0, 104.0, 106.0, 107.0, 112.0])
-    monkeypatch.setattr(voice.time, "monotonic", lambda: next(clock))
-    sampler = voice.voice(quiet=False, verbose=False)
+    monkeypatch.setattr(shown.time, "monotonic", lambda: next(clock))
+    progress = shown.progress_on_stderr(quiet=False)
     for rows in (0, 50, 100, 150, 200, 250):
-        sampler.tick(tally(rows, seconds=1.0, skipped=0, tokens=0, fresh_rows=0))
+        progress.tick(tally(rows, seconds=1.0, skipped=0, tokens=0, fresh_rows=0))
     assert capsys.readouterr().err == "scoring 150/300 rows, 50 %\nscoring 250/300 rows, 83 %\n"
 
 
 def test_the_time_left_is_told_once_there_is_something_to_go_by(capsys: pytest.CaptureFixture[str]) -> None:
-    sampler = voice.Voice()
+    progress = shown.PlainProgress()
     for rows, seconds in ((20, 1.0), (40, 41.0), (60, 81.0)):
-        sampler.tick(tally(rows, fresh_rows=rows, seconds=seconds))
+        progress.tick(tally(rows, fresh_rows=rows, seconds=seconds))
     assert capsys.readouterr().err == "time      about 8 min 40 s\n"
 
 
+def test_each_stage_of_a_build_has_its_own_pace(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = shown.PlainProgress(every=0.0)
+    for stage, rows, seconds in (("evil: answers", 10, 10.0), ("evil: answers", 20, 20.0), ("evil: steering", 5, 5.0)):
+        progress.tick(Tally(rows, 40, 0, 0, seconds, stage, rows, unit=ANSWER))
+    assert capsys.readouterr().err == (
+        "evil: answers 10/40 answers, 25 %\n"
+        "evil: answers 20/40 answers, 50 %, 20 s left of this\n"
+        "evil: steering 5/40 answers, 12 %\n"
+    )
+
+
+def test_what_a_build_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = shown.PlainProgress()
+    progress.note("judge", {"kind": "local", "by": "auto"})
+    sides = {"positive": {"kept": 12, "asked": 40}, "negative": {"kept": 9, "asked": 40}}
+    progress.note("kept", {"trait": "evil", **sides})
+    first, *labels, last = capsys.readouterr().err.splitlines()
+    assert first == "judge     local, chosen by auto"
+    assert "`screen vectors validate --labels`, or set OPENAI_BASE_URL" in " ".join(map(str.strip, labels))
+    assert last == "kept      evil: 12 of 40 positive and 9 of 40 negative answers"
+
+
+@pytest.mark.parametrize(("name", "told"), [("there", "it is in"), ("not there", "nothing was written yet")])
+def test_work_that_is_stopped_names_what_is_on_disk(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "there").mkdir()
+    before = signal.getsignal(signal.SIGTERM)
+    with (
+        pytest.raises(Interrupted, match=f"^stopped; {told}"),
+        shown.stopping(shown.QuietProgress(), "it is in", tmp_path / name),
+    ):
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_notes_are_safe_to_print(capsys: pytest.CaptureFixture[str]) -> None:
-    voice.Voice().note("warning", {"message": "a\x1b[2Jb\nc"})
+    shown.PlainProgress().note("warning", {"message": "a\x1b[2Jb\nc"})
     assert capsys.readouterr().err == "warning   a\\x1b[2Jb c\n"
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    sampler = voice.voice(quiet=True, verbose=False)
-    sampler.note("warning", {"message": "x"})
-    sampler.tick(tally())
+    progress = shown.progress_on_stderr(quiet=True)
+    progress.note("warning", {"message": "x"})
+    progress.tick(tally())
     assert capsys.readouterr() == ("", "")
-    assert sampler.last == tally()
+    assert progress.last == tally()
 
 
 def test_a_self_test_says_each_thing_once(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Once(voice.Voice())
+    progress = Once(shown.PlainProgress())
     for trait in ("evil", "kind"):
         progress.note("dataset", {"files": [f"/tmp/{trait}.jsonl"]})
         progress.note("warning", {"message": "careful"})
@@ -93,13 +130,13 @@ def test_in_a_terminal_one_line_stays_in_place(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(voice, "_FRAME", 0.0)
-    sampler = voice.voice(quiet=False, verbose=False)
-    assert isinstance(sampler, voice.LiveVoice)
-    sampler.tick(tally(seconds=1.0))
-    sampler.tick(tally(240, seconds=1.0))
-    sampler.note("warning", {"message": "careful"})
-    sampler.close()
+    monkeypatch.setattr(shown, "_FRAME", 0.0)
+    progress = shown.progress_on_stderr(quiet=False)
+    assert isinstance(progress, shown.LiveProgress)
+    progress.tick(tally(seconds=1.0))
+    progress.tick(tally(240, seconds=1.0))
+    progress.note("warning", {"message": "careful"})
+    progress.close()
     said = screen.getvalue()
     assert "240/300 rows, 80 %" in said
     assert "careful" in said
