@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -40,7 +40,8 @@ def test_a_file_gets_the_report_that_its_build_gave(vector: Path, spec: BuildSpe
         facts["controls"].pop("permuted_vectors", None)
         facts.pop("failed")
     assert found == kept
-    assert report.judge == {
+    assert report.judge is not None
+    assert asdict(report.judge) == {
         "n": 3, "positives": 1, "unscored": 0, "accuracy": pytest.approx(2 / 3), "auroc": 0.75,
         "accuracy_interval": pytest.approx((0.208, 0.939), abs=1e-3),
         "auroc_interval": pytest.approx((0.165, 0.978), abs=1e-3),

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from screen.building.spec import BuildSpec
 from screen.building.validation.validate import Candidate, ValidationResult, separate, validate
 from screen.building.workshop import Workshop, open_workshop
 from screen.errors import UsageError
-from screen.judges import agreement
+from screen.judges import Agreement, agreement
 from screen.progress import Progress, Silent
 from screen.traits.schema import problems
 from screen.traits.trait import Trait, library, load_trait, trait_from
@@ -32,7 +31,7 @@ class Report:
 
     vector: PersonaVector
     result: ValidationResult
-    judge: Mapping[str, Any] | None = None
+    judge: Agreement | None = None
 
 
 def validate_files(
@@ -95,7 +94,7 @@ def save_report(report: Report) -> None:
     vector = report.vector
     card: VectorCard = {**vector.card, "validation": {**report.result.facts, "forced": False}}
     if report.judge is not None:
-        card["judge_agreement"] = dict(report.judge)
+        card["judge_agreement"] = asdict(report.judge)
     save_vector(replace(vector, card=card), Path(vector.source))
 
 
@@ -139,8 +138,8 @@ def _labelled(path: Path, number: int, line: str) -> Labelled:
     return Labelled(question, answer, shows, str(row.get("trait", "")))
 
 
-def agrees(shop: Workshop, trait: Trait, rows: Sequence[Labelled]) -> dict[str, Any]:
+def agrees(shop: Workshop, trait: Trait, rows: Sequence[Labelled]) -> Agreement:
     """How well the judge agrees with the labels of one trait."""
     own = [row for row in rows if row.trait in ("", trait.name)]
     judged = shop.judges[trait.name].judge([(row.question, row.answer) for row in own])
-    return asdict(agreement(judged, [row.shows for row in own]))
+    return agreement(judged, [row.shows for row in own])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from screen_reports.console import Terminal
 
+    from screen.judges import Agreement
     from screen.vectors.card import SteeringPoint, Validation, VectorCard
 
 
@@ -32,7 +34,7 @@ def draw(path: Path, trait: str, facts: Validation, steering: list[SteeringPoint
     return target
 
 
-def print_report(trait: str, path: Path, facts: Validation, judge: Mapping[str, Any] | None = None) -> None:
+def print_report(trait: str, path: Path, facts: Validation, judge: Agreement | None = None) -> None:
     """One vector's report in the terminal."""
     from screen_reports.console import Terminal
     from screen_reports.text import near
@@ -50,8 +52,9 @@ def print_report(trait: str, path: Path, facts: Validation, judge: Mapping[str, 
     if (share := facts["top_ten_share"][facts["layer"]]) is not None:
         terminal.fact("norm", f"{100 * share:.0f} % of the squared norm lies in the ten largest dimensions")
     if judge is not None:
-        agreement = {name: _number(value) for name, value in judge.items() if not name.endswith("_interval")}
-        agreement |= {name: f"{figure}{_interval(judge.get(f'{name}_interval'))}" for name, figure in agreement.items()}
+        stored = asdict(judge)
+        agreement = {name: _number(value) for name, value in stored.items() if not name.endswith("_interval")}
+        agreement |= {n: f"{figure}{_interval(stored.get(f'{n}_interval'))}" for n, figure in agreement.items()}
         terminal.fact("judge", ", ".join(f"{name} {figure}" for name, figure in agreement.items()))
     for warning in facts["warnings"]:
         terminal.fact("note", warning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,4 +117,5 @@ def command(paths: tuple[str, ...], **options: Any) -> None:
 
 def _json(report: Report) -> dict[str, Any]:
     vector = report.vector
-    return {"trait": vector.trait, "file": vector.source, "validation": report.result.facts, "judge": report.judge}
+    judge = None if report.judge is None else asdict(report.judge)
+    return {"trait": vector.trait, "file": vector.source, "validation": report.result.facts, "judge": judge}
