@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from screen.baselines.table import kind_of
 from screen.errors import InputError, StoreError
 from screen.scoring.schema import RANDOM
 from screen.stats import quantile_interval, share_below
@@ -110,17 +111,17 @@ IDENTITY: dict[str, Any] = {"model": MODEL, "rendering": {"a": 1}, "vectors": {"
 def test_kinds_of_baseline_that_fit(of_reference: str, of_run: str, fits: bool) -> None:
     reference = Reference("clean", {}, {**IDENTITY, "baseline": of_reference})
     if fits:
-        reference.check(IDENTITY, of_run)
+        reference.check(IDENTITY, kind_of(of_run))
     else:
         with pytest.raises(InputError, match="the kind of baseline differs"):
-            reference.check(IDENTITY, of_run)
+            reference.check(IDENTITY, kind_of(of_run))
 
 
 def test_all_that_differs_is_named() -> None:
     reference = Reference("clean", {}, {**IDENTITY, "baseline": "generate"})
     other = {"model": {"config": "x", "weights": "w", "tokenizer": "x"}, "rendering": {}, "vectors": {"kind": {}}}
     with pytest.raises(InputError) as caught:
-        reference.check(other, "generate")
+        reference.check(other, kind_of("generate"))
     assert str(caught.value).startswith(
         "the reference clean does not fit this run: the model's config, the model's tokenizer,"
         " the chat template or rendering, the vector or layer of kind differs\n"

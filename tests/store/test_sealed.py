@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from screen import seal
+from screen.baselines.table import kind_of
 from screen.errors import InputError, StoreError
 from screen.store import context, index, liftfile
 from screen.store.folder import RunFolder
@@ -152,10 +153,10 @@ IDENTITY = {"model": MODEL, "rendering": {"a": 1}, "vectors": {"evil": {"layer":
 def test_a_reference_fits_runs_of_its_kind_alone(change, kind, differs):
     reference = Reference("clean", {}, {**IDENTITY, "baseline": "generate"})
     if differs is None:
-        reference.check({**IDENTITY, **change}, kind)
+        reference.check({**IDENTITY, **change}, kind_of(kind))
         return
     with pytest.raises(InputError, match=f"the reference clean does not fit this run: {differs} differs"):
-        reference.check({**IDENTITY, **change}, kind)
+        reference.check({**IDENTITY, **change}, kind_of(kind))
 
 
 def test_a_reference_needs_a_finished_run_with_enough_scores(tmp_path):
