@@ -7,6 +7,8 @@ A name is a column of the view `samples`; `"in quotes"` where it is no plain wor
 a column of texts, either kind of quotes holds a text. `run.pNN` is that percentile of the column beside it over this
 run's samples, `reference.pNN` that of the run's clean reference, which flags go by; `pNN` alone could mean either, and
 is refused. `flagged` is true for a row that any trait flags.
+
+Why not polars.sql_expr: docs/decisions/0013.
 """
 
 from __future__ import annotations
