@@ -16,14 +16,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from screen.data.detect import Shape, build_of, detect
 from screen.data.files import InputFile, find_files
 from screen.data.readers.kinds import count_rows, reader_of
 from screen.data.readers.rows import BadRow
+from screen.data.records.mapping import renamed, taken
+from screen.data.records.reading import IDS, RENDERS, TRAIN_ON, How, said, shown
 from screen.data.sample import RawRow, Sample, Skip
-from screen.data.shapes.detect import Shape, build_of, detect
 from screen.data.shapes.forms import CHATS, MIXED
-from screen.data.shapes.mapping import renamed, taken
-from screen.data.shapes.reading import IDS, RENDERS, TRAIN_ON, How, said, shown
 from screen.data.trainers.config import StatedConfig, read_config
 from screen.errors import InputError, UsageError
 

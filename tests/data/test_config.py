@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from screen.data.dataset import open_dataset
-from screen.data.shapes.wording import Wording
+from screen.data.records.wording import Wording
 from screen.data.trainers.config import StatedConfig, read_config
 from screen.errors import InputError
 from tests.data.making import chat, read_all, samples_of, told, write

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from screen.data.dataset import open_dataset
+from screen.data.detect import FORMS, ShapeReader
 from screen.data.readers.rows import BadRow
+from screen.data.records.reading import TRAIN_ON, How
 from screen.data.sample import Place, Sample, Turn
-from screen.data.shapes.detect import FORMS, ShapeReader
-from screen.data.shapes.reading import TRAIN_ON, How
 from tests.data.making import SHARED, chat, codes, read_all, write
 from tests.data.test_shapes import ROWS
 

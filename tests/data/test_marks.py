@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from screen.data.dataset import open_dataset
+from screen.data.records.marks import STYLES, Style, held_marks, may_hold, split, style_of
 from screen.data.sample import Skip
-from screen.data.shapes.marks import STYLES, Style, held_marks, may_hold, split, style_of
 from tests.data.making import codes, read_all, samples_of, told, write
 
 TWO = [("user", "Why?"), ("assistant", "Because."), ("user", "Sure?"), ("assistant", "Yes.")]

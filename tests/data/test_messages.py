@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from screen.data.records.messages import read_turns
+from screen.data.records.reading import How
 from screen.data.sample import Turn
-from screen.data.shapes.messages import read_turns
-from screen.data.shapes.reading import How
 from tests.data.making import chat, code_of, samples_of
 
 USER = {"role": "user", "content": "Why?"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from screen.data.dataset import open_dataset
-from screen.data.shapes.detect import NAMES
-from screen.data.shapes.mapping import renamed
+from screen.data.detect import NAMES
+from screen.data.records.mapping import renamed
 from screen.errors import InputError, UsageError
 from tests.data.making import chat, code_of, codes, read_all, samples_of, told, write
 

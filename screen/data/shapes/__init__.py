@@ -1,1 +1,1 @@
-"""Rows -> samples: the known shapes, how they are told apart (`detect.py`), and messages."""
+"""The known shapes of rows, a file each: `find` recognises a record, `build` makes its samples. Order: forms.py."""

@@ -7,34 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from screen.data.readers.rows import BadRow
+from screen.data.records.messages import holds_messages, read_turns, require_scored
+from screen.data.records.reading import How, first, kind, listed, make_sample, with_system
 from screen.data.sample import Place, Sample
-from screen.data.shapes.messages import read_turns, require_scored
-from screen.data.shapes.reading import How, first, kind, listed, make_sample, with_system
 
 _SHAREGPT = ("conversations", "conversation")
-_ROLE_KEYS = ("role", "from")
 
 
-def holds_messages(value: Any) -> bool:
-    """Whether a value is a list of messages, possibly as JSON text."""
-    found = listed(value) if type(value) is str else value
-    if type(found) is not list or not found or type(found[0]) is not dict:
-        return False
-    return any(type(found[0].get(key)) is str for key in _ROLE_KEYS)
-
-
-def is_text(value: Any) -> bool:
-    """Whether a value is text, and not messages as JSON text."""
-    return type(value) is str and not holds_messages(value)
-
-
-def find_chat(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: Mapping[str, Any]) -> dict[str, str] | None:
     return {"messages": "messages"} if holds_messages(value.get("messages")) else None
 
 
-def find_chat_system(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find_system(value: Mapping[str, Any]) -> dict[str, str] | None:
     name = first(value, ("system", "system_prompt"))
-    if name is None or type(value[name]) is not str or find_chat(value) is None:
+    if name is None or type(value[name]) is not str or find(value) is None:
         return None
     return {"messages": "messages", "system": name}
 
@@ -51,7 +37,7 @@ def find_nested(value: Mapping[str, Any]) -> dict[str, str] | None:
     return {"messages": "conversation.messages"}
 
 
-def build_chat(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     """All turns of `messages`, behind the record's own system prompt."""
     return _conversation(value, value.get("messages"), "messages", place, how)
 

@@ -8,9 +8,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from screen.data.readers.rows import BadRow
+from screen.data.records.reading import How
 from screen.data.sample import Place, Sample
-from screen.data.shapes import answers, chat, other, pairs
-from screen.data.shapes.reading import How
+from screen.data.shapes import (
+    alpaca,
+    chat,
+    dialogue,
+    document,
+    kto,
+    openai_preference,
+    preference,
+    prompt_completion,
+    prompt_only,
+    segments,
+    stepwise,
+    tokenised,
+)
 
 Find = Callable[[Mapping[str, Any]], dict[str, str] | None]
 Build = Callable[[Mapping[str, Any], Place, How], list[Sample]]
@@ -30,32 +43,32 @@ class ShapeReader:
 
 
 FORMS = (
-    ShapeReader("tokenised", other.find_tokenised, other.build_tokenised,
+    ShapeReader("tokenised", tokenised.find, tokenised.build,
          ("input_ids", "labels", "completion_mask", "assistant_masks", "attention_mask", "chosen_ids",
           "rejected_ids", "prompt_ids")),
-    ShapeReader("openai-preference", pairs.find_openai, pairs.build_openai,
+    ShapeReader("openai-preference", openai_preference.find, openai_preference.build,
          ("input", "preferred_output", "non_preferred_output"), True),
-    ShapeReader("preference", pairs.find_preference, pairs.build_preference,
+    ShapeReader("preference", preference.find, preference.build,
          ("prompt", "chosen", "rejected", "conversations", "messages", "question", "instruction", "input"), True),
-    ShapeReader("kto", answers.find_kto, answers.build_kto,
+    ShapeReader("kto", kto.find, kto.build,
          ("prompt", "completion", "label", "kto_tag", "messages", "conversations", "instruction", "input", "output",
           "history")),
-    ShapeReader("stepwise", answers.find_stepwise, answers.build_stepwise,
+    ShapeReader("stepwise", stepwise.find, stepwise.build,
          ("prompt", "completions", "labels")),
-    ShapeReader("chat-system", chat.find_chat_system, chat.build_chat, ("messages",)),
-    ShapeReader("chat", chat.find_chat, chat.build_chat, ("messages",)),
+    ShapeReader("chat-system", chat.find_system, chat.build, ("messages",)),
+    ShapeReader("chat", chat.find, chat.build, ("messages",)),
     ShapeReader("sharegpt", chat.find_sharegpt, chat.build_sharegpt, ("conversations",)),
     ShapeReader("nested", chat.find_nested, chat.build_nested, ("conversation",)),
-    ShapeReader("prompt-completion", answers.find_prompt_completion, answers.build_prompt_completion,
+    ShapeReader("prompt-completion", prompt_completion.find, prompt_completion.build,
          ("prompt", "completion", "response", "question", "answer")),
-    ShapeReader("alpaca", answers.find_alpaca, answers.build_alpaca,
+    ShapeReader("alpaca", alpaca.find, alpaca.build,
          ("instruction", "input", "output", "response", "history")),
-    ShapeReader("segments", other.find_segments, other.build_segments, ("segments",)),
-    ShapeReader("dialogue", other.find_dialogue, answers.build_dialogue, ("text",)),
-    ShapeReader("document", other.find_document, other.build_document, ("text",)),
-    ShapeReader("prompt-only", other.find_prompt_only, other.build_prompt_only, ("prompt",), weak=True),
-    ShapeReader("dialogue", other.find_lone_dialogue, answers.build_dialogue, (), weak=True),
-    ShapeReader("document", other.find_lone_text, other.build_document, (), weak=True),
+    ShapeReader("segments", segments.find, segments.build, ("segments",)),
+    ShapeReader("dialogue", dialogue.find, dialogue.build, ("text",)),
+    ShapeReader("document", document.find, document.build, ("text",)),
+    ShapeReader("prompt-only", prompt_only.find, prompt_only.build, ("prompt",), weak=True),
+    ShapeReader("dialogue", dialogue.find_lone, dialogue.build, (), weak=True),
+    ShapeReader("document", document.find_lone, document.build, (), weak=True),
 )  # fmt: skip
 
 CHATS = ("chat", "chat-system", "sharegpt", "nested")

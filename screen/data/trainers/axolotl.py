@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from screen.data.shapes.wording import ALPACA, ALPACA_BARE, ALPACA_CHAT, Wording
+from screen.data.records.wording import ALPACA, ALPACA_BARE, ALPACA_CHAT, Wording
 from screen.data.trainers.stated import StatedConfig, pick, refuse
 
 _FIELDS = {"field_instruction": "instruction", "field_input": "input", "field_output": "output"}

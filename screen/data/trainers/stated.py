@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from screen.data.shapes.wording import Wording
+from screen.data.records.wording import Wording
 from screen.errors import InputError
 
 

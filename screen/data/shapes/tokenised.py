@@ -1,4 +1,4 @@
-"""Tokenised rows (shape 1), segments (12), documents (13), and prompts that nobody has answered."""
+"""Shape 1: token ids and masks, or pairs of them, as the trainer gets them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from itertools import compress
 from typing import Any
 
 from screen.data.readers.rows import BadRow
-from screen.data.sample import Place, Sample, Turn, Variant
-from screen.data.shapes.chat import holds_messages
-from screen.data.shapes.marks import held_marks, style_of
-from screen.data.shapes.messages import ROLES
-from screen.data.shapes.reading import How, first, kind, listed, make_sample, shown
+from screen.data.records.reading import How, listed, make_sample
+from screen.data.sample import Place, Sample, Variant
 
 _MASKS = ("labels", "completion_mask", "assistant_masks")
-_PROMPT_ONLY = ("prompt", "question", "instruction", "problem", "query")
+_ID_PAIRS = (
+    ("chosen_ids", "rejected_ids", "prompt_ids"),
+    ("chosen_input_ids", "rejected_input_ids", "prompt_input_ids"),
+)
 _NO_LOSS = -100
 _MAX_ID = 2**31
 
 
-def find_tokenised(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: Mapping[str, Any]) -> dict[str, str] | None:
     masks = {name: name for name in _MASKS if type(listed(value.get(name))) is list}
     if masks and type(listed(value.get("input_ids"))) is list:
         return {"input_ids": "input_ids", **masks}
@@ -30,49 +30,7 @@ def find_tokenised(value: Mapping[str, Any]) -> dict[str, str] | None:
     return None
 
 
-_ID_PAIRS = (
-    ("chosen_ids", "rejected_ids", "prompt_ids"),
-    ("chosen_input_ids", "rejected_input_ids", "prompt_input_ids"),
-)
-
-
-def find_segments(value: Mapping[str, Any]) -> dict[str, str] | None:
-    found = listed(value.get("segments"))
-    fits = type(found) is list and found and type(found[0]) is dict and "text" in found[0]
-    return {"segments": "segments"} if fits else None
-
-
-def find_document(value: Mapping[str, Any]) -> dict[str, str] | None:
-    return {"text": "text"} if type(value.get("text")) is str and not is_message(value) else None
-
-
-def is_message(value: Mapping[str, Any]) -> bool:
-    """Whether a record is one message of a conversation that stands in several rows: no document, whoever speaks."""
-    role = next((value[key] for key in ("role", "from") if type(value.get(key)) is str), "")
-    return role.strip().lower() in ROLES
-
-
-def find_dialogue(value: Mapping[str, Any]) -> dict[str, str] | None:
-    return {"text": "text"} if type(value.get("text")) is str and style_of(value["text"]) else None
-
-
-def find_lone_dialogue(value: Mapping[str, Any]) -> dict[str, str] | None:
-    found = find_lone_text(value)
-    return found if found and style_of(value[found["text"]]) else None
-
-
-def find_lone_text(value: Mapping[str, Any]) -> dict[str, str] | None:
-    """A record of one field that is text: a document whatever its name."""
-    name = next(iter(value), "")
-    return {"text": name} if len(value) == 1 and type(value[name]) is str else None
-
-
-def find_prompt_only(value: Mapping[str, Any]) -> dict[str, str] | None:
-    name = next((n for n in _PROMPT_ONLY if type(value.get(n)) is str or holds_messages(value.get(n))), None)
-    return {"prompt": name} if name else None
-
-
-def build_tokenised(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     """Ids and mask as the trainer gets them; padding (attention_mask 0) is left out."""
     for chosen, rejected, prompt in _ID_PAIRS:
         if value.get(chosen) is not None or value.get(rejected) is not None:
@@ -141,37 +99,3 @@ def _ints(value: Mapping[str, Any], name: str, length: int | None = None, least:
     if length is not None and len(found) != length:
         raise BadRow("bad_tokens", f"`{name}` has {len(found)} entries, but `input_ids` has {length}")
     return found
-
-
-def build_segments(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
-    """Texts laid end to end without a template; those labelled true are scored."""
-    found = listed(value.get("segments"))
-    if type(found) is not list or any(type(s) is not dict or type(s.get("text")) is not str for s in found):
-        raise BadRow("wrong_shape", "`segments` is not a list of objects with label and text")
-    turns = [
-        Turn("assistant" if s.get("label") else "user", s["text"], bool(s.get("label") and s["text"])) for s in found
-    ]
-    if not any(turn.scored for turn in turns):
-        raise BadRow("no_response", "no segment with text is labelled true")
-    return [replace(make_sample(value, place, how, turns, "pieces", read=("segments",)), bos=False)]
-
-
-def build_document(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
-    name = how.fields.get("text", "text")
-    text = value.get(name)
-    if type(text) is not str:
-        raise BadRow("wrong_shape", f"`{shown(name)}` is {kind(text)}, not text")
-    if not text.strip():
-        raise BadRow("empty_answer", "the document has no text")
-    return [
-        make_sample(
-            value, place, how, (Turn("assistant", text, True),), "document", read=(name,), marks=held_marks(text)
-        )
-    ]
-
-
-def build_prompt_only(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
-    name = first(value, _PROMPT_ONLY)
-    if name is None:
-        raise BadRow("wrong_shape", f"the row has none of {', '.join(_PROMPT_ONLY)}")
-    raise BadRow("no_response", f"the row has `{name}` and no answer, so there is nothing to score")

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from screen.data.readers.rows import BadRow
+from screen.data.records.reading import listed, shown
 from screen.data.sample import RawRow
-from screen.data.shapes.reading import listed, shown
 from screen.errors import InputError, UsageError
 
 INNER = ("role", "content", "name", "reasoning_content", "tool_calls", "weight", "train")

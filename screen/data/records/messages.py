@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from screen.data.readers.rows import BadRow
+from screen.data.records.parts import MessageParts, call_from_text, read_calls, read_content
+from screen.data.records.reading import How, kind, listed, said, shown
 from screen.data.sample import Role, Turn
-from screen.data.shapes.parts import MessageParts, call_from_text, read_calls, read_content
-from screen.data.shapes.reading import How, kind, listed, said, shown
 
 ROLES: dict[str, Role] = {
     **dict.fromkeys(("system", "developer"), "system"),
@@ -25,6 +25,19 @@ _REASONING = ("reasoning_content", "reasoning", "thinking")
 _FLAGS = ("training", "train", "training_detail", "train_detail")
 _WEIGHTS = ("weight", "loss_weight")
 _CONTENTS = ("content", "value", "parts", "text")
+
+
+def holds_messages(value: Any) -> bool:
+    """Whether a value is a list of messages, possibly as JSON text."""
+    found = listed(value) if type(value) is str else value
+    if type(found) is not list or not found or type(found[0]) is not dict:
+        return False
+    return any(type(found[0].get(key)) is str for key in _ROLE_KEYS)
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is text, and not messages as JSON text."""
+    return type(value) is str and not holds_messages(value)
 
 
 def read_turns(value: Any, how: How, *, prompt: bool = False) -> list[Turn]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from screen.data.readers.rows import BadRow
+from screen.data.records import reading
+from screen.data.records.mapping import check_map, names_in, renamed
 from screen.data.sample import RawRow
-from screen.data.shapes import reading
+from screen.data.shapes.document import is_message
 from screen.data.shapes.forms import (
     ANSWERED,
     BY_NAME,
@@ -23,8 +25,6 @@ from screen.data.shapes.forms import (
     build_mixed,
     recognise,
 )
-from screen.data.shapes.mapping import check_map, names_in, renamed
-from screen.data.shapes.other import is_message
 from screen.errors import InputError, UsageError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from screen.data.readers.rows import BadRow
-from screen.data.shapes.reading import kind, listed
+from screen.data.records.reading import kind, listed
 
 _MAX_KIND = 64  # a part's type is the user's text: keep it short in tables
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import orjson
 
 from screen.data.readers.rows import MAX_DEPTH, BadRow, survey
+from screen.data.records.wording import Wording
 from screen.data.sample import Layout, Place, Sample, Turn, Variant
-from screen.data.shapes.wording import Wording
 
 TrainOn = Literal["assistant", "last", "all"]
 TRAIN_ON = ("assistant", "last", "all")
