@@ -23,7 +23,7 @@ class Broken(ValueError):
     """The bytes are not those that were sealed; says what is wrong with them."""
 
 
-def sealed_json(value: Mapping[str, Any]) -> bytes:
+def sealed_json(value: Mapping[str, object]) -> bytes:
     """An object with at least one field, and its digest as the last."""
     if not value or "sha256" in value:
         raise ValueError('an object to be sealed has fields, and none is called "sha256"')

@@ -49,7 +49,7 @@ class ScanSpec:
     token_budget: int | None = None  # tokens a batch, padding counted; None: by device
     seed: int = 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return dataclasses.asdict(self)
 
     @classmethod

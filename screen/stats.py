@@ -4,12 +4,14 @@ Every interval is two-sided and of 95 %. Knows nothing of models, text or files.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypedDict
+from typing import Final, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Floating = npt.NDArray[np.floating]  # of whatever width
+F = TypeVar("F", float, Floats)
 QUANTILES: Final = {
     "p001": 0.001,
     "p01": 0.01,
@@ -32,7 +34,7 @@ _HALVINGS: Final = 50
 _AT_ONCE: Final = 2**22  # weights drawn at a time
 
 
-def ranks(values: npt.NDArray[Any]) -> Floats:
+def ranks(values: npt.NDArray[np.number]) -> Floats:
     """(n,) ranks from 0, ties sharing their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
@@ -47,7 +49,7 @@ def auroc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float:
     return float((places[: len(high)].sum() - len(high) * (len(high) + 1) / 2) / (len(high) * len(low)))
 
 
-def pearson(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+def pearson(a: npt.NDArray[np.number], b: npt.NDArray[np.number]) -> float:
     """NaN where either has no spread, or there are fewer than two."""
     if len(a) < 2:
         return float("nan")
@@ -56,7 +58,7 @@ def pearson(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     return float(x @ y) / norm if norm > 0 else float("nan")
 
 
-def spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+def spearman(a: npt.NDArray[np.number], b: npt.NDArray[np.number]) -> float:
     """Rank correlation; NaN where either has no spread."""
     return pearson(ranks(a), ranks(b))
 
@@ -73,7 +75,7 @@ def project(means: Floats, direction: npt.NDArray[np.float32]) -> Floats:
     return np.asarray(np.einsum("nld,ld->nl", means, unit(direction)))
 
 
-def robust_spread(values: npt.NDArray[Any], middle: npt.ArrayLike) -> Floats:
+def robust_spread(values: npt.NDArray[np.number], middle: float | Floats) -> Floats:
     """(...) float64: the standard deviation of a normal distribution with this median distance from `middle`.
 
     values (n, ...), middle (...) their medians; a column at a time
@@ -81,7 +83,7 @@ def robust_spread(values: npt.NDArray[Any], middle: npt.ArrayLike) -> Floats:
     return np.asarray(_MAD_TO_SD * np.median(np.abs(values - middle), axis=0).astype(np.float64))
 
 
-def robust_z(values: npt.NDArray[Any]) -> Floats:
+def robust_z(values: npt.NDArray[np.number]) -> Floats:
     """(n, ...) distances from the median in robust standard deviations, a column at a time; 0 without spread."""
     x = values.astype(np.float64)
     middle = np.median(x, axis=0)
@@ -89,7 +91,7 @@ def robust_z(values: npt.NDArray[Any]) -> Floats:
     return np.asarray(np.where(spread > 0, (x - middle) / np.where(spread > 0, spread, 1.0), 0.0))
 
 
-def quartile_spread(p25: Any, p75: Any) -> Any:
+def quartile_spread(p25: F, p75: F) -> F:
     """The standard deviation of a normal distribution with these quartiles."""
     return (p75 - p25) / _QUARTILES_TO_SD
 
@@ -144,7 +146,7 @@ def _binomial_below(n: int, p: float) -> Floats:
 
 
 def bootstrap_mean(
-    scores: npt.NDArray[Any], clusters: npt.NDArray[np.int64], seed: int = 0, draws: int = DRAWS
+    scores: npt.NDArray[np.number], clusters: npt.NDArray[np.int64], seed: int = 0, draws: int = DRAWS
 ) -> tuple[float, float, float]:
     """(mean, low, high): the mean and its 95 % percentile interval, whole clusters drawn together.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from screen.stats import Floating
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -44,7 +45,7 @@ class Calibration:
     singular: Float64
     out_of_fold: Float64
 
-    def predict(self, features: npt.NDArray[Any]) -> tuple[Float64, Float64]:
+    def predict(self, features: Floating) -> tuple[Float64, Float64]:
         """((n, m) values, (n, m) standard errors): the residual's spread, widened by how far the prompt lies out."""
         z = (features.astype(np.float64) - self.mean) / self.scale
         values = z @ self.weights + self.intercept
@@ -61,11 +62,11 @@ class Calibration:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Calibration:
+    def from_arrays(cls, arrays: Mapping[str, Float64]) -> Calibration:
         return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
 
 
-def fit(features: npt.NDArray[Any], targets: npt.NDArray[Any], seed: int = 0, folds: int = FOLDS) -> Calibration:
+def fit(features: Floating, targets: Floating, seed: int = 0, folds: int = FOLDS) -> Calibration:
     """features (n, f), targets (n, m), n >= 2 * folds. Raises ValueError for fewer."""
     x, y = features.astype(np.float64), targets.astype(np.float64)
     n = len(x)
@@ -93,7 +94,10 @@ def fit(features: npt.NDArray[Any], targets: npt.NDArray[Any], seed: int = 0, fo
 
 
 def tail_factors(
-    exact: npt.NDArray[Any], guess: npt.NDArray[Any], se: npt.NDArray[Any], above: npt.NDArray[np.int64]
+    exact: Floating,
+    guess: Floating,
+    se: Floating,
+    above: npt.NDArray[np.int64],
 ) -> Float64:
     """(k,) how much wider standard errors must be for 1.96 of them to cover 95 % of exact scores where these are high.
 
@@ -128,7 +132,10 @@ def _scale(x: Float64) -> Float64:
 
 
 def features(
-    projections: npt.NDArray[Any], prompt_tokens: npt.NDArray[np.int64], source: npt.NDArray[np.int64], sources: int
+    projections: Floating,
+    prompt_tokens: npt.NDArray[np.int64],
+    source: npt.NDArray[np.int64],
+    sources: int,
 ) -> Float32:
     """(n, f): projections of the last prompt token, the prompt's length (log and its square), one column a source.
 
@@ -160,7 +167,7 @@ def sample(
 
 
 def control_variate_mean(
-    exact: npt.NDArray[Any], predicted: npt.NDArray[Any], everywhere: npt.NDArray[Any]
+    exact: Floating, predicted: Floating, everywhere: Floating
 ) -> tuple[float, float, float, float]:
     """A dataset's mean with its 95 % interval, the prediction as a control variate.
 

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from screen.data.detect import Shape, build_of, detect
-from screen.data.files import InputFile, find_files
+from screen.data.files import FileIdentity, Fingerprint, InputFile, find_files
 from screen.data.readers.kinds import count_rows, reader_of
 from screen.data.readers.rows import BadRow
 from screen.data.records.mapping import renamed, taken
@@ -148,7 +148,7 @@ class Dataset:
     def _build(self) -> Callable[..., list[Sample]]:
         return build_of(self.shape, exact=self.format is not None or bool(self.shape.map))
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> Fingerprint:
         """What decides the rows and how they are read. Two runs with equal fingerprints see equal samples."""
         return {
             "files": self._hashes,
@@ -166,7 +166,7 @@ class Dataset:
         }
 
     @cached_property
-    def _hashes(self) -> list[dict[str, Any]]:
+    def _hashes(self) -> list[FileIdentity]:
         return [{"path": f.path, "bytes": f.bytes, "sha256": _sha256(f)} for f in self.files]
 
 

@@ -11,10 +11,10 @@ import glob
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypedDict
 
 from screen.data import sniff
 from screen.data.streams import Compression, compression_of, open_plain
@@ -27,6 +27,31 @@ _NOT_DATA = frozenset(
 )
 _RUN = {"scan.json", "manifest.jsonl"}
 _REMOTE = ("hf://", "s3://", "gs://", "az://", "http://", "https://")
+
+
+class FileIdentity(TypedDict, total=False):
+    """`path` is left out where two runs are compared: a file that was moved is the same file."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Fingerprint(TypedDict, total=False):
+    """What decides a dataset's rows and how they are read."""
+
+    files: list[FileIdentity]
+    shape: str
+    format: str | None
+    map: Mapping[str, str]
+    fields: Mapping[str, str]
+    train_on: str
+    max_row_mib: int
+    render: str
+    message_keys: list[str]
+    roles: Mapping[str, str]
+    ignored: list[str]
+    wording: Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 Rung = Literal["generation", "sentinel", "prefix", "document", "tokens"]
+
+
+class RenderingFacts(TypedDict):
+    """How a run's rows are rendered; `context`, `document_window`, `document_prompt` in tokens."""
+
+    template: str
+    template_sha256: str
+    rung: str | None
+    date_in_template: str
+    end_of_turn: bool
+    context: int
+    document_window: int
+    document_prompt: int
+    prefix_ids: list[int]
 
 
 def _none() -> npt.NDArray[np.int32]:

@@ -18,7 +18,7 @@ from screen.rendering.drafts import Draft, Setup, TextDraft
 from screen.rendering.given import GivenDraft
 from screen.rendering.ladder.masks import Masked, Masker, MaskRefused, Region, Stopped
 from screen.rendering.pieces import PiecesDraft
-from screen.rendering.rendered import Rendered
+from screen.rendering.rendered import Rendered, RenderingFacts
 from screen.rendering.templates.chat_template import PASS_ANOTHER, Template
 from screen.rendering.templates.language import PINNED_DATE
 from screen.rendering.tokenizer import BATCH_CHARS, Tokenizer
@@ -81,7 +81,7 @@ class Renderer:
         encodings = self._encode(draft.texts)
         return [] if None in encodings else draft.show(encodings)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> RenderingFacts:
         """How this renderer renders, for scan.json."""
         setup = self._setup
         return {

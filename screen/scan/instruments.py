@@ -32,6 +32,7 @@ from screen.scan.inputs import vectors_of
 from screen.scoring.schema import FORMAT
 from screen.spec import ScanSpec
 from screen.store.cache.answers import AnswerCache
+from screen.store.identity import InstrumentsIdentity, ModelIdentity
 from screen.store.tables import WRITER
 from screen.vectors.fit import ModelFacts, check_fit
 from screen.vectors.persona import VectorSet
@@ -63,7 +64,7 @@ class Instruments:
     def traits(self) -> tuple[str, ...]:
         return self.vectors.traits
 
-    def identity(self, spec: ScanSpec) -> dict[str, Any]:
+    def identity(self, spec: ScanSpec) -> InstrumentsIdentity:
         """What of them must be equal on resume: content by hash; paths do not count."""
         return {
             "format": FORMAT,
@@ -81,14 +82,14 @@ class Instruments:
         }
 
     def responses(
-        self, identity: dict[str, Any], cache: Path, step: Callable[[int, int, int], None], progress: Progress
+        self, identity: ModelIdentity, cache: Path, step: Callable[[int, int, int], None], progress: Progress
     ) -> CachedAnswers:
         """What answers prompts, each once: the model, or a server of it, with its answers kept in `cache`.
 
         identity  the "model" of a run's identity; step  told (answers done, answers wanted, tokens just generated)
         """
         eos = eos_ids(self.model, self.tokenizer.hf.eos_token_id)
-        key: dict[str, Any] = {"model": identity, "sampling": _sampling_facts(self.sampling), "eos": sorted(eos)}
+        key: dict[str, object] = {"model": identity, "sampling": _sampling_facts(self.sampling), "eos": sorted(eos)}
         remote = None
         if self.endpoint is not None:
             remote = RemoteGenerator(self.endpoint, self.tokenizer, eos, self.model.context, self._same(eos, progress))

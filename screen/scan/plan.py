@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from screen.baselines.estimator import prompt_hashes
 from screen.baselines.kind import Baseline
 from screen.baselines.response import BaselineResponse
 from screen.data.dataset import Dataset
+from screen.data.files import FileIdentity, Fingerprint
 from screen.errors import UsageError
 from screen.model.forward.items import Item
 from screen.progress import Progress
@@ -27,14 +28,16 @@ from screen.rendering.rendered import Sequence as TokenSequence
 from screen.rendering.renderer import Renderer
 from screen.scan.instruments import Instruments, budget_of, rows_of
 from screen.scan.read import read_window
-from screen.scoring.findings.flags import DEFAULT_AT, Threshold, reference_of, threshold
+from screen.scoring.findings.flags import DEFAULT_AT, Threshold, TraitCard, TraitReference, reference_of, threshold
 from screen.spec import ScanSpec
+from screen.store.identity import Identity, Settings
 from screen.store.reference import Reference
+from screen.store.scanfile import DatasetFacts, Facts, ModelFactsRecord
 from screen.vectors.controls import key
 from screen.vectors.persona import VectorSet
 
 _ROWS = 256
-Cards = Mapping[str, Mapping[str, Any]]
+Cards = Mapping[str, TraitCard]
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class ScanPlan:
     reference: Reference | None
     given: GivenAnswers | None
     thresholds: Mapping[str, Threshold]
-    identity: dict[str, Any]
-    facts: dict[str, Any]
+    identity: Identity
+    facts: Facts
 
     def shown(self) -> dict[str, float]:
         """Score column -> the threshold that is known before the pass, to count flagged rows by as they come."""
@@ -110,8 +113,12 @@ def plan_scan(
         given,
         thresholds=_thresholds(cards, at),
         identity={**identity, "settings": settings, "dataset": _by_content(dataset.fingerprint())},
-        facts={**_facts(spec, instruments), "baseline": baseline.name, "references": _references(cards)}
-        | {"dataset": describe(dataset)},
+        facts={
+            **_facts(spec, instruments),
+            "baseline": baseline.name,
+            "references": _references(cards),
+            "dataset": describe(dataset),
+        },
     )
 
 
@@ -180,7 +187,7 @@ def distinct_prompts(dataset: Dataset, renderer: Renderer, most: int) -> int:
 
 def cards_of(vectors: VectorSet, baseline: Baseline) -> Cards:
     """Of each trait its layer, and the clean scores of the baseline's kind that its vector's card brings."""
-    cards = {}
+    cards: dict[str, TraitCard] = {}
     for v, layer in zip(vectors.vectors, vectors.layers, strict=True):
         reference = reference_of(v.card, layer, baseline.reference)
         known = reference is not None and "controls" in reference
@@ -188,11 +195,11 @@ def cards_of(vectors: VectorSet, baseline: Baseline) -> Cards:
     return cards
 
 
-def _by_reference(card: Mapping[str, Any], reference: Reference, trait: str) -> dict[str, Any]:
+def _by_reference(card: TraitCard, reference: Reference, trait: str) -> TraitCard:
     return {**card, "reference": reference.as_card(trait), "directions": reference.directions(trait)}
 
 
-def _references(cards: Cards) -> dict[str, Any]:
+def _references(cards: Cards) -> dict[str, TraitReference | None]:
     return {trait: card["reference"] for trait, card in cards.items()}
 
 
@@ -219,7 +226,7 @@ def _thresholds(cards: Cards, at: str | None) -> dict[str, Threshold]:
     return {trait: t for trait, t in limits.items() if t.reference and t.value is not None}
 
 
-def _settings(spec: ScanSpec, instruments: Instruments, baseline: Baseline, cards: Cards) -> dict[str, Any]:
+def _settings(spec: ScanSpec, instruments: Instruments, baseline: Baseline, cards: Cards) -> Settings:
     """What decides the scores beside model and data, by value."""
     generates = baseline.generates
     by_model = generates and spec.answer_by == "model"
@@ -241,7 +248,7 @@ def _settings(spec: ScanSpec, instruments: Instruments, baseline: Baseline, card
     }
 
 
-def _facts(spec: ScanSpec, instruments: Instruments) -> dict[str, Any]:
+def _facts(spec: ScanSpec, instruments: Instruments) -> Facts:
     """What is recorded and not compared: how it came to be, and on what."""
     vectors = instruments.vectors
     return {
@@ -261,7 +268,7 @@ def _facts(spec: ScanSpec, instruments: Instruments) -> dict[str, Any]:
     }
 
 
-def model_record(spec: ScanSpec, instruments: Instruments) -> dict[str, Any]:
+def model_record(spec: ScanSpec, instruments: Instruments) -> ModelFactsRecord:
     """The model and how it is run, for the record and the listener."""
     model, proof = instruments.model, instruments.proof
     notes = list(model.notes)
@@ -285,7 +292,7 @@ def model_record(spec: ScanSpec, instruments: Instruments) -> dict[str, Any]:
     }
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
+def describe(dataset: Dataset) -> DatasetFacts:
     """What was found, for people and for scan.json."""
     return {
         "files": [f.path if isinstance(f.path, str) else str(f.path) for f in dataset.files],
@@ -297,9 +304,9 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _by_content(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+def _by_content(fingerprint: Fingerprint) -> Fingerprint:
     """A dataset's fingerprint without its paths: a file that was moved is the same file."""
-    files = [{k: v for k, v in f.items() if k != "path"} for f in fingerprint["files"]]
+    files: list[FileIdentity] = [{"bytes": f["bytes"], "sha256": f["sha256"]} for f in fingerprint["files"]]
     return {**fingerprint, "files": files}
 
 

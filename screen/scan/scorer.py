@@ -226,12 +226,13 @@ def _control_sets(plan: ScanPlan) -> tuple[dict[str, Float32], dict[str, Any]]:
     set_of: dict[str, str] = {}
     lacking: dict[int, list[str]] = {}
     for trait, card in plan.cards.items():
-        if card["directions"] is None:
+        directions, reference = card["directions"], card["reference"]
+        if directions is None or reference is None:
             lacking.setdefault(card["layer"], []).append(trait)
             continue
-        key = controls.key(card["directions"])
-        found[key] = card["directions"]
-        sets[key] = {"key": key, "layer": card["layer"], "source": card["reference"]["controls"]["source"]}
+        key = controls.key(directions)
+        found[key] = directions
+        sets[key] = {"key": key, "layer": card["layer"], "source": reference["controls"]["source"]}
         set_of[trait] = key
     states, drawn = _answer_states(plan) if lacking else ({}, (0, 0))
     for layer in sorted(lacking):

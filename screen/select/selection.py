@@ -183,8 +183,8 @@ def _of_reference(scan: Scan, leaf: Compare, option: str) -> float:
     """What `--at` would flag by. Raises UsageError where no clean data were scored for this column."""
     assert leaf.percentile is not None
     of = {name: t for t in scan.traits for name in (t, queries.score_column(scan, t))}
-    reference = (scan.folder.facts.get("references") or {}).get(of.get(leaf.column))
-    known = (reference or {}).get("quantiles", {})
+    reference = scan.folder.facts.get("references", {}).get(of.get(leaf.column, ""))
+    known = reference.get("quantiles", {}) if reference else {}
     if not known:
         raise UsageError(
             f"{option}: {leaf}: {near(scan.path)} has no reference for {leaf.column!a}",

@@ -27,9 +27,11 @@ from screen.errors import StoreError
 from screen.scoring.schema import FORMAT
 from screen.store import identity as identities
 from screen.store import index, scanfile, shards, tables
+from screen.store.identity import Identity
 from screen.store.index import Index
 from screen.store.lock import Lock
 from screen.store.manifest import MANIFEST, FileEntry, Manifest, ShardEntry
+from screen.store.scanfile import Facts, ScanRecord
 
 SUMMARY = "summary.json"
 _REPAIR = "type the run's command again: a file that can be made again byte for byte is; or restore a backup"
@@ -47,10 +49,10 @@ def read_published(path: Path, **options: Any) -> pa.Table:
 class RunFolder:
     """`open` to write or resume, `read` to look."""
 
-    def __init__(self, path: Path, scan: Mapping[str, Any], manifest: Manifest, held: Lock | None) -> None:
+    def __init__(self, path: Path, scan: ScanRecord, manifest: Manifest, held: Lock | None) -> None:
         self.path = path
-        self.identity: dict[str, Any] = scan["identity"]
-        self.facts: dict[str, Any] = scan["facts"]
+        self.identity = scan["identity"]
+        self.facts = scan["facts"]
         self.traits: tuple[str, ...] = tuple(self.identity["traits"])
         self.damaged: dict[int, str] = {}  # shards the manifest names whose files are not as published
         self._manifest = manifest
@@ -62,8 +64,8 @@ class RunFolder:
     def open(
         cls,
         path: Path,
-        identity: Mapping[str, Any],
-        facts: Mapping[str, Any] | None = None,
+        identity: Identity,
+        facts: Facts | None = None,
         *,
         disk: Disk = DISK,
     ) -> RunFolder:
@@ -91,7 +93,7 @@ class RunFolder:
             raise
 
     @classmethod
-    def _start(cls, path: Path, identity: dict[str, Any], facts: dict[str, Any], held: Lock, disk: Disk) -> RunFolder:
+    def _start(cls, path: Path, identity: Identity, facts: Facts, held: Lock, disk: Disk) -> RunFolder:
         # compared again: another run may have made the folder before we had the lock
         scan = scanfile.check_same(path, identity) or scanfile.create(path, identity, facts, disk)
         manifest = Manifest(path / MANIFEST, disk)
@@ -166,7 +168,7 @@ class RunFolder:
         return entry
 
     @property
-    def _budget(self) -> Any:
+    def _budget(self) -> int | None:
         return self.identity.get("settings", {}).get("token_budget")
 
     def budget(self, shard: int) -> Any:
@@ -256,7 +258,7 @@ class RunFolder:
         self._checked[file.name] = stands
         return ""
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
+    def finish(self, summary: Mapping[str, object]) -> None:
         """Write the index, then summary.json, each whole or not at all. "finished" binds it to its shards."""
         self._check_writing()
         if "finished" in summary:

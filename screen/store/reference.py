@@ -23,10 +23,12 @@ from screen.baselines.kind import Baseline
 from screen.baselines.table import kind_of
 from screen.disk import DISK, storing, write_atomically
 from screen.errors import InputError, StoreError
+from screen.scoring.findings.flags import TraitControls, TraitReference
 from screen.stats import summary
 from screen.store import context
 from screen.store.controls import control_scores
 from screen.store.folder import RunFolder
+from screen.store.identity import InstrumentsIdentity
 from screen.store.unfinished import unfinished
 from screen.vectors.controls import distribution
 from screen.vectors.controls import key as digest
@@ -61,7 +63,7 @@ class Reference:
         kind = folder.facts["baseline"]
         found: dict[str, Float32] = {}
         directions: dict[str, Float32] = {}
-        along: dict[str, dict[str, Any]] = {}
+        along: dict[str, TraitControls] = {}
         arrays, facts = context.load(folder.path, folder.run) or ({}, {})
         for trait in folder.traits:
             column = folder.score_column(trait)
@@ -131,7 +133,7 @@ class Reference:
         ordered = {t: np.sort(v) for t, v in scores.items()}
         return cls(path.name, ordered, card, hashlib.sha256(data).hexdigest(), controls)
 
-    def check(self, identity: Mapping[str, Any], baseline: Baseline) -> None:
+    def check(self, identity: InstrumentsIdentity, baseline: Baseline) -> None:
         """Whether a run's scores are of the same kind. Raises InputError that names what differs."""
         ours = {"config", "weights", "tokenizer"}
         pairs = {f"the model's {n}": (self.card["model"].get(n), identity["model"].get(n)) for n in sorted(ours)}
@@ -147,12 +149,25 @@ class Reference:
                 "build one with this model, these vectors and this baseline: screen reference build",
             )
 
-    def as_card(self, trait: str) -> dict[str, Any]:
+    def as_card(self, trait: str) -> TraitReference:
         """As a vector's card gives a reference: rows, percentiles with intervals, and the control directions'."""
         values = self.scores[trait].astype(np.float64)
-        made = {"rows": len(values), "source": self.name, "name": f"the reference {self.name}"}
         along = self.card.get("controls", {}).get(trait)
-        return {**made, **summary(values, QUANTILES), **({"controls": along} if along else {})}
+        name = f"the reference {self.name}"
+        known = summary(values, QUANTILES)
+        made: TraitReference = {
+            "rows": len(values),
+            "source": self.name,
+            "name": name,
+            "mean": known["mean"],
+            "sd": known["sd"],
+            "highest": known["highest"],
+            "intervals": known["intervals"],
+            "quantiles": known["quantiles"],
+        }
+        if along:
+            made["controls"] = along
+        return made
 
     def directions(self, trait: str) -> Float32 | None:
         """The control directions that the trait is compared with; None where the reference has none."""
@@ -160,7 +175,7 @@ class Reference:
         return self.controls.get(along["key"]) if along else None
 
 
-def _of_its_kind(card: Any, scores: Mapping[str, Any], controls: Mapping[str, Any]) -> bool:
+def _of_its_kind(card: object, scores: Mapping[str, Float32], controls: Mapping[str, Float32]) -> bool:
     """Whether a card has what `check` and `as_card` read: a seal says only that a file is as it was written."""
     kinds = {"model": dict, "vectors": dict, "baseline": str, "rendering": object}
     if not isinstance(card, dict) or not all(isinstance(card.get(name), kind) for name, kind in kinds.items()):
@@ -171,7 +186,7 @@ def _of_its_kind(card: Any, scores: Mapping[str, Any], controls: Mapping[str, An
     return all(isinstance(one, dict) and _distribution(one, controls) for one in along.values())
 
 
-def _distribution(one: Mapping[str, Any], controls: Mapping[str, Any]) -> bool:
+def _distribution(one: Mapping[str, Any], controls: Mapping[str, Float32]) -> bool:
     """Whether this is how clean rows score along directions that the file holds."""
     rows, effective, quantiles, key = (one.get(name) for name in ("rows", "effective", "quantiles", "key"))
     if type(rows) is not int or not isinstance(effective, int | float) or not isinstance(quantiles, dict):
@@ -181,5 +196,5 @@ def _distribution(one: Mapping[str, Any], controls: Mapping[str, Any]) -> bool:
     return set(quantiles) == set(QUANTILES) and all(_row(q, len(controls[key])) for q in quantiles.values())
 
 
-def _row(values: Any, count: int) -> bool:
+def _row(values: object, count: int) -> bool:
     return isinstance(values, list) and len(values) == count and all(isinstance(v, int | float) for v in values)

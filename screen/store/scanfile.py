@@ -6,13 +6,15 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from screen import seal
 from screen.disk import Disk, is_temporary, write_atomically
 from screen.errors import ResumeRefused, StoreError
+from screen.scoring.findings.flags import TraitReference
 from screen.store import identity as identities
 from screen.store import lock, tables
+from screen.store.identity import Identity
 from screen.store.manifest import MANIFEST, Manifest
 
 FORMAT = 2
@@ -27,6 +29,65 @@ _BESIDE = {
     "baselines",
 }
 _ELSEWHERE = "give --out a folder that is new or empty"
+
+
+class VectorFacts(TypedDict):
+    """Where a trait's vector came from, and what was said of it when it was read."""
+
+    source: str
+    layer: int
+    pooling: str | None
+    warnings: list[str]
+
+
+class ModelFactsRecord(TypedDict):
+    """The model and how it is run. The `batching_*` are of the proof that batches change no score beyond the bound."""
+
+    name: str
+    embedded: bool
+    device: str
+    dtype: str
+    layers: int
+    loaded_layers: int
+    context: int
+    batching: str
+    batching_difference: float
+    batching_noise: float | None
+    batching_bound: float
+    batching_reason: str
+    longest_row: int
+    notes: list[str]
+
+
+class DatasetFacts(TypedDict):
+    """What was found at the paths. `rows` within the limit, None where they cannot be counted before they are read."""
+
+    files: list[str]
+    shape: str
+    evidence: str
+    rows: int | None
+    rendered: str | None
+    notes: list[str]
+
+
+class Facts(TypedDict, total=False):
+    """What is on record beside the identity and never compared. `spec`: a ScanSpec as JSON."""
+
+    spec: Mapping[str, Any]
+    model: ModelFactsRecord
+    vectors: Mapping[str, VectorFacts]
+    versions: Mapping[str, str]
+    worker: Mapping[str, object]
+    baseline: str
+    references: Mapping[str, TraitReference | None]
+    dataset: DatasetFacts
+    sharing: Mapping[str, object]
+
+
+class ScanRecord(TypedDict):
+    format: int
+    identity: Identity
+    facts: Facts
 
 
 def check_target(path: Path) -> None:
@@ -44,22 +105,23 @@ def check_target(path: Path) -> None:
         raise StoreError(f"{path} is not a run: it has no {SCAN} and holds other files ({some})", _ELSEWHERE)
 
 
-def load(path: Path) -> dict[str, Any] | None:
+def load(path: Path) -> ScanRecord | None:
     """None where it is missing or damaged; raises StoreError where another version wrote it."""
-    scan: dict[str, Any] | None
     try:
         data = (path / SCAN).read_bytes()
         scan = seal.open_json(data)
     except FileNotFoundError:
         return None
     except seal.Broken:
-        scan = {"format": 1} if _unsealed(data) else None
-    if scan is not None and scan["format"] != FORMAT:
+        if not _unsealed(data):
+            return None
+        scan = {"format": 1}
+    if scan["format"] != FORMAT:
         raise StoreError(
             f"{path / SCAN} has format {scan['format']!a}; this version reads {FORMAT}",
             "use the version of screen that wrote it, or give another --out",
         )
-    return scan
+    return cast(ScanRecord, scan)  # its seal is whole and its format this one: the bytes that `create` wrote
 
 
 def _unsealed(data: bytes) -> bool:
@@ -70,7 +132,7 @@ def _unsealed(data: bytes) -> bool:
     return False
 
 
-def check_same(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+def check_same(path: Path, wanted: Identity) -> ScanRecord | None:
     """The scan on disk, if it is of the wanted identity; None where there is none; else ResumeRefused."""
     scan = load(path)
     if scan is None:
@@ -85,7 +147,7 @@ def check_same(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
     return scan
 
 
-def create(path: Path, identity: dict[str, Any], facts: dict[str, Any], disk: Disk) -> dict[str, Any]:
+def create(path: Path, identity: Identity, facts: Facts, disk: Disk) -> ScanRecord:
     """Make the folder's parts, scan.json last. Again after a crash; also where scan.json alone was lost."""
     for name in tables.NAMES:
         disk.make_folder(path / name)
@@ -94,7 +156,7 @@ def create(path: Path, identity: dict[str, Any], facts: dict[str, Any], disk: Di
     written_by = {entry.run for entry in Manifest(path / MANIFEST, disk).entries.values()}
     if not written_by <= {identities.digest(identity)}:
         raise damaged(path)
-    scan = {"format": FORMAT, "identity": identity, "facts": facts}
+    scan: ScanRecord = {"format": FORMAT, "identity": identity, "facts": facts}
     write_atomically(path / SCAN, seal.sealed_json(scan), disk)
     disk.fsync_dir(path.parent)
     return scan

@@ -12,7 +12,8 @@ def unfinished(folder: RunFolder) -> tuple[str, str]:
     """(what is missing, how to go on)."""
     place = _near(folder.path)
     held = sum(entry.rows for entry in folder.published.values())
-    total = (folder.facts.get("dataset") or {}).get("rows")
+    described = folder.facts.get("dataset")
+    total = described["rows"] if described else None
     of = f" of {total:,}" if total else ""
     return f"{place} is not finished: it holds {held:,}{of} rows", f"finish it: {resume(folder)}"
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from screen.stats import QUANTILES, unit
+from screen.stats import QUANTILES, ScoreSummary, unit
 from screen.vectors.card import ControlDistribution
 
 COUNT: Final = 32  # directions at a layer
@@ -63,7 +63,7 @@ def _rotation(r: int, rng: np.random.Generator) -> Float64:
     return even
 
 
-def effective(scores: npt.NDArray[Any]) -> float:
+def effective(scores: npt.NDArray[np.floating]) -> float:
     """How many independent directions (n, m) scores amount to: (sum of eigenvalues)^2 / sum of squares, of their
     correlation matrix (the participation ratio). m where they are uncorrelated, 1 where all are one."""
     spread = scores.std(axis=0)
@@ -75,7 +75,7 @@ def effective(scores: npt.NDArray[Any]) -> float:
     return float(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
 
 
-def distribution(scores: npt.NDArray[Any], quantiles: Mapping[str, float] = QUANTILES) -> ControlDistribution:
+def distribution(scores: npt.NDArray[np.floating], quantiles: Mapping[str, float] = QUANTILES) -> ControlDistribution:
     """What a card or a reference keeps of clean rows' (n, m) scores along m control directions: rows; effective, how
     many independent directions they amount to; and by quantile a list of m values."""
     return {
@@ -85,7 +85,7 @@ def distribution(scores: npt.NDArray[Any], quantiles: Mapping[str, float] = QUAN
     }
 
 
-def _rounded(values: npt.NDArray[Any]) -> list[float]:
+def _rounded(values: npt.NDArray[np.floating]) -> list[float]:
     return [round(float(x), 6) for x in values]
 
 
@@ -94,6 +94,6 @@ def key(rows: Float32) -> str:
     return hashlib.sha256(np.ascontiguousarray(rows, dtype="<f4").tobytes()).hexdigest()[:12]
 
 
-def quantile(known: Mapping[str, Any], name: str) -> Float64:
+def quantile(known: ControlDistribution | ScoreSummary, name: str) -> Float64:
     """(m,) of a `distribution`."""
     return np.asarray(known["quantiles"][name], dtype=np.float64)

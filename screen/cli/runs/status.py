@@ -34,12 +34,13 @@ def command(run: Path, verify: bool, as_json: bool) -> None:
 
     scan = Scan.open(run)
     wrong = [(str(path.relative_to(scan.path)), why) for _, path, why in scan.folder.verify()] if verify else []
+    described = scan.folder.facts.get("dataset")
     state = {
         "run": str(run),
         **scan.status(),
-        "rows_total": (scan.folder.facts.get("dataset") or {}).get("rows"),
+        "rows_total": described["rows"] if described else None,
         "traits": list(scan.traits),
-        "dataset": list((scan.folder.facts.get("spec") or {}).get("dataset", ())),
+        "dataset": list(scan.folder.facts.get("spec", {}).get("dataset", ())),
     }
     if verify:
         state["damaged"] = [{"file": file, "why": why} for file, why in wrong]

@@ -10,15 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from screen.scoring.findings.flags import TraitReference
 from screen.scoring.findings.lengths import without_length
 from screen.scoring.findings.ruler import Ruler
 from screen.scoring.findings.significance import exceeding
-from screen.stats import auroc, share_below, spearman
+from screen.stats import Floating, auroc, share_below, spearman
 from screen.vectors.controls import effective
 
 Float64 = npt.NDArray[np.float64]
@@ -93,12 +94,12 @@ class Comparison:
 
 
 def compare(
-    scores: npt.NDArray[Any],
-    random: npt.NDArray[Any],
-    tokens: npt.NDArray[Any],
-    reference: Mapping[str, Any] | None,
+    scores: Floating,
+    random: Floating,
+    tokens: npt.NDArray[np.integer],
+    reference: TraitReference | None,
     at: str,
-    layer0: npt.NDArray[Any] | None = None,
+    layer0: Floating | None = None,
     toward: npt.NDArray[np.bool_] | None = None,
 ) -> Comparison | None:
     """A trait's (n,) scores beside (n, m) scores along its control directions; no NaN among them.
@@ -112,7 +113,7 @@ def compare(
 
     None where nothing can be compared: no rows, no controls, or no spread.
     """
-    known = (reference or {}).get("controls")
+    known = None if reference is None else reference.get("controls")
     if known is not None and reference is not None:
         ruler, others = Ruler.of_reference(reference, at), Ruler.of_reference(known, at)
         independent = float(known["effective"])
@@ -131,7 +132,7 @@ def compare(
     above = heights > 1
     share = 1 - share_below(at)
     clean = ruler.rows > 0
-    clean_top = ruler.heights(np.array([[highest(reference or {})]])).item() if clean else 0.0
+    clean_top = ruler.heights(np.array([[highest(reference)]])).item() if clean and reference is not None else 0.0
     far = heights > clean_top  # rows that stand out: no clean row lies as high
     if far.sum() < TOP_ROWS:
         far = heights >= np.sort(heights)[-TOP_ROWS:].min()
@@ -191,7 +192,7 @@ class _Along:
     def of(
         cls,
         others: Ruler,
-        random: npt.NDArray[Any],
+        random: Floating,
         columns: npt.NDArray[np.intp],
         sign: Float64,
         far: npt.NDArray[np.bool_],
@@ -240,12 +241,12 @@ def limit(highest: float, mean: float, spread: float) -> float:
     return max(highest, mean + STANDS_OUT * spread)
 
 
-def top(heights: npt.NDArray[Any], rows: int) -> float:
+def top(heights: Floating, rows: int) -> float:
     """The mean of the `rows` highest of (n,)."""
     return float(np.sort(heights)[-rows:].mean())
 
 
-def _own_tail(values: npt.NDArray[Any] | None, rows: int) -> float | None:
+def _own_tail(values: Floating | None, rows: int) -> float | None:
     """The tail of (n,) values on their own scale; None without values."""
     if values is None or np.isnan(values).any():
         return None
@@ -275,6 +276,6 @@ def _moved_above(z: Float64, along: _Along, independent: float) -> dict[str, flo
     }
 
 
-def highest(reference: Mapping[str, Any]) -> float:
+def highest(reference: TraitReference) -> float:
     """The highest score of the clean rows; p99.9 on cards that do not have it."""
     return float(reference.get("highest", reference["quantiles"].get("p999", max(reference["quantiles"].values()))))

@@ -7,26 +7,45 @@ over 64 rows and more showed a signal (METHOD section 4, subliminal data).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from screen.stats import bootstrap_mean, pearson
+from screen.stats import Floating, bootstrap_mean, pearson
 
 GROUP_LEAST = 64  # rows from which a group's mean is given
 
 
+class GroupLine(TypedDict, total=False):
+    """The rows of one group; a mean with its interval only where there are GROUP_LEAST of them."""
+
+    group: str
+    rows: int
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+class BetterExplainedLine(TypedDict):
+    """Of the `of` rows flagged for `trait`, `rows` stand higher on `other`."""
+
+    trait: str
+    other: str
+    rows: int
+    of: int
+
+
 def by_group(
-    scores: npt.NDArray[Any], clusters: npt.NDArray[np.int64], groups: Sequence[str], seed: int = 0
-) -> list[dict[str, Any]]:
+    scores: Floating, clusters: npt.NDArray[np.int64], groups: Sequence[str], seed: int = 0
+) -> list[GroupLine]:
     """A line a group, the largest first: name, rows, and mean, low, high where it has at least GROUP_LEAST rows."""
     names, inverse, counts = np.unique(
         np.asarray(groups, dtype=object).astype(str), return_inverse=True, return_counts=True
     )
-    lines: list[dict[str, Any]] = []
+    lines: list[GroupLine] = []
     for g in np.argsort(-counts, kind="stable").tolist():
-        line: dict[str, Any] = {"group": str(names[g]), "rows": int(counts[g])}
+        line: GroupLine = {"group": str(names[g]), "rows": int(counts[g])}
         if counts[g] >= GROUP_LEAST:
             inside = inverse == g
             mean, low, high = bootstrap_mean(scores[inside], clusters[inside], seed)
@@ -35,7 +54,7 @@ def by_group(
     return lines
 
 
-def correlations(scores: Mapping[str, npt.NDArray[Any]]) -> dict[str, dict[str, float | None]]:
+def correlations(scores: Mapping[str, Floating]) -> dict[str, dict[str, float | None]]:
     """Pearson's r of every trait with every other over the run's rows."""
     made: dict[str, dict[str, float | None]] = {}
     for a, x in scores.items():
@@ -47,13 +66,13 @@ def correlations(scores: Mapping[str, npt.NDArray[Any]]) -> dict[str, dict[str, 
 
 
 def better_explained(
-    z: Mapping[str, npt.NDArray[Any]], flagged: Mapping[str, npt.NDArray[np.bool_]]
-) -> list[dict[str, Any]]:
+    z: Mapping[str, Floating], flagged: Mapping[str, npt.NDArray[np.bool_]]
+) -> list[BetterExplainedLine]:
     """Traits most of whose flagged rows stand higher on another trait: trait, other, rows, of.
 
     z        trait -> (n,) robust z of its scores; flagged  trait -> (n,) bool
     """
-    found = []
+    found: list[BetterExplainedLine] = []
     for trait, rows in flagged.items():
         for other in z:
             if other == trait or not rows.any():

@@ -7,17 +7,42 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from screen.errors import UsageError
-from screen.stats import ROBUST_Z, robust_spread, share_below
+from screen.stats import ROBUST_Z, ScoreSummary, robust_spread, share_below
+from screen.vectors.card import ControlDistribution, VectorCard
 
 DEFAULT_AT = "p99"
 BEYOND_LEAST = 5  # clean rows that must lie above a percentile for it to be known at all
 _CARD = "the card's reference"
+
+
+class TraitControls(ControlDistribution, total=False):
+    """How clean rows score along a trait's control directions. `key`: of the directions; `source`: who brings them."""
+
+    key: str
+    source: str
+
+
+class TraitReference(ScoreSummary, total=False):
+    """How clean rows score on one trait, at one layer and of one kind of baseline. `source`, `name`: which they are."""
+
+    rows: int
+    source: str
+    name: str
+    controls: TraitControls
+
+
+class TraitCard(TypedDict, total=False):
+    """What a run goes by for one trait. `directions` (m, d_model): the control directions that its reference brings."""
+
+    layer: int
+    reference: TraitReference | None
+    directions: npt.NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +63,7 @@ class Threshold:
     high: float | None = None
 
 
-def threshold(scores: npt.NDArray[np.float32], reference: Mapping[str, Any] | None, at: str = DEFAULT_AT) -> Threshold:
+def threshold(scores: npt.NDArray[np.float32], reference: TraitReference | None, at: str = DEFAULT_AT) -> Threshold:
     """The threshold for one trait of one run.
 
     scores     (n,) float32 of the run, nulls left out
@@ -65,7 +90,7 @@ def percentile(at: str) -> str:
     return at if len(at) > 2 else f"p0{at[1:]}"
 
 
-def _of_reference(reference: Mapping[str, Any], at: str) -> Threshold:
+def _of_reference(reference: TraitReference, at: str) -> Threshold:
     quantiles, rows = reference.get("quantiles", {}), int(reference.get("rows", 0))
     name = reference.get("name", _CARD)
     if at not in quantiles:
@@ -89,7 +114,7 @@ def opposite(at: str) -> str:
     return f"p{10**digits - int(at[1:]):0{digits}d}"
 
 
-def supported(quantiles: Mapping[str, Any], rows: int, at: str) -> str | None:
+def supported(quantiles: Mapping[str, float], rows: int, at: str) -> str | None:
     """`at`, or the highest percentile below it that BEYOND_LEAST of the rows lie above; None where that is none
     above the median."""
     wanted = share_below(at)
@@ -98,7 +123,7 @@ def supported(quantiles: Mapping[str, Any], rows: int, at: str) -> str | None:
     return best if best is not None and (best == at or share_below(best) > 0.5) else None
 
 
-def reference_of(card: Mapping[str, Any], layer: int, kind: str) -> dict[str, Any] | None:
+def reference_of(card: VectorCard, layer: int, kind: str) -> TraitReference | None:
     """The card's clean reference for one layer and baseline kind, or None where it has none; with its control
     directions' distribution under "controls" where it has that for this layer."""
     reference = card.get("reference")
@@ -107,7 +132,8 @@ def reference_of(card: Mapping[str, Any], layer: int, kind: str) -> dict[str, An
     at_layer = reference.get("kinds", {}).get(kind, {}).get(str(layer))
     if not isinstance(at_layer, Mapping):
         return None
-    made = {"rows": reference.get("rows", 0), "source": reference.get("source", ""), **at_layer}
+    fields = {"rows": reference.get("rows", 0), "source": reference.get("source", ""), **at_layer}
+    made = cast(TraitReference, fields)  # a card of somebody else's may hold more, or less: nothing is left out
     known = reference.get("controls")
     if isinstance(known, Mapping) and known.get("layer") == layer and kind in known.get("kinds", {}):
         made["controls"] = {"key": known.get("key"), "source": "card", **known["kinds"][kind]}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from screen.scoring.findings.flags import opposite
-from screen.stats import ROBUST_Z, quartile_spread, robust_spread
+from screen.scoring.findings.flags import TraitControls, TraitReference, opposite
+from screen.stats import ROBUST_Z, Floating, quartile_spread, robust_spread
 from screen.vectors.controls import quantile
 
 Float64 = npt.NDArray[np.float64]
@@ -24,13 +21,13 @@ class Ruler:
         self.reach, self.reach_low = high - middle, middle - low
 
     @classmethod
-    def of_reference(cls, known: Mapping[str, Any], at: str) -> Ruler:
+    def of_reference(cls, known: TraitReference | TraitControls, at: str) -> Ruler:
         """From a reference's quantiles, of one direction or of many; `at`: the threshold's percentile, "p99"."""
         p25, p50, p75, high, low = (np.atleast_1d(quantile(known, q)) for q in ("p25", "p50", "p75", at, opposite(at)))
         return cls(p50, quartile_spread(p25, p75), high, low, int(known["rows"]))
 
     @classmethod
-    def of_run(cls, values: npt.NDArray[Any]) -> Ruler:
+    def of_run(cls, values: Floating) -> Ruler:
         """From (n, m) scores of the run itself: ROBUST_Z stands for the threshold."""
         x = values.astype(np.float64)
         middle = np.median(x, axis=0)
@@ -51,22 +48,22 @@ class Ruler:
             self.rows,
         )
 
-    def heights(self, values: npt.NDArray[Any]) -> Float64:
+    def heights(self, values: Floating) -> Float64:
         """(n, m): 0 at the clean median, 1 at the threshold."""
         made: Float64 = (values - self.middle) / self.reach
         return made
 
-    def depths(self, values: npt.NDArray[Any]) -> Float64:
+    def depths(self, values: Floating) -> Float64:
         """(n, m): the same downwards."""
         made: Float64 = (self.middle - values) / self.reach_low
         return made
 
-    def both(self, values: npt.NDArray[Any], sign: Float64) -> tuple[Float64, Float64]:
+    def both(self, values: Floating, sign: Float64) -> tuple[Float64, Float64]:
         """Heights and depths, which change places where `sign` (n, 1) is negative."""
         up, down = self.heights(values), self.depths(values)
         return np.where(sign > 0, up, down), np.where(sign > 0, down, up)
 
-    def z(self, values: npt.NDArray[Any]) -> Float64:
+    def z(self, values: Floating) -> Float64:
         """(n, m): standard deviations from the clean median."""
         made: Float64 = (values - self.middle) / self.spread
         return made

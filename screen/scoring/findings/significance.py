@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from screen.stats import Floating
+
 Float64 = npt.NDArray[np.float64]
 
 
-def p_values(scores: npt.NDArray[Any], reference: npt.NDArray[Any]) -> Float64:
+def p_values(scores: Floating, reference: Floating) -> Float64:
     """(n,) p = (1 + reference scores at or above) / (1 + reference scores): valid for a clean row exchangeable with the
     reference. `reference` (m,) ascending. NaN for a NaN score."""
     at_or_above = len(reference) - np.searchsorted(reference, scores, side="left")
@@ -19,7 +20,7 @@ def p_values(scores: npt.NDArray[Any], reference: npt.NDArray[Any]) -> Float64:
     return out
 
 
-def benjamini_hochberg(p: npt.NDArray[Any], q: float) -> float | None:
+def benjamini_hochberg(p: Floating, q: float) -> float | None:
     """The largest p-value that is rejected at a false-discovery rate of `q` (Benjamini and Hochberg 1995), or None
     where none is. p-values against one reference are positively dependent, for which the procedure holds (Bates and
     others 2023)."""
@@ -30,7 +31,7 @@ def benjamini_hochberg(p: npt.NDArray[Any], q: float) -> float | None:
     return float(known[under[-1]]) if len(under) else None
 
 
-def fdr_cut(scores: npt.NDArray[Any], reference: npt.NDArray[Any], q: float) -> float | None:
+def fdr_cut(scores: Floating, reference: Floating, q: float) -> float | None:
     """The value above which scores are flagged at a false-discovery rate of `q`; None where no score is."""
     p = p_values(scores, reference)
     limit = benjamini_hochberg(p, q)

@@ -6,14 +6,15 @@ false, the rejected side of a pair, a negative weight): there a high score takes
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 
 def flagged(
-    scores: npt.NDArray[Any], signs: npt.NDArray[Any], threshold: float | None, threshold_away: float | None = None
+    scores: npt.NDArray[np.floating],
+    signs: npt.NDArray[np.number],
+    threshold: float | None,
+    threshold_away: float | None = None,
 ) -> npt.NDArray[np.bool_]:
     """(n,) bool: above `threshold` where the sign is 1, below `threshold_away` where it is -1; None flags nothing.
 
