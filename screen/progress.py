@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 ROW, ANSWER = "row", "answer"
 
@@ -25,7 +25,7 @@ class Tally:
 
 
 class Progress(Protocol):
-    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+    def note(self, kind: str, facts: Mapping[str, object]) -> None:
         """One fact, once: kind is "dataset", "mask", "model", "vectors", "resume", "judge", "warning", ...."""
 
     def tick(self, tally: Tally) -> None:
@@ -33,7 +33,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+    def note(self, kind: str, facts: Mapping[str, object]) -> None:
         pass
 
     def tick(self, tally: Tally) -> None:

@@ -7,13 +7,19 @@ Ridge regression from the states of a prompt's last token to the exact baseline 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from screen.baselines import calibration
-from screen.baselines.estimator import BaselineEstimator, prompt_hashes
+from screen.baselines.estimator import (
+    Arrays,
+    BaselineEstimator,
+    CalibrationFacts,
+    FitQuality,
+    KeptFacts,
+    prompt_hashes,
+)
 from screen.baselines.kind import Baseline, Fitted, Float32, Preparing, Prompt, ShardValues
 from screen.baselines.response import BaselineResponse
 from screen.errors import InputError
@@ -48,7 +54,7 @@ class Calibrated(Baseline):
         prompts, distinct = _sample(run)
         run.note("calibrating", {"answers": len(prompts), "prompts": distinct})
         components = _components(list(prompts.values()), run)
-        arrays: dict[str, npt.NDArray[Any]] = {f"components.{layer}": rows for layer, rows in components.items()}
+        arrays: Arrays = {f"components.{layer}": rows for layer, rows in components.items()}
         seen, responses = _measured(prompts, run, arrays)
         if len(seen.used) < LEAST:
             raise _too_few(len(seen.used), len(prompts), responses)
@@ -116,8 +122,8 @@ def _components(prompts: Sequence[Prompt], run: Preparing) -> dict[int, Float32]
 
 
 def _measured(
-    prompts: Mapping[int, Prompt], run: Preparing, arrays: Mapping[str, npt.NDArray[Any]]
-) -> tuple[_Seen, Sequence[Any]]:
+    prompts: Mapping[int, Prompt], run: Preparing, arrays: Arrays
+) -> tuple[_Seen, Sequence[BaselineResponse | str | None]]:
     """What the pass sees of the prompts that are answered, and all that came back as answers."""
     hashes = sorted(prompts)
     responses = run.respond([prompts[h].ids for h in hashes])
@@ -147,7 +153,7 @@ def _fitted(
     seen: _Seen,
     prompts: Mapping[int, Prompt],
     distinct: int,
-    arrays: Mapping[str, npt.NDArray[Any]],
+    arrays: Arrays,
 ) -> Fitted:
     k, used = len(run.traits), seen.used
     sources = sorted({prompts[h].file for h in used})
@@ -159,7 +165,7 @@ def _fitted(
     model = calibration.fit(features, targets, seed=run.seed)
     exact = np.asarray(seen.values, dtype=np.float32) - targets[:, :k]
     guesses = values - model.out_of_fold[:, :k]
-    quality: dict[str, Any] = {}
+    quality: dict[str, FitQuality] = {}
     limits, away = {}, {}
     for j, trait in enumerate(run.traits):
         quality[trait] = {
@@ -178,16 +184,22 @@ def _fitted(
         quality[trait]["tail_factor"] = round(factor, 4)
     model = model.widened(np.concatenate([tails, np.ones(targets.shape[1] - k)]))
     fit = {f"fit.{name}": a for name, a in model.to_arrays().items()}
-    kept: dict[str, npt.NDArray[Any]] = {
+    kept: Arrays = {
         "answered": np.array(used, dtype=np.uint64),
         "out_of_fold": model.out_of_fold.astype(np.float32),
     }
-    facts = {"components": COMPONENTS, "sources": sources, "cuts": limits, "cuts_away": away}
-    told = {"answers": len(used), "prompts": distinct, "traits": quality}
-    return Fitted({**arrays, **fit, **kept}, {**facts, "calibration": told})
+    told: CalibrationFacts = {"answers": len(used), "prompts": distinct, "traits": quality}
+    facts: KeptFacts = {
+        "components": COMPONENTS,
+        "sources": sources,
+        "cuts": limits,
+        "cuts_away": away,
+        "calibration": told,
+    }
+    return Fitted({**arrays, **fit, **kept}, facts)
 
 
-def _too_few(used: int, asked: int, responses: Sequence[Any]) -> InputError:
+def _too_few(used: int, asked: int, responses: Sequence[BaselineResponse | str | None]) -> InputError:
     thinking = sum(isinstance(r, BaselineResponse) and r.unfinished for r in responses)
     return InputError(
         f"the model answered only {used} of {asked} prompts: too few to calibrate on"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,46 @@ import numpy.typing as npt
 from screen.baselines.calibration import Calibration
 
 Float32 = npt.NDArray[np.float32]
+Arrays = Mapping[str, npt.NDArray[np.generic]]  # of a run folder, by name
+
+
+class FitQuality(TypedDict, total=False):
+    """Of one trait's estimates: cross-validated share of variance, rank correlations with exact differences, tails."""
+
+    r2: float
+    rank_correlation: float
+    last_prompt_rank_correlation: float
+    tail_factor: float
+
+
+class CalibrationFacts(TypedDict):
+    """Prompts that were answered, of how many distinct ones, and how well that predicts the others."""
+
+    answers: int
+    prompts: int
+    traits: Mapping[str, FitQuality]
+
+
+class ControlSetFacts(TypedDict):
+    """A set of control directions at one layer. `key`: their digest; `source`: "card", "reference" or "run"."""
+
+    key: str
+    layer: int
+    source: str
+
+
+class KeptFacts(TypedDict, total=False):
+    """What is on record beside a run folder's arrays; docs of ScoringContext and BaselineEstimator say what each is."""
+
+    sets: Sequence[ControlSetFacts]
+    set_of: Mapping[str, str]
+    drawn: Sequence[int]
+    screened: Sequence[int]
+    components: int
+    sources: Sequence[str]
+    cuts: Mapping[str, float]
+    cuts_away: Mapping[str, float]
+    calibration: CalibrationFacts
 
 
 @dataclass(frozen=True)
@@ -35,14 +75,14 @@ class BaselineEstimator:
     cuts_away: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def from_kept(cls, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> BaselineEstimator | None:
+    def from_kept(cls, arrays: Arrays, facts: KeptFacts) -> BaselineEstimator | None:
         """As the run folder keeps it; None in a run without estimates."""
         if "answered" not in arrays:
             return None
-        model = Calibration.from_arrays({n.removeprefix("fit."): a for n, a in arrays.items() if n.startswith("fit.")})
-        return cls(
-            model, arrays["answered"], arrays["out_of_fold"], tuple(facts["sources"]), facts["cuts"], facts["cuts_away"]
-        )
+        fit = {n.removeprefix("fit."): a.astype(np.float64) for n, a in arrays.items() if n.startswith("fit.")}
+        answered, out_of_fold = arrays["answered"].astype(np.uint64), arrays["out_of_fold"].astype(np.float32)
+        model = Calibration.from_arrays(fit)
+        return cls(model, answered, out_of_fold, tuple(facts["sources"]), facts["cuts"], facts["cuts_away"])
 
     def has(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Whether each prompt is among those answered."""

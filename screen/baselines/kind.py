@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from screen.baselines.estimator import BaselineEstimator
+from screen.baselines.estimator import Arrays, BaselineEstimator, KeptFacts
 from screen.baselines.response import BaselineResponse
-from screen.model.forward.items import Item
+from screen.model.forward.items import Item, Measured
 
 Float32 = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
@@ -100,9 +100,7 @@ class Preparing(Protocol):
 
     def respond(self, prompts: Sequence[Ids]) -> Sequence[BaselineResponse | str | None]: ...
     def states(self, items: Sequence[Item], layers: Sequence[int]) -> Sequence[Float32 | str]: ...
-    def measure(
-        self, items: Sequence[Item], arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
-    ) -> tuple[Sequence[Any], int]:
+    def measure(self, items: Sequence[Item], arrays: Arrays, facts: KeptFacts) -> tuple[Sequence[Measured | str], int]:
         """(what was measured of each item on traits, controls and features; how many of the columns are controls).
         `arrays` and `facts` name further directions, as they will stand in the run folder."""
         ...
@@ -111,7 +109,7 @@ class Preparing(Protocol):
         """The scores above and below which rows of the trait will be flagged, as far as it can be told."""
         ...
 
-    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+    def note(self, kind: str, facts: Mapping[str, object]) -> None:
         """Tell the listener."""
         ...
 
@@ -120,8 +118,8 @@ class Preparing(Protocol):
 class Fitted:
     """What a kind fixes before the first shard: arrays and facts, for the run folder."""
 
-    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
+    facts: KeptFacts = field(default_factory=KeptFacts)
 
 
 class Baseline:

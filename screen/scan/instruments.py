@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from screen.baselines.kind import Baseline
 from screen.baselines.responses import CachedAnswers
@@ -204,7 +203,7 @@ def _tell_vectors(vectors: VectorSet, progress: Progress) -> None:
             progress.note("warning", {"message": message})
 
 
-def _sampling_facts(sampling: Sampling) -> dict[str, Any]:
+def _sampling_facts(sampling: Sampling) -> dict[str, int | float | None]:
     return {
         "max_new_tokens": sampling.max_new_tokens,
         "temperature": sampling.temperature,

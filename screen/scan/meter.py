@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,16 @@ from screen.data.dataset import Dataset, Window
 from screen.errors import SkipLimit
 from screen.progress import Progress, Tally
 from screen.scoring.findings.signs import flagged
+from screen.scoring.shard import Tables
 from screen.store.folder import RunFolder
+
+
+class RunFacts(TypedDict, total=False):
+    """Of the process that ends a run: tokens through the model, seconds, rows that were done when it began."""
+
+    tokens: int
+    seconds: float
+    resumed_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class Meter:
         self.tokens += tokens
         self._tick("baselines" if stage == "answered" else "scoring")
 
-    def finish(self, window: Window, tables: Mapping[str, Any]) -> None:
+    def finish(self, window: Window, tables: Tables) -> None:
         self.rows += window.end_row - window.first_row
         self.skipped += tables["skipped"].num_rows
         self._flagged += count_over(tables["scores"], self._thresholds)
@@ -98,7 +107,7 @@ class Meter:
         if self._limit.share is None or seen >= 1000 or seen == self._total:
             self._limit.check(self.skipped, seen)
 
-    def run_facts(self) -> dict[str, Any]:
+    def run_facts(self) -> RunFacts:
         seconds = time.monotonic() - self._began
         return {"tokens": self.tokens, "seconds": round(seconds, 3), "resumed_rows": self.resumed}
 

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from screen.baselines.estimator import BaselineEstimator
 from screen.errors import StoreError, UsageError
 from screen.progress import Progress
 from screen.scan.summary.summarise import summarise
 from screen.scoring.context import ScoringContext
-from screen.scoring.findings.flags import DEFAULT_AT
+from screen.scoring.findings.flags import DEFAULT_AT, TraitCard
 from screen.spec import ScanSpec
 from screen.store import context as kept
 from screen.store.folder import RunFolder
@@ -69,7 +72,9 @@ def reflag(path: Path, at: str | None, fdr: float | None) -> tuple[dict[str, Any
                 "run it again with another --at and another --out",
             )
         references = folder.facts["references"]
-        cards = {t: {"layer": v["layer"], "reference": references[t]} for t, v in folder.facts["vectors"].items()}
+        cards: dict[str, TraitCard] = {
+            t: {"layer": v["layer"], "reference": references[t]} for t, v in folder.facts["vectors"].items()
+        }
         run = {name: before[name] for name in RUN_FACTS if name in before}
         summary = summarise(folder, cards, at=at, fdr=fdr, context=_standards(folder, fdr), run=run)
         summary["reflagged"] = [*before.get("reflagged", ()), dict(zip(("at", "fdr"), _cut(before), strict=True))]
@@ -81,7 +86,7 @@ def _standards(folder: RunFolder, fdr: float | None) -> ScoringContext:
     """What the run was compared with, less the control directions, whose scores are in the shards."""
     found = kept.load(folder.path, folder.run)
     spec = ScanSpec.from_json(folder.facts["spec"])
-    references: Mapping[str, Any] = {}
+    references: Mapping[str, npt.NDArray[np.float32]] = {}
     if spec.reference:
         reference = Reference.load(Path(spec.reference))
         if reference.sha256 != folder.identity["settings"]["reference"]:

@@ -33,6 +33,7 @@ from screen.scan.scorer import Scorer, prepare_scorer
 from screen.scan.summary.summarise import summarise
 from screen.scan.workers.devices import shared, sharing
 from screen.scan.workers.guarded import Guarded
+from screen.scoring.shard import Tables
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
 from screen.store.reference import Reference
@@ -91,7 +92,7 @@ def run_scan(
     return summary
 
 
-Shard = tuple[Window, dict[str, Any], int]
+Shard = tuple[Window, Tables, int]
 
 
 def score_shards(

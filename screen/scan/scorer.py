@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from screen.baselines.answers_file import GivenAnswers
-from screen.baselines.estimator import BaselineEstimator
+from screen.baselines.estimator import Arrays, BaselineEstimator, ControlSetFacts, KeptFacts
 from screen.baselines.kind import Baseline, Fitted, Preparing, ResponseSource
+from screen.baselines.response import BaselineResponse
 from screen.data.dataset import Dataset, Window
 from screen.errors import StoreError
 from screen.model.faults import MemoryRanOut
@@ -32,14 +33,13 @@ from screen.scan.read import read_window
 from screen.scoring.context import ControlSet, Directions, ScoringContext
 from screen.scoring.findings.flags import threshold
 from screen.scoring.passes import item_of
-from screen.scoring.shard import ShardInput, score_shard
+from screen.scoring.shard import ShardInput, Tables, score_shard
 from screen.store import context as kept
 from screen.store.folder import RunFolder
 from screen.vectors import controls
 from screen.vectors.persona import VectorSet
 
 STATES = 64  # rows whose activations the control directions are drawn from where no reference brings any
-Arrays = Mapping[str, npt.NDArray[Any]]
 Float32 = npt.NDArray[np.float32]
 
 
@@ -60,9 +60,7 @@ class Scorer:
         """The window's rows, rendered."""
         return read_window(window, self.dataset, self.instruments.renderer, group_by=self.group_by, given=self.given)
 
-    def score(
-        self, shard: ShardInput, budget: int, step: Step = lambda _tokens, _of: None
-    ) -> tuple[dict[str, Any], int]:
+    def score(self, shard: ShardInput, budget: int, step: Step = lambda _tokens, _of: None) -> tuple[Tables, int]:
         """The shard's tables, and the tokens a batch that they were made with: `budget`, or less where memory ran out.
 
         A shard is scored with one budget from its first row to its last: what is on record with it makes it again.
@@ -112,7 +110,7 @@ def prepare_scorer(
 
 def context_of(
     arrays: Arrays,
-    facts: Mapping[str, Any],
+    facts: KeptFacts,
     vectors: VectorSet,
     references: Mapping[str, Float32] | None = None,
     refine: bool = False,
@@ -133,7 +131,7 @@ def with_directions(projector: Measuring, directions: Directions) -> Measuring:
     return projector.with_controls(directions.vectors, directions.layers)
 
 
-def _kept(folder: RunFolder, progress: Progress) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]] | None:
+def _kept(folder: RunFolder, progress: Progress) -> tuple[Arrays, KeptFacts] | None:
     """What is on the disk. Damaged, it is made anew as long as no shard is on record that was scored by it."""
     try:
         return kept.load(folder.path, folder.run)
@@ -144,12 +142,11 @@ def _kept(folder: RunFolder, progress: Progress) -> tuple[dict[str, npt.NDArray[
         return None
 
 
-def _make(
-    plan: ScanPlan, responses: ResponseSource | None, progress: Progress
-) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    sets, facts = _control_sets(plan)
-    arrays: dict[str, npt.NDArray[Any]] = {f"random.{key}": rows for key, rows in sets.items()}
-    facts |= {"screened": sorted(set(plan.instruments.vectors.layers)), "components": 0}
+def _make(plan: ScanPlan, responses: ResponseSource | None, progress: Progress) -> tuple[Arrays, KeptFacts]:
+    sets, controls_of = _control_sets(plan)
+    arrays: Arrays = {f"random.{key}": rows for key, rows in sets.items()}
+    screened = sorted(set(plan.instruments.vectors.layers))
+    facts: KeptFacts = {**controls_of, "screened": screened, "components": 0}
     fitted: Fitted = plan.baseline.prepare(_ForBaseline(plan, responses, progress, arrays, facts))
     return {**arrays, **fitted.arrays}, {**facts, **fitted.facts}
 
@@ -163,7 +160,7 @@ class _ForBaseline(Preparing):
         responses: ResponseSource | None,
         progress: Progress,
         arrays: Arrays,
-        facts: Mapping[str, Any],
+        facts: KeptFacts,
     ) -> None:
         self._plan, self._responses, self._arrays, self._facts = plan, responses, arrays, facts
         self._projector = plan.instruments.projector
@@ -175,19 +172,19 @@ class _ForBaseline(Preparing):
     def prompts(self, skip: AbstractSet[int] = frozenset()) -> Iterator[tuple[int, Sequence[DataPrompt]]]:
         return prompts_of(self._plan.dataset, self._plan.instruments.renderer, skip)
 
-    def respond(self, prompts: Sequence[npt.NDArray[np.int32]]) -> Sequence[Any]:
+    def respond(self, prompts: Sequence[npt.NDArray[np.int32]]) -> Sequence[BaselineResponse | str | None]:
         assert self._responses is not None, "the kind says that it generates nothing"
         return self._responses.baseline_responses(prompts)
 
     def states(self, items: Sequence[Item], layers: Sequence[int]) -> Sequence[Float32 | str]:
         return self._projector.states(items, layers)
 
-    def measure(self, items: Sequence[Item], arrays: Arrays, facts: Mapping[str, Any]) -> tuple[Sequence[Any], int]:
+    def measure(self, items: Sequence[Item], arrays: Arrays, facts: KeptFacts) -> tuple[Sequence[Measured | str], int]:
         vectors = self._plan.instruments.vectors
         directions = _directions({**self._arrays, **arrays}, {**self._facts, **facts}, vectors)
         return with_directions(self._projector, directions).measure(items), directions.controls
 
-    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+    def note(self, kind: str, facts: Mapping[str, object]) -> None:
         self._progress.note(kind, facts)
 
     def limits(self, trait: str, scores: Float32) -> tuple[float | None, float | None]:
@@ -195,11 +192,11 @@ class _ForBaseline(Preparing):
         return limit.value, limit.away
 
 
-def _directions(arrays: Arrays, facts: Mapping[str, Any], vectors: VectorSet) -> Directions:
+def _directions(arrays: Arrays, facts: KeptFacts, vectors: VectorSet) -> Directions:
     """Layer 0 a trait, the random directions, then the features: traits at other layers, principal components."""
     d = vectors.vectors[0].d_model
     zero = [v.unit(0) if 0 in v.hs_index else np.zeros(d, dtype=np.float32) for v in vectors.vectors]
-    columns = [(row, 0) for row in zero]
+    columns: list[tuple[npt.NDArray[np.generic], int]] = [(row, 0) for row in zero]
     sets = tuple(ControlSet(**s) for s in facts["sets"])
     for s in sets:
         columns += [(row, s.layer) for row in arrays[f"random.{s.key}"]]
@@ -218,11 +215,11 @@ def _directions(arrays: Arrays, facts: Mapping[str, Any], vectors: VectorSet) ->
     )
 
 
-def _control_sets(plan: ScanPlan) -> tuple[dict[str, Float32], dict[str, Any]]:
+def _control_sets(plan: ScanPlan) -> tuple[dict[str, Float32], KeptFacts]:
     """(key -> control directions; "sets", "drawn" and, trait -> key, "set_of"): those that the reference was measured
     along, for the traits that have them; for the others directions of the first rows' activations, a set a layer."""
     found: dict[str, Float32] = {}
-    sets: dict[str, dict[str, Any]] = {}
+    sets: dict[str, ControlSetFacts] = {}
     set_of: dict[str, str] = {}
     lacking: dict[int, list[str]] = {}
     for trait, card in plan.cards.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +65,9 @@ def carried(
     return share.astype(np.float32)
 
 
-def few_tokens(shares: npt.NDArray[Any], tokens: npt.NDArray[Any], flagged: npt.NDArray[np.bool_]) -> int:
+def few_tokens(
+    shares: npt.NDArray[np.floating], tokens: npt.NDArray[np.integer], flagged: npt.NDArray[np.bool_]
+) -> int:
     """How many flagged rows have more than MOST of their score on two tokens, of LEAST_TOKENS at least.
 
     shares (n,) the column `{trait}_top2`; tokens (n,) answer lengths; flagged (n,)

@@ -50,6 +50,9 @@ class ShardInput:
     groups: dict[int, str] = field(default_factory=dict)
 
 
+Tables = dict[str, pa.Table]  # of one shard, by name
+
+
 def score_shard(
     shard: ShardInput,
     traits: Sequence[str],
@@ -58,7 +61,7 @@ def score_shard(
     baseline: Baseline,
     step: Step = lambda _tokens, _of: None,
     context: ScoringContext | None = None,
-) -> dict[str, pa.Table]:
+) -> Tables:
     """The tables of one shard (screen.scoring.schema)."""
     context = context or ScoringContext()
     work = _Work(shard, traits, measures, answers, baseline, step, context)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from screen.baselines.response import BaselineResponse
-from screen.data.sample import Skip
+from screen.data.sample import Place, Skip
 from screen.rendering.rendered import Rendered
 from screen.scoring.context import Directions, ScoringContext
 from screen.scoring.schema import RANDOM, WINDOW_PARTS, controls_schema, scores_schema, skipped_schema, turns_schema
 from screen.scoring.scored import Scored
 
+T = TypeVar("T")
 Float32 = npt.NDArray[np.float32]
 _DROPPED = {
     "reasoning": ("reasoning",),
@@ -37,7 +38,7 @@ def scores_table(
     missing = np.isnan(exact[:, : scored.k]).sum(axis=1).tolist()
     kind = scored.kind.exact_name()
     own = [scored.own_of(i) for i in range(len(samples))]
-    columns: dict[str, Any] = {
+    columns: dict[str, pa.Array | npt.NDArray[np.generic] | Sequence[object]] = {
         "row": [s.row for s in samples],
         "id": [s.id for s in samples],
         "variant": [s.variant for s in samples],
@@ -107,7 +108,7 @@ def turns_table(scored: Scored, traits: Sequence[str]) -> pa.Table:
     """One row per scored turn, in input order."""
     turns = scored.turns
     owners = [s for (s, _), n in zip(scored.samples, scored.counts.tolist(), strict=True) for _ in range(n)]
-    columns: dict[str, Any] = {
+    columns: dict[str, pa.Array | npt.NDArray[np.generic] | Sequence[object]] = {
         "row": [s.row for s in owners],
         "variant": [s.variant for s in owners],
         "turn": [t.turn for t in turns],
@@ -169,7 +170,7 @@ def controls_table(scored: Scored, directions: Directions) -> pa.Table:
 
 def skipped_table(skips: Sequence[Skip]) -> pa.Table:
     """One row per input row that could not be scored, in input order."""
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, list[object]] = {
         "row": [s.place.row for s in skips],
         **_place_columns([s.place for s in skips]),
         "stage": [s.stage for s in skips],
@@ -191,7 +192,7 @@ def storable(text: str) -> str:
     return text
 
 
-def _place_columns(places: Sequence[Any]) -> dict[str, list[Any]]:
+def _place_columns(places: Sequence[Place]) -> dict[str, list[object]]:
     return {name: [getattr(p, name) for p in places] for name in ("file", "line", "offset", "length", "sha256")}
 
 
@@ -199,7 +200,7 @@ def _dropped(rendered: Sequence[Rendered], kinds: Sequence[str]) -> list[int]:
     return [sum(r.dropped.get(kind, 0) for kind in kinds) for r in rendered]
 
 
-def _of_answers(own: list[BaselineResponse], ask: Callable[[list[BaselineResponse]], Any]) -> Any:
+def _of_answers(own: list[BaselineResponse], ask: Callable[[list[BaselineResponse]], T]) -> T | None:
     """`ask` of the sample's baseline responses; None where none was made."""
     return ask(own) if own else None
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from screen import seal
+from screen.baselines.estimator import Arrays, KeptFacts
 from screen.disk import DISK, Disk, storing, write_atomically
 from screen.errors import StoreError
 
 STANDARDS = "standards.safetensors"
-Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-def save(folder: Path, run: str, arrays: Arrays, facts: Mapping[str, Any], disk: Disk = DISK) -> None:
+def save(folder: Path, run: str, arrays: Arrays, facts: KeptFacts, disk: Disk = DISK) -> None:
     """`run` is the digest of the run's identity. Equal content gives equal bytes; the file appears whole or not at
     all."""
     from safetensors.numpy import save as encode
@@ -30,7 +27,7 @@ def save(folder: Path, run: str, arrays: Arrays, facts: Mapping[str, Any], disk:
         write_atomically(folder / STANDARDS, seal.sealed_tensors(encode(whole, metadata=meta)), disk)
 
 
-def load(folder: Path, run: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]] | None:
+def load(folder: Path, run: str) -> tuple[Arrays, KeptFacts] | None:
     """(arrays, facts), or None where the run has none yet. Raises StoreError for a damaged file, or another run's."""
     from safetensors.numpy import load as decode
 

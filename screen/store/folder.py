@@ -37,7 +37,7 @@ SUMMARY = "summary.json"
 _REPAIR = "type the run's command again: a file that can be made again byte for byte is; or restore a backup"
 
 
-def read_published(path: Path, **options: Any) -> pa.Table:
+def read_published(path: Path, **options: object) -> pa.Table:
     """A published file, or what `pyarrow.parquet.read_table` takes of it. Raises StoreError for a damaged one."""
     try:
         return pq.read_table(path, **options)
@@ -168,10 +168,10 @@ class RunFolder:
         return entry
 
     @property
-    def _budget(self) -> int | None:
-        return self.identity.get("settings", {}).get("token_budget")
+    def _budget(self) -> int:
+        return self.identity.get("settings", {}).get("token_budget", 0)
 
-    def budget(self, shard: int) -> Any:
+    def budget(self, shard: int) -> int:
         """The tokens a batch to score this shard with: as it was, or, for a new one, the fewest that any has needed."""
         if shard in self._manifest.entries:
             return self._manifest.entries[shard].token_budget or self._budget

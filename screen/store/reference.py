@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from screen import seal
+from screen.baselines.estimator import KeptFacts
 from screen.baselines.kind import Baseline
 from screen.baselines.table import kind_of
 from screen.disk import DISK, storing, write_atomically
@@ -64,7 +65,7 @@ class Reference:
         found: dict[str, Float32] = {}
         directions: dict[str, Float32] = {}
         along: dict[str, TraitControls] = {}
-        arrays, facts = context.load(folder.path, folder.run) or ({}, {})
+        arrays, facts = context.load(folder.path, folder.run) or ({}, KeptFacts())
         for trait in folder.traits:
             column = folder.score_column(trait)
             parts = [pq.read_table(f, columns=[column])[column] for f in folder.tables("scores")]
@@ -83,7 +84,7 @@ class Reference:
                 key = facts["set_of"][trait]
                 random = control_scores(folder, key, len(every))[~np.isnan(every)]
                 random = random[~np.isnan(random).any(axis=1)]
-                directions[key] = arrays[f"random.{key}"]
+                directions[key] = arrays[f"random.{key}"].astype(np.float32, copy=False)
                 along[trait] = {"key": key, "source": "reference", **distribution(random, QUANTILES)}
         card = {
             "baseline": kind,

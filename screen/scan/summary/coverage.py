@@ -35,7 +35,7 @@ def coverage(folder: RunFolder) -> dict[str, Any]:
     return {**told, "shapes": shapes, "split_at": split_at, "role_marks": marks, "not_used": dict(unused.most_common())}
 
 
-def _rows(rows: Any, names: Any) -> dict[str, int]:
+def _rows(rows: pa.ChunkedArray, names: pa.ChunkedArray) -> dict[str, int]:
     """Name -> the number of distinct rows that stand beside it."""
     pairs = pa.table({"row": rows, "name": names}).group_by(["row", "name"]).aggregate([])
     counts = pc.value_counts(pairs["name"].drop_null())

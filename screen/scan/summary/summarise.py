@@ -20,7 +20,7 @@ from screen.scan.summary.coverage import coverage
 from screen.scan.summary.trait import columns, read_trait, summarise_trait
 from screen.scoring.context import ScoringContext
 from screen.scoring.findings import dataset, unread
-from screen.scoring.findings.flags import DEFAULT_AT
+from screen.scoring.findings.flags import DEFAULT_AT, TraitCard, TraitReference
 from screen.scoring.schema import FORMAT
 from screen.stats import quartile_spread, robust_z
 from screen.store.controls import control_sets
@@ -37,12 +37,12 @@ _BASE = (
 
 def summarise(
     folder: RunFolder,
-    cards: Mapping[str, Mapping[str, Any]],
+    cards: Mapping[str, TraitCard],
     *,
     at: str | None = None,
     fdr: float | None = None,
     context: ScoringContext | None = None,
-    run: Mapping[str, Any],
+    run: Mapping[str, object],
 ) -> dict[str, Any]:
     """The content of summary.json.
 
@@ -54,7 +54,7 @@ def summarise(
     base = columns(folder, list(_BASE))
     context = context or ScoringContext()
     traits: dict[str, Any] = {}
-    z: dict[str, npt.NDArray[Any]] = {}
+    z: dict[str, npt.NDArray[np.float64]] = {}
     over: dict[str, npt.NDArray[np.bool_]] = {}
     scores: dict[str, Float32] = {}
     sets = control_sets(folder)
@@ -97,7 +97,7 @@ def summarise(
     }
 
 
-def standing(scores: Float32, reference: Mapping[str, Any] | None) -> npt.NDArray[Any]:
+def standing(scores: Float32, reference: TraitReference | None) -> npt.NDArray[np.float64]:
     """(n,) standard deviations from the median of clean rows; without a reference, of the run's own."""
     there = ~np.isnan(scores)
     out = np.full(len(scores), np.nan)

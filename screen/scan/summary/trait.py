@@ -17,7 +17,7 @@ from screen.scoring.concentration import few_tokens
 from screen.scoring.context import ScoringContext
 from screen.scoring.findings import dataset
 from screen.scoring.findings.comparison import Comparison, compare
-from screen.scoring.findings.flags import DEFAULT_AT, Threshold, threshold
+from screen.scoring.findings.flags import DEFAULT_AT, Threshold, TraitCard, threshold
 from screen.scoring.findings.lengths import slope
 from screen.scoring.findings.significance import fdr_cut
 from screen.scoring.findings.signs import flagged
@@ -72,7 +72,7 @@ def read_trait(folder: RunFolder, trait: str, base: pa.Table, controls: str | No
 def summarise_trait(
     folder: RunFolder,
     read: TraitScores,
-    card: Mapping[str, Any],
+    card: TraitCard,
     base: pa.Table,
     at: str,
     fdr: float | None,
@@ -115,21 +115,19 @@ def summarise_trait(
     return made, over
 
 
-def _limit(
-    read: TraitScores, card: Mapping[str, Any], at: str, fdr: float | None, context: ScoringContext
-) -> Threshold:
+def _limit(read: TraitScores, card: TraitCard, at: str, fdr: float | None, context: ScoringContext) -> Threshold:
     toward = read.scores[read.toward & ~np.isnan(read.scores)]
-    reference = context.references.get(read.trait)
-    if fdr is None or reference is None:
-        return threshold(toward, card["reference"], at)
+    reference, known = context.references.get(read.trait), card["reference"]
+    if fdr is None or reference is None or known is None:
+        return threshold(toward, known, at)
     cut = fdr_cut(toward, reference, fdr)
-    rule = f"false-discovery rate {fdr:g} against {card['reference']['name']} ({len(reference):,} clean rows)"
+    rule = f"false-discovery rate {fdr:g} against {known['name']} ({len(reference):,} clean rows)"
     if cut is None:  # nothing is above the highest score
         return Threshold(float(toward.max()) if len(toward) else None, f"{rule}: no row", True)
     return Threshold(cut, rule, True)
 
 
-def _compare(read: TraitScores, card: Mapping[str, Any], limit: Threshold) -> Comparison | None:
+def _compare(read: TraitScores, card: TraitCard, limit: Threshold) -> Comparison | None:
     """The trait beside its controls, by the percentile that the threshold is; at a false-discovery rate by p99.
 
     In a refined run the rows that are flagged have exact scores, and those stand in place of their estimates.

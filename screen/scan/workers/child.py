@@ -46,7 +46,7 @@ class Hung(Exception):
 class Child:
     """`target(connection, *arguments)` in a process of its own, which should begin with `settle`."""
 
-    def __init__(self, target: Callable[..., None], how: How, *arguments: Any) -> None:
+    def __init__(self, target: Callable[..., None], how: How, *arguments: object) -> None:
         """Killed with `end`, or with its parent; it may have children of its own."""
         context: Any = multiprocessing.get_context(how)
         self.connection, theirs = context.Pipe()
@@ -103,7 +103,7 @@ class Child:
         return ended(code) + (f"; the last it wrote: {last}" if last else "")
 
 
-def _begin(stderr: Overheard | None, target: Callable[..., None], *arguments: Any) -> None:
+def _begin(stderr: Overheard | None, target: Callable[..., None], *arguments: object) -> None:
     if stderr is not None:
         stderr.take_over()
     target(*arguments)
@@ -201,5 +201,5 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _hold(how: int) -> set[Any]:
+def _hold(how: int) -> set[int | signal.Signals]:
     return signal.pthread_sigmask(how, _STOPS)

@@ -87,7 +87,9 @@ class Guard:
         if self._child is None:
             self._start()
 
-    def call(self, operation: str, *arguments: Any, cost: float = 0.0, told: Callable[..., None] | None = None) -> Any:
+    def call(
+        self, operation: str, *arguments: object, cost: float = 0.0, told: Callable[..., None] | None = None
+    ) -> Any:
         """What the operation gives, or a Death. Each message but the last goes to `told`."""
         self.ensure()
         assert self._child is not None

@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-from typing import Any
 
 from screen import errors
 from screen.data.dataset import Window
@@ -19,6 +18,7 @@ from screen.data.sample import RawRow, Skip
 from screen.errors import ModelError
 from screen.scan.workers.child import Child
 from screen.scan.workers.worker import WorkerSetup, from_bytes, work
+from screen.scoring.shard import Tables
 
 _AHEAD = 4  # windows a worker may be ahead of the oldest that is not done: what is held in memory
 _MOST_KILLERS = 8  # rows of a run that may kill a process before the machine is to blame
@@ -87,11 +87,11 @@ class Workers:
         for worker in self.workers:
             worker.child.end()
 
-    def score(self, windows: Iterator[Window]) -> Iterator[tuple[Window, dict[str, Any], int]]:
+    def score(self, windows: Iterator[Window]) -> Iterator[tuple[Window, Tables, int]]:
         """Each window with its tables, in order. A killing row stands in the tables as skipped."""
         order: deque[Window] = deque()  # not given back yet, oldest first
         waiting: list[Window] = []  # of these, those that no worker has
-        done: dict[int, tuple[dict[str, Any], int]] = {}
+        done: dict[int, tuple[Tables, int]] = {}
         left = True
         while left or order:
             idle = [w for w in self.workers if w.ready and w.job is None]
@@ -140,7 +140,7 @@ class Workers:
             hint = next((w for w in unread if w.number not in self._suspects), None)
         worker.give(window, self._budget(window.number), hint)
 
-    def _hear(self, at: int) -> tuple[tuple[dict[str, Any], int] | None, bool]:
+    def _hear(self, at: int) -> tuple[tuple[Tables, int] | None, bool]:
         """(the tables of a window that is done, whether the worker died). A dead worker is replaced."""
         worker = self.workers[at]
         match worker.child.receive():

@@ -11,13 +11,13 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from screen.errors import ScreenError
 from screen.model.faults import MemoryRanOut
-from screen.model.forward.items import Float32, Item
+from screen.model.forward.items import Float32, Item, Measured
 from screen.model.forward.kept import KeptStates
 from screen.model.forward.plan import Batching
 from screen.model.forward.projector import Projector
@@ -96,7 +96,7 @@ def _serve(connection: Connection, order: ModelSetup) -> None:
 class _Work:
     """The operations."""
 
-    def __init__(self, model: BaseModel, batching: Batching, tell: Callable[[Any], None]) -> None:
+    def __init__(self, model: BaseModel, batching: Batching, tell: Callable[[object], None]) -> None:
         self._model, self._batching, self._tell = model, batching, tell
         self._kept = KeptStates()
         self._projectors: dict[int, Projector] = {}
@@ -115,7 +115,9 @@ class _Work:
             kept=self._kept,
         )
 
-    def measure(self, key: int, budget: int | None, items: Sequence[Item], states: States | None) -> Any:
+    def measure(
+        self, key: int, budget: int | None, items: Sequence[Item], states: States | None
+    ) -> Sequence[Measured | Float32 | str] | None:
         """Results: of `states` where those are asked for. None where memory ran out at this budget."""
         projector = self._projectors[key]
         if states is not None:

@@ -15,7 +15,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -30,7 +29,7 @@ from screen.scan.scorer import Scorer, with_directions
 from screen.scan.workers.child import live
 from screen.scan.workers.guarded import Guarded
 from screen.scoring.context import ScoringContext
-from screen.scoring.shard import ShardInput
+from screen.scoring.shard import ShardInput, Tables
 from screen.spec import ScanSpec
 
 
@@ -115,5 +114,5 @@ def to_bytes(table: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def from_bytes(data: Mapping[str, bytes]) -> dict[str, Any]:
+def from_bytes(data: Mapping[str, bytes]) -> Tables:
     return {name: pa.ipc.open_stream(pa.py_buffer(one)).read_all() for name, one in data.items()}

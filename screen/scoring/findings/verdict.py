@@ -6,7 +6,7 @@ Each says what it rests on in one sentence; what the words mean and when which i
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from screen.scoring.findings.comparison import Comparison
 from screen.stats import ROBUST_Z, share_below
@@ -32,7 +32,7 @@ class Verdict:
     sentence: str
     doubt: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return asdict(self)
 
 
