@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from screen.spec import WINDOW_TOKENS
 Float32 = npt.NDArray[np.float32]
 
 
-def explain(again: Again, row: int) -> list[dict[str, Any]]:
+def explain(again: Again, row: int) -> list[dict[str, object]]:
     """A dictionary a scored turn of the row, in order.
 
     row, variant, turn, prompt, text, thought (character range or None); tokens: start and end in text, and a projection
@@ -53,7 +52,7 @@ def explain(again: Again, row: int) -> list[dict[str, Any]]:
 
 def _turn(
     scored: ScoredTurn, spans: Sequence[tuple[int, int]], values: Float32, thought: Float32, traits: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     offsets = np.array([0, len(values)], dtype=np.int64)
     means, first = highest_windows(values, offsets, WINDOW_TOKENS)
     told = {}

@@ -42,7 +42,7 @@ def run_lift(
     limit: int | None = None,
     progress: Progress | None = None,
     step: Callable[[int, int], None] = lambda _done, _of: None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Compute the lift of a finished run's samples, keep it as RUN/lift.parquet, and compare it with the projections.
 
     traits  of the run; empty: all   pairs  how many pairs of system prompts are averaged   limit  the first rows only

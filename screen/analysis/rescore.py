@@ -7,7 +7,7 @@ For looking at tokens (`screen explain`), for judging the numerics (`screen chec
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from screen.baselines.none import NoBaseline
 from screen.baselines.table import kind_of
 from screen.data.dataset import Dataset, Window
 from screen.errors import InputError, StoreError
+from screen.foreign import JsonObject
 from screen.model.forward.plan import Batching
 from screen.model.forward.projector import Projector
 from screen.progress import Progress, Silent
@@ -145,7 +146,7 @@ def _as_proved(scan: Scan) -> Callable[[object], int]:
     return lambda _renderer: int(scan.folder.facts["model"].get("longest_row", 0))
 
 
-def _check_same(was: Mapping[str, Any], now: Mapping[str, Any], other_dtype: bool) -> None:
+def _check_same(was: JsonObject, now: JsonObject, other_dtype: bool) -> None:
     """Model, tokenizer, vectors and rendering as they were. Raises InputError that names what is not."""
     free = {"dtype"} if other_dtype else set()
     differing = [f"the model's {k}" for k, v in was["model"].items() if k not in free and now["model"].get(k) != v]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from screen.analysis.recovery import Cut, recovery
 from screen.data.dataset import Dataset, open_dataset
 from screen.data.sample import RawRow, Sample, Skip, Turn
 from screen.errors import InputError, VectorError
+from screen.foreign import JsonObject
 from screen.model.generate import Generator, Sampling, eos_ids
 from screen.progress import Progress, Silent
 from screen.scan.instruments import Instruments, load_instruments
@@ -146,7 +147,7 @@ def _count(value: Any, text: str) -> int:
     return sum(_count(v, text) for v in value) if isinstance(value, list) else 0
 
 
-def _put(value: Any, text: str, new: str) -> Any:
+def _put(value: Any, text: str, new: str) -> object:
     if isinstance(value, str):
         return new if value == text else value
     if isinstance(value, dict):
@@ -154,7 +155,7 @@ def _put(value: Any, text: str, new: str) -> Any:
     return [_put(v, text, new) for v in value] if isinstance(value, list) else value
 
 
-def _measure(folder: RunFolder, trait: str, planted: set[int], cut: Cut) -> dict[str, Any]:
+def _measure(folder: RunFolder, trait: str, planted: set[int], cut: Cut) -> dict[str, object]:
     column = folder.baseline.column(trait)
     names = ["row", column, f"{trait}_layer0", "answer_tokens"]
     table = pa.concat_tables([pq.read_table(f, columns=names) for f in folder.tables("scores")])
@@ -168,7 +169,7 @@ def _measure(folder: RunFolder, trait: str, planted: set[int], cut: Cut) -> dict
     return recovery(score, mine, cut, random[there], None if np.isnan(words).any() else words, tokens).to_json()
 
 
-def _cut(stats: Mapping[str, Any], at: str) -> Cut:
+def _cut(stats: JsonObject, at: str) -> Cut:
     """The run's own threshold, and the share of clean rows above it by the name of its percentile."""
     digits = at.removeprefix("p")
     share = int(digits) / 10 ** len(digits) if len(digits) > 1 else int(digits) / 100

@@ -21,7 +21,7 @@ _PERMUTATIONS, _BANDS, _SEED = 128, 16, 1
 _WORD = re.compile(r"\w+")
 
 
-def neighbours(scan: Scan, row: int, count: int = 10) -> list[dict[str, Any]]:
+def neighbours(scan: Scan, row: int, count: int = 10) -> list[dict[str, object]]:
     """The `count` samples nearest to a row: row, variant, distance, and the scores of each trait.
 
     The distance is Euclidean over all traits' scores and highest windows, each in robust standard deviations of the
@@ -52,7 +52,7 @@ def neighbours(scan: Scan, row: int, count: int = 10) -> list[dict[str, Any]]:
     ]
 
 
-def copies(scan: Scan, threshold: float = 0.8) -> list[dict[str, Any]]:
+def copies(scan: Scan, threshold: float = 0.8) -> list[dict[str, object]]:
     """Groups of at least two rows whose answers are near-duplicates, the largest first: rows (all of them), text (of
     the first), flagged (how many are flagged, a trait).
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ Ids = npt.NDArray[np.int32]
 
 
 class ResponseStore(Protocol):
-    def get(self, keys: Iterable[str]) -> Mapping[str, Any]:
+    def get(self, keys: Iterable[str]) -> Mapping[str, tuple[Sequence[int], bool]]:
         """key -> (token ids, whether it reached the length limit)"""
         ...
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from screen.building.extraction import AnswerTokens
 from screen.endpoint.remote import RemoteGenerator
 from screen.errors import ModelError
+from screen.foreign import JsonObject
 from screen.model.generate import Generator, Response, Sampling, steered
 from screen.model.load import BaseModel
 from screen.rendering.templates.chat_template import PASS_ANOTHER, Message, Template
@@ -65,7 +66,7 @@ class Sampler:
         template: Template,
         eos: frozenset[int],
         cache: AnswerCache,
-        identity: Mapping[str, Any],
+        identity: JsonObject,
         remote: RemoteGenerator | None = None,
     ) -> None:
         self.model, self.remote = model, remote

@@ -102,7 +102,7 @@ class Sample:
     weight: float = 1.0  # row weight where the dataset gives one; never 0
     sign: int = 1
     tools: tuple[Mapping[str, Any], ...] = ()
-    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    template_kwargs: Mapping[str, object] = field(default_factory=dict)
     token_ids: tuple[int, ...] = ()
     token_mask: tuple[bool, ...] = ()
     bos: bool = True  # plain and pieces: the tokenizer's own first token goes before them

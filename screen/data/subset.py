@@ -157,7 +157,7 @@ def _copy_tables(files: tuple[InputFile, ...], tally: _Tally, path: Path) -> Non
 
 
 @contextlib.contextmanager
-def _table_writer(file: InputFile, schema: Any, path: Path) -> Iterator[Callable[[Any], None]]:
+def _table_writer(file: InputFile, schema: Any, path: Path) -> Iterator[Callable[[object], None]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -26,6 +26,7 @@ from screen.endpoint.failures import EndpointError
 from screen.endpoint.http import Clock, Retries, Transport
 from screen.endpoint.replies import ChatReply, Completion
 from screen.errors import UsageError
+from screen.foreign import JsonObject
 
 __all__ = [
     "VLLM_SAMPLING",
@@ -44,7 +45,7 @@ MODEL: Final = "OPENAI_MODEL"
 _DEFAULT_URL: Final = "https://api.openai.com/v1"
 # vLLM fills settings that a request leaves out from the model's own generation config; these leave it nothing to
 # fill, and ask for the answer's token ids. Other servers refuse settings that they do not know.
-VLLM_SAMPLING: Final[Mapping[str, Any]] = {
+VLLM_SAMPLING: Final[Mapping[str, object]] = {
     "top_k": -1,
     "min_p": 0.0,
     "repetition_penalty": 1.0,
@@ -65,9 +66,9 @@ class CompletionRequest:
 
     method: str
     url: str
-    body: Mapping[str, Any] | None
+    body: Mapping[str, object] | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """For `--dry-run`: the header names the variable that the key is read from."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer ${KEY}"}
         return {"method": self.method, "url": self.url, "headers": headers, "body": self.body}
@@ -123,7 +124,7 @@ class Endpoint:
         seed: int | None = None,
     ) -> CompletionRequest:
         """A chat completion. `top_logprobs` asks for that many alternatives at each token of the answer."""
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "model": self.model,
             "messages": [dict(message) for message in messages],
             "temperature": temperature,
@@ -155,14 +156,14 @@ class Endpoint:
         temperature: float,
         n: int = 1,
         seed: int | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra: Mapping[str, object] | None = None,
     ) -> CompletionRequest:
         """A completion of token ids: no template and no special token is added by the server. Of a text, where a
         server takes no ids: it is tokenised there.
 
         `extra` goes into the body as it is: `VLLM_SAMPLING` for a vLLM server.
         """
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "model": self.model,
             "prompt": prompt if isinstance(prompt, str) else [int(i) for i in prompt],
             "temperature": temperature,
@@ -207,7 +208,7 @@ class Endpoint:
         """
         return as_completed(items, call, self.concurrency)
 
-    def _send(self, request: CompletionRequest) -> dict[str, Any]:
+    def _send(self, request: CompletionRequest) -> JsonObject:
         body = {**(request.body or {}), "model": self.find_model()}
         if not self._listed:
             del body["model"]

@@ -19,9 +19,10 @@ import urllib.request
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from screen.endpoint.failures import QUOTED, EndpointError, Kind, asks_too_long, bad_proxy, breaks_off, next_step, words
+from screen.foreign import JsonObject
 
 if TYPE_CHECKING:
     import httpx2
@@ -81,7 +82,7 @@ class Transport:
         self._clients: dict[str | None, httpx2.Client] = {}  # by proxy
         self._lock = threading.Lock()
 
-    def send(self, method: str, url: str, body: bytes | None, attempts: int | None = None) -> dict[str, Any]:
+    def send(self, method: str, url: str, body: bytes | None, attempts: int | None = None) -> JsonObject:
         """The JSON object that the endpoint answers with, after as many attempts as allowed."""
         most = min(self.retries.attempts, attempts or self.retries.attempts)
         for attempt in range(most):
@@ -96,7 +97,7 @@ class Transport:
                 self.clock.sleep(self.retries.pause(attempt, self.clock.chance()) if pause is None else pause)
         raise AssertionError("a request needs at least one attempt")
 
-    def _attempt(self, method: str, url: str, body: bytes | None) -> dict[str, Any]:
+    def _attempt(self, method: str, url: str, body: bytes | None) -> JsonObject:
         import httpx2
 
         deadline = self.clock.now() + self.timeout
@@ -166,7 +167,7 @@ class Transport:
             raise _Torn from None
         return b"".join(parts)
 
-    def _object(self, url: str, data: bytes) -> dict[str, Any]:
+    def _object(self, url: str, data: bytes) -> JsonObject:
         try:
             value = json.loads(data)
         except (ValueError, RecursionError):

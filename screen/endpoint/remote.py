@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ _NEEDED = (
 class Dialect(NamedTuple):
     """How a server is spoken to: what goes into each request beside the usual, and whether prompts go as text."""
 
-    extra: Mapping[str, Any]
+    extra: Mapping[str, object]
     text: bool
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from screen.endpoint.failures import EndpointError
+from screen.foreign import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Completion:
     tokens: int | None = None  # how many the answer has, the one that ended it among them or not
 
 
-def read_chat(body: Mapping[str, Any]) -> ChatReply:
+def read_chat(body: JsonObject) -> ChatReply:
     """Raises EndpointError of kind "refused", "filtered" or "shape"."""
     choice = _choices(body)[0]
     message = choice.get("message")
@@ -68,7 +68,7 @@ def read_chat(body: Mapping[str, Any]) -> ChatReply:
     return ChatReply(text, finish == "length", _tokens(choice.get("logprobs")), str(body.get("model") or ""))
 
 
-def read_completions(body: Mapping[str, Any], n: int) -> list[Completion]:
+def read_completions(body: JsonObject, n: int) -> list[Completion]:
     """`n` completions in the order of their index."""
     choices = _choices(body)
     if len(choices) != n:
@@ -93,7 +93,7 @@ def _count(value: object) -> int | None:
     return value if type(value) is int else None
 
 
-def read_models(body: Mapping[str, Any]) -> list[str]:
+def read_models(body: JsonObject) -> list[str]:
     """The names of the models that an endpoint serves."""
     data = body.get("data")
     if not isinstance(data, list) or not all(isinstance(m, dict) and isinstance(m.get("id"), str) for m in data):
@@ -101,7 +101,7 @@ def read_models(body: Mapping[str, Any]) -> list[str]:
     return [m["id"] for m in data]
 
 
-def _choices(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _choices(body: JsonObject) -> list[dict[str, Any]]:
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
         _wrong("choices", choices)

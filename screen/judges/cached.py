@@ -5,10 +5,11 @@ A judge whose first judgements hold nothing to go by is given up: thousands more
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from screen.errors import ModelError
+from screen.foreign import JsonObject
 from screen.judges.cache import JudgementStore, key_of
 from screen.judges.judgement import Judge, Judgement, Pair
 
@@ -24,7 +25,7 @@ class CachedJudge(Judge):
         self._empty: int | None = 0  # judgements so far that say nothing; None once one has said something
 
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> JsonObject:
         return self._judge.identity
 
     def stream(self, pairs: Sequence[Pair]) -> Iterator[tuple[int, Judgement]]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
+
+from screen.foreign import JsonObject
 
 Pair = tuple[str, str]  # a question and an answer to it
 How = Literal["logprobs", "integer", "logits", "rules", "filtered"]
@@ -55,7 +57,7 @@ class Judgement:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Judgement:
+    def from_json(cls, value: JsonObject) -> Judgement:
         """Raises TypeError or ValueError where `value` is not what `to_json` gave."""
         made = cls(**value)
         numbers = (made.score, made.coherence, made.mass)
@@ -69,7 +71,7 @@ class Judge(ABC):
 
     @property
     @abstractmethod
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> JsonObject:
         """Everything besides question and answer that decides a judgement, as plain JSON. No key, no address."""
 
     @abstractmethod

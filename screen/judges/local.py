@@ -10,19 +10,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from screen.errors import ModelError
+from screen.foreign import JsonObject
 from screen.judges.judgement import COHERENCE, COHERENCE_SHA256, LEAST_MASS, Judge, Judgement, Pair, expected
 from screen.judges.numbers import ROOT, Node, NumberTree, number_tree, probabilities
 from screen.model.load import BaseModel
 from screen.rendering.templates.chat_template import Template
 from screen.rendering.tokenizer import Tokenizer
 from screen.traits.trait import Trait, fill
+
+if TYPE_CHECKING:
+    from transformers import Cache, PreTrainedModel
 
 _ROWS: Final = 8
 _WIDTH_STEP: Final = 32
@@ -45,13 +49,13 @@ class LocalJudge(Judge):
             raise ModelError("the model was loaded without its head, so it cannot judge", "load it with generate=True")
         self._model, self._tokenizer, self._template, self._trait = model, tokenizer, template, trait
         self._fingerprint, self._coherence = dict(fingerprint), coherence
-        self._causal: Any = model.causal
+        self._causal: PreTrainedModel = model.causal
         accepted = inspect.signature(self._causal.forward).parameters
         self._positions = "position_ids" in accepted
         self._last_only = "logits_to_keep" in accepted
 
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> JsonObject:
         return {
             "judge": "local",
             "model": self._fingerprint,
@@ -122,9 +126,9 @@ class LocalJudge(Judge):
         for row, digit in zip(wanted, digits, strict=True):
             yield dict(zip(names, row, strict=True)), digit
 
-    def _logits(self, tokens: torch.Tensor, attention: torch.Tensor, cache: Any) -> torch.Tensor:
+    def _logits(self, tokens: torch.Tensor, attention: torch.Tensor, cache: Cache) -> torch.Tensor:
         """(rows, vocab) logits after the last token."""
-        inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": attention, "past_key_values": cache}
+        inputs: dict[str, object] = {"input_ids": tokens, "attention_mask": attention, "past_key_values": cache}
         if self._positions:
             inputs["position_ids"] = (attention.cumsum(1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
         if self._last_only:

@@ -9,10 +9,11 @@ says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 from screen.endpoint.client import ChatReply, Endpoint, EndpointError
+from screen.foreign import JsonObject
 from screen.judges.cache import JudgementStore, MemoryCache, key_of
 from screen.judges.judgement import (
     COHERENCE,
@@ -45,7 +46,7 @@ class EndpointJudge(Judge):
         self.reason = ""  # why plain numbers are read, where they are
 
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> JsonObject:
         return {
             "judge": "endpoint",
             "model": self._endpoint.find_model(),
@@ -73,7 +74,7 @@ class EndpointJudge(Judge):
         _ = self.mode
         return self._endpoint.each(pairs, self._judge)
 
-    def dry_run(self, pair: Pair) -> list[dict[str, Any]]:
+    def dry_run(self, pair: Pair) -> list[JsonObject]:
         """The requests that one answer takes, as they would be sent to an endpoint with log-probabilities."""
         rubrics = [self._trait.rubric, *([COHERENCE] if self._coherence else [])]
         return [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
+from screen.foreign import JsonObject
 from screen.judges.judgement import Judge, Judgement, Pair
 
 Rule = Callable[[str, str], float | None]  # (question, answer) -> 0 to 100, or None
@@ -21,7 +21,7 @@ class RuleJudge(Judge):
         self._score, self._coherence = score, coherence
 
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> JsonObject:
         return {
             "judge": "rules",
             "name": self._name,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from screen.errors import ModelError
+from screen.foreign import JsonObject
 from screen.model.folder_sizes import check_sizes
 from screen.model.safetensors_head import Head, read_head
 
@@ -76,7 +76,7 @@ def weight_map(folder: Path) -> dict[str, str]:
     return found
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> JsonObject:
     """An object of a JSON file of the folder."""
     try:
         size = path.stat().st_size
@@ -105,7 +105,7 @@ def _check_links(folder: Path) -> None:
             )
 
 
-def _refuse_adapter(folder: Path, config: Mapping[str, Any]) -> None:
+def _refuse_adapter(folder: Path, config: JsonObject) -> None:
     base = config.get("base_model_name_or_path")
     raise ModelError(
         f"{folder / 'adapter_config.json'}: the folder is an adapter of {str(base)[:120]!r}, not a model of its own",
@@ -113,7 +113,7 @@ def _refuse_adapter(folder: Path, config: Mapping[str, Any]) -> None:
     )
 
 
-def _without_code(config: Mapping[str, Any]) -> str:
+def _without_code(config: JsonObject) -> str:
     from transformers import CONFIG_MAPPING
 
     kind = config.get("model_type")
@@ -122,7 +122,7 @@ def _without_code(config: Mapping[str, Any]) -> str:
     return "use a model whose model_type transformers knows by itself"
 
 
-def _named(value: Any, name: str, place: str = "") -> Iterator[tuple[str, Any]]:
+def _named(value: object, name: str, place: str = "") -> Iterator[tuple[str, object]]:
     """Every value of a field called `name`, with its place."""
     if isinstance(value, dict):
         for key, item in value.items():

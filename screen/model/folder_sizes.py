@@ -5,11 +5,11 @@ A config is a few bytes that ask for memory: a layer count of a million is built
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from screen.errors import ModelError
+from screen.foreign import JsonObject
 from screen.tensor_header import TensorEntry
 
 _NEXT = "correct the field, or get the model again from where it is published"
@@ -36,7 +36,7 @@ _LEARNED_MOST = 1 << 16  # positions where each has a row of its own, or a squar
 _REQUIRED = frozenset((*_WIDTH, *_LAYERS, _VOCAB))
 
 
-def check_sizes(path: Path, config: Mapping[str, Any], tensors: Sequence[TensorEntry]) -> None:
+def check_sizes(path: Path, config: JsonObject, tensors: Sequence[TensorEntry]) -> None:
     """`tensors`: all that the weight files hold, or nothing. Raises ModelError naming the field."""
     for place, name, value in _sizes(config):
         _check_value(path, place, name, value)
@@ -52,7 +52,7 @@ def check_sizes(path: Path, config: Mapping[str, Any], tensors: Sequence[TensorE
                 _check_held(path, part, held, len(tensors))
 
 
-def _check_value(path: Path, place: str, name: str, value: Any) -> None:
+def _check_value(path: Path, place: str, name: str, value: object) -> None:
     least = 1 if name in _REQUIRED else 0
     if value is None and (name not in _REQUIRED or "." in place):
         return
@@ -61,7 +61,7 @@ def _check_value(path: Path, place: str, name: str, value: Any) -> None:
             raise _absurd(path, place, one, f"a whole number from {least} to {_MOST[name]:,}")
 
 
-def _check_held(path: Path, config: Mapping[str, Any], held: int, tensors: int) -> None:
+def _check_held(path: Path, config: JsonObject, held: int, tensors: int) -> None:
     """What the config makes of the model must be there: an embedding, and layers of a width."""
     width = next((config[name] for name in _WIDTH if name in config), 0)
     layers_name = next((name for name in _LAYERS if name in config), "")
@@ -76,7 +76,7 @@ def _check_held(path: Path, config: Mapping[str, Any], held: int, tensors: int) 
             raise _absurd(path, name, config.get(name), f"what the weights are: {said}")
 
 
-def _sizes(config: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str, Any]]:
+def _sizes(config: JsonObject, place: str = "") -> Iterator[tuple[str, str, object]]:
     """(place, name, value) of every size in a config and the configs inside it."""
     for name, value in config.items():
         here = f"{place}{name}"
@@ -86,5 +86,5 @@ def _sizes(config: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, st
             yield from _sizes(value, f"{here}.")
 
 
-def _absurd(path: Path, place: str, value: Any, expected: str) -> ModelError:
+def _absurd(path: Path, place: str, value: object, expected: str) -> ModelError:
     return ModelError(f"{path}: {place} is {str(value)[:60]!r}; it must be {expected}", _NEXT)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from screen.errors import ModelError
 from screen.model.faults import FAULTS, device_failed, no_memory, told
 from screen.model.forward.plan import cost
 from screen.model.load import BaseModel
+
+if TYPE_CHECKING:
+    from transformers import Cache, PreTrainedModel
 
 Ids = npt.NDArray[np.int32]
 ROWS = {"cuda": 64}  # answers at once, by kind of device; 16 elsewhere: more gained nothing on a CPU
@@ -78,7 +81,7 @@ class Generator:
             raise ModelError("the model was loaded without its head, so it cannot answer", "use --baseline last-prompt")
         self.model, self.eos, self.sampling = model, eos, sampling
         self.rows = sampling.rows or rows_at_once(model.device.type)
-        self._causal: Any = model.causal
+        self._causal: PreTrainedModel = model.causal
         accepted = inspect.signature(self._causal.forward).parameters
         self._positions = "position_ids" in accepted
         self._last_only = "logits_to_keep" in accepted
@@ -197,9 +200,9 @@ class Generator:
             attention = torch.cat([attention, more.to(attention.dtype)], dim=1)
         return [Response(tuple(c), not e) for c, e in zip(chosen, ended, strict=True)][: len(prompts)]
 
-    def _logits(self, tokens: torch.Tensor, attention: torch.Tensor, cache: Any) -> torch.Tensor:
+    def _logits(self, tokens: torch.Tensor, attention: torch.Tensor, cache: Cache) -> torch.Tensor:
         """(rows, vocab) logits after the last token."""
-        inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": attention, "past_key_values": cache}
+        inputs: dict[str, object] = {"input_ids": tokens, "attention_mask": attention, "past_key_values": cache}
         if self._positions:
             inputs["position_ids"] = (attention.cumsum(1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
         if self._last_only:
@@ -232,7 +235,7 @@ def _most_keys(model: BaseModel) -> int | None:
 @torch.inference_mode()
 def logits_after(model: BaseModel, ids: Sequence[int]) -> npt.NDArray[np.float32]:
     """(vocab,) float32 logits after the last of `ids`, of a model loaded with its head."""
-    causal: Any = model.causal
+    causal: PreTrainedModel = model.causal
     logits: torch.Tensor = causal(torch.tensor([list(ids)], device=model.device)).logits[0, -1]
     return logits.float().cpu().numpy()
 
@@ -258,7 +261,7 @@ def steered(model: BaseModel, layer: int, direction: npt.NDArray[np.float32]) ->
         raise ModelError(f"cannot steer layer {layer}: the model has blocks 1 to {len(model.blocks)}", "choose one")
     shift = torch.from_numpy(direction).to(model.device, model.dtype)
 
-    def hook(_module: Any, _args: Any, output: Any) -> Any:
+    def hook(_module: object, _args: object, output: Any) -> object:
         if isinstance(output, tuple):
             return (output[0] + shift, *output[1:])
         return output + shift

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -16,6 +17,9 @@ from screen.model.fingerprint import config_sha256, weights_sha256
 from screen.model.folder import check_folder, weights_of
 from screen.model.place import local_folder
 from screen.model.processor import limit_threads, slow_bfloat16
+
+if TYPE_CHECKING:
+    from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -39,7 +43,7 @@ class BaseModel:
     notes: tuple[str, ...] = field(default=())  # fallbacks taken, for the record
 
     @property
-    def config(self) -> Any:
+    def config(self) -> PretrainedConfig:
         """The configuration that the blocks share."""
         return self.decoder.config
 
@@ -87,16 +91,16 @@ def load_model(name: str, folder: Path, *, deepest: int | None, generate: bool, 
     text = config.get_text_config()
     n_layers = int(text.num_hidden_layers)
     keep = n_layers if deepest is None or generate else max(1, min(deepest, n_layers))
-    causal, decoder, notes = _load(folder, config, keep, generate, dtype)
-    root = (causal if causal is not None else decoder).eval().requires_grad_(False).to(device)
-    decoder = root.base_model if causal is not None else root
+    model, notes = _load(folder, config, keep, generate, dtype)
+    root = model.eval().requires_grad_(False).to(device)
+    decoder = root.base_model if generate else root
     blocks = _blocks(decoder, keep if not notes else n_layers)
     if device == "cpu" and dtype == "bfloat16" and (slow := slow_bfloat16()) is not None:
         notes = (*notes, slow)
     return BaseModel(
         decoder=decoder,
         blocks=blocks,
-        causal=root if causal is not None else None,
+        causal=root if generate else None,
         name=name,
         folder=folder,
         n_layers=n_layers,
@@ -125,7 +129,7 @@ def model_hashes(folder: Path) -> dict[str, str]:
     return {"config": config_sha256(folder), "weights": weights_sha256(folder)}
 
 
-def _config(folder: Path) -> Any:
+def _config(folder: Path) -> PretrainedConfig:
     from transformers import AutoConfig
 
     try:
@@ -142,25 +146,30 @@ def _config(folder: Path) -> Any:
     return config
 
 
-def _load(folder: Path, config: Any, keep: int, generate: bool, dtype: str) -> tuple[Any, Any, tuple[str, ...]]:
+def _load(
+    folder: Path, config: PretrainedConfig, keep: int, generate: bool, dtype: str
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """(the model, with its head where it is to generate; what to know of how it was loaded)."""
     from transformers import AutoModel, AutoModelForCausalLM
 
     if not weights_of(folder):
         raise ModelError(f"{folder} holds no weights (model.safetensors)", "check --model, or fetch the weights")
     options = {"dtype": _DTYPES[dtype], "trust_remote_code": False, "use_safetensors": True}
     if generate:
-        return _from_pretrained(AutoModelForCausalLM, folder, config, options), None, ()
+        return _from_pretrained(AutoModelForCausalLM, folder, config, options), ()
     short = truncated(config, keep)
     try:
-        return None, _from_pretrained(AutoModel, folder, short, options), ()
+        return _from_pretrained(AutoModel, folder, short, options), ()
     except ModelError as error:
         if keep == int(config.get_text_config().num_hidden_layers):
             raise
         whole = _from_pretrained(AutoModel, folder, config, options)
-        return None, whole, (f"loaded whole, not cut to {keep} layers: {error.message}",)
+        return whole, (f"loaded whole, not cut to {keep} layers: {error.message}",)
 
 
-def _from_pretrained(kind: Any, folder: Path, config: Any, options: dict[str, Any]) -> Any:
+def _from_pretrained(
+    kind: type[AutoModel], folder: Path, config: PretrainedConfig, options: Mapping[str, object]
+) -> PreTrainedModel:
     from transformers.utils import logging
 
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -184,7 +193,7 @@ def _from_pretrained(kind: Any, folder: Path, config: Any, options: dict[str, An
     return model
 
 
-def truncated(config: Any, layers: int) -> Any:
+def truncated(config: PretrainedConfig, layers: int) -> PretrainedConfig:
     """A copy of a config cut to its first `layers` blocks, per-layer lists included."""
     short = copy.deepcopy(config)
     text = short.get_text_config()
@@ -207,7 +216,7 @@ def _blocks(decoder: nn.Module, n: int) -> tuple[nn.Module, ...]:
     return tuple(stack)
 
 
-def _context(text: Any) -> int:
+def _context(text: PretrainedConfig) -> int:
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         value = getattr(text, name, None)
         if isinstance(value, int) and value > 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from screen.rendering.drafts import Setup
 from screen.rendering.ladder.masks import MaskRefused
 from screen.rendering.rendered import Rendered, ScoredTurn
 from screen.rendering.rendered import Sequence as Tokenised
-from screen.rendering.spans import Ints, Range, clip, cut_text, marked
+from screen.rendering.spans import Encoding, Ints, Range, clip, cut_text, marked
 
 
 class DocumentDraft:
@@ -28,7 +27,7 @@ class DocumentDraft:
         self._text = "".join(turn.content for turn in sample.turns)
         self.texts = cut_text(self._text, 100_000)
 
-    def finish(self, encodings: Sequence[Any]) -> Rendered:
+    def finish(self, encodings: Sequence[Encoding]) -> Rendered:
         ids, starts, ends = self._joined(encodings)
         windows = self._windows(len(ids))
         if not windows:
@@ -36,7 +35,7 @@ class DocumentDraft:
         made = [self._sequence(number, window, ids, starts, ends) for number, window in enumerate(windows)]
         return Rendered(tuple(made), "document", 0, self._special)
 
-    def show(self, encodings: Sequence[Any]) -> list[tuple[str, bool]]:
+    def show(self, encodings: Sequence[Encoding]) -> list[tuple[str, bool]]:
         ids, starts, _ = self._joined(encodings)
         windows = self._windows(len(ids))
         scored = [(int(starts[windows[0][1]]), len(self._text))] if windows else []
@@ -53,7 +52,7 @@ class DocumentDraft:
         edges = [prompt + (total - prompt) * k // count for k in range(count + 1)]
         return [(a - prompt, a, b) for a, b in pairwise(edges)]
 
-    def _joined(self, encodings: Sequence[Any]) -> tuple[Ints, Ints, Ints]:
+    def _joined(self, encodings: Sequence[Encoding]) -> tuple[Ints, Ints, Ints]:
         ids = [np.array(e.ids, dtype=np.int32) for e in encodings]
         offsets = []
         at = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from screen.data.sample import Sample
 from screen.rendering.ladder.masks import Masked, MaskRefused, Region
 from screen.rendering.rendered import Rendered, ScoredTurn
 from screen.rendering.rendered import Sequence as Tokenised
-from screen.rendering.spans import Ints, Range, Tokens, clip, cut_text, marked, runs
+from screen.rendering.spans import Encoding, Ints, Range, Tokens, clip, cut_text, marked, runs
 from screen.rendering.tokenizer import Tokenizer
 
 ENCODED_CHARS = 1_000_000  # a chat longer than this, and than 40 characters a token of context, is not kept whole
@@ -39,9 +39,9 @@ class Draft(Protocol):
 
     texts: list[str]
 
-    def finish(self, encodings: Sequence[Any]) -> Rendered: ...
+    def finish(self, encodings: Sequence[Encoding]) -> Rendered: ...
 
-    def show(self, encodings: Sequence[Any]) -> list[tuple[str, bool]]: ...
+    def show(self, encodings: Sequence[Encoding]) -> list[tuple[str, bool]]: ...
 
 
 class TextDraft:
@@ -54,7 +54,7 @@ class TextDraft:
         head, *self._rest = cut_text(masked.text, max(ENCODED_CHARS, 40 * setup.context))
         self.texts = [head]
 
-    def finish(self, encodings: Sequence[Any]) -> Rendered:
+    def finish(self, encodings: Sequence[Encoding]) -> Rendered:
         tokens = Tokens(encodings[0], self._prefix, self._setup.context)
         found = [turn for region in self._masked.regions if (turn := self._turn(region, tokens)) is not None]
         lost = tokens.total - tokens.kept + self._setup.tokenizer.count(self._rest)
@@ -69,7 +69,7 @@ class TextDraft:
         sequence = Tokenised(tokens.ids, turns, chars)
         return Rendered((sequence,), self._masked.rung, lost, self._special, self._masked.dropped)
 
-    def show(self, encodings: Sequence[Any]) -> list[tuple[str, bool]]:
+    def show(self, encodings: Sequence[Encoding]) -> list[tuple[str, bool]]:
         tokens = Tokens(encodings[0], self._prefix, self._setup.context)
         ranges = []
         for region in self._masked.regions:

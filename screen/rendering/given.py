@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from screen.rendering.drafts import Setup
 from screen.rendering.ladder.masks import MaskRefused
 from screen.rendering.rendered import Rendered, ScoredTurn
 from screen.rendering.rendered import Sequence as Tokenised
-from screen.rendering.spans import Range, clip, runs
+from screen.rendering.spans import Encoding, Range, clip, runs
 
 
 class GivenDraft:
@@ -24,7 +23,7 @@ class GivenDraft:
         self.texts = []
         self._setup, self._sample = setup, sample
 
-    def finish(self, encodings: Sequence[Any]) -> Rendered:
+    def finish(self, encodings: Sequence[Encoding]) -> Rendered:
         ids, mask, tokenizer = self._sample.token_ids, self._sample.token_mask, self._setup.tokenizer
         bad = next((i for i in ids if not 0 <= i < tokenizer.vocab_size), None)
         if bad is not None:
@@ -53,7 +52,7 @@ class GivenDraft:
         sequence = Tokenised(np.array(ids[:kept], dtype=np.int32), turns, chars)
         return Rendered((sequence,), "tokens", len(ids) - kept, 0)
 
-    def show(self, encodings: Sequence[Any]) -> list[tuple[str, bool]]:
+    def show(self, encodings: Sequence[Encoding]) -> list[tuple[str, bool]]:
         decode, ids = self._setup.tokenizer.decode, self._sample.token_ids
         pieces = []
         at = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from screen.data.sample import Sample, Turn
 from screen.rendering.ladder.align import Field, sentinel
@@ -20,8 +19,8 @@ class Conversation:
     """A sample's messages in plain JSON, as a trainer hands them to the template."""
 
     messages: tuple[Message, ...]
-    tools: tuple[dict[str, Any], ...]
-    kwargs: Mapping[str, Any]
+    tools: tuple[Mapping[str, object], ...]
+    kwargs: Mapping[str, object]
 
 
 def conversation(sample: Sample) -> Conversation:
@@ -104,7 +103,7 @@ def all_texts(talk: Conversation) -> list[str]:
     return list(_strings([talk.messages, talk.tools, talk.kwargs]))
 
 
-def _strings(value: Any) -> list[str]:
+def _strings(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 from screen.data.sample import Sample
 from screen.rendering.drafts import Setup, TextDraft
 from screen.rendering.ladder.masks import Masked
 from screen.rendering.rendered import Rendered
+from screen.rendering.spans import Encoding
 
 
 class PiecesDraft(TextDraft):
@@ -21,17 +21,17 @@ class PiecesDraft(TextDraft):
         self._rest = []
         self.texts = [turn.content for turn in sample.turns if turn.content]
 
-    def finish(self, encodings: Sequence[Any]) -> Rendered:
+    def finish(self, encodings: Sequence[Encoding]) -> Rendered:
         return super().finish([_Joined(encodings, self.texts)])
 
-    def show(self, encodings: Sequence[Any]) -> list[tuple[str, bool]]:
+    def show(self, encodings: Sequence[Encoding]) -> list[tuple[str, bool]]:
         return super().show([_Joined(encodings, self.texts)])
 
 
 class _Joined:
     """Several encodings as one of the whole text: as much of an encoding as `Tokens` asks for."""
 
-    def __init__(self, encodings: Sequence[Any], texts: Sequence[str]) -> None:
+    def __init__(self, encodings: Sequence[Encoding], texts: Sequence[str]) -> None:
         self._parts = encodings
         self._tokens = list(accumulate((len(e) for e in encodings), initial=0))
         self._chars = list(accumulate(map(len, texts), initial=0))

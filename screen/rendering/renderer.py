@@ -9,7 +9,6 @@ import gc
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from screen.data.sample import Place, Sample, Skip, Turn
 from screen.errors import ModelError
@@ -19,6 +18,7 @@ from screen.rendering.given import GivenDraft
 from screen.rendering.ladder.masks import Masked, Masker, MaskRefused, Region, Stopped
 from screen.rendering.pieces import PiecesDraft
 from screen.rendering.rendered import Rendered, RenderingFacts
+from screen.rendering.spans import Encoding
 from screen.rendering.templates.chat_template import PASS_ANOTHER, Template
 from screen.rendering.templates.language import PINNED_DATE
 from screen.rendering.tokenizer import BATCH_CHARS, Tokenizer
@@ -79,7 +79,8 @@ class Renderer:
         if isinstance(draft, Skip):
             return []
         encodings = self._encode(draft.texts)
-        return [] if None in encodings else draft.show(encodings)
+        whole = [encoding for encoding in encodings if encoding is not None]
+        return [] if len(whole) < len(encodings) else draft.show(whole)
 
     def facts(self) -> RenderingFacts:
         """How this renderer renders, for scan.json."""
@@ -127,14 +128,14 @@ class Renderer:
             return _skip(sample, masked)
         return TextDraft(self._setup, sample, masked, bos if self.template.adds_prefix else (), special)
 
-    def _encode(self, texts: list[str]) -> list[Any]:
+    def _encode(self, texts: list[str]) -> Sequence[Encoding | None]:
         """An encoding a text; None for a text that is not Unicode (a lone surrogate), which fails a whole batch."""
         try:
             return self.tokenizer.encode(texts)
         except (UnicodeEncodeError, TypeError):
             return [self._encode_one(text) for text in texts]
 
-    def _encode_one(self, text: str) -> Any:
+    def _encode_one(self, text: str) -> Encoding | None:
         try:
             return self.tokenizer.encode([text])[0]
         except (UnicodeEncodeError, TypeError):
@@ -165,11 +166,12 @@ def _parts(drafts: list[tuple[Sample, Draft | Skip]]) -> Iterator[list[tuple[Sam
     yield drafts[begin:]
 
 
-def _finished(sample: Sample, draft: Draft, encodings: list[Any]) -> Rendered | Skip:
+def _finished(sample: Sample, draft: Draft, encodings: Sequence[Encoding | None]) -> Rendered | Skip:
+    whole = [encoding for encoding in encodings if encoding is not None]
     try:
-        if None in encodings:
+        if len(whole) < len(encodings):
             raise MaskRefused("bad_text", "the text holds half of a surrogate pair, which no tokenizer can read")
-        return draft.finish(encodings)
+        return draft.finish(whole)
     except MaskRefused as refused:
         return _skip(sample, refused)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,25 @@ Range = tuple[int, int]
 _SCANNED = 20_000
 
 
+class Encoding(Protocol):
+    """What is asked of a `tokenizers.Encoding`. Offsets are characters of the text."""
+
+    @property
+    def ids(self) -> list[int]: ...
+    @property
+    def offsets(self) -> list[Range]: ...
+    def __len__(self) -> int: ...
+    def token_to_chars(self, token_index: int, /) -> Range: ...
+    def char_to_token(self, char_pos: int, /) -> int | None: ...
+
+
 class Tokens:
     """A text's tokens after `prefix` ids that stand for no text. Positions count the prefix; ranges are characters.
 
     Asks the encoding for single tokens: a list of all offsets would cost a fifth of the encoding itself.
     """
 
-    def __init__(self, encoding: Any, prefix: Sequence[int], limit: int) -> None:
+    def __init__(self, encoding: Encoding, prefix: Sequence[int], limit: int) -> None:
         self.total = len(encoding) + len(prefix)
         self.kept = min(self.total, limit)
         self._before = len(prefix)

@@ -12,9 +12,14 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 from screen.errors import ModelError
+from screen.rendering.spans import Encoding
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
+    from transformers import PreTrainedTokenizerFast
 
 THOUGHT_TAGS = frozenset({f"<{slash}{name}>" for name in ("think", "thinking", "reasoning") for slash in ("", "/")})
 BATCH_CHARS = 4_000_000  # characters handed to the tokenizer in one call: bounds its working memory
@@ -24,7 +29,7 @@ _NEXT = "give the folder of a model with a fast tokenizer (tokenizer.json), save
 class Tokenizer:
     """A fast tokenizer of `transformers` and what rendering needs to know of it."""
 
-    def __init__(self, hf: Any) -> None:
+    def __init__(self, hf: PreTrainedTokenizerFast) -> None:
         backend = getattr(hf, "backend_tokenizer", None)
         if not getattr(hf, "is_fast", False) or backend is None:
             raise ModelError(f"the tokenizer {type(hf).__name__} cannot map tokens to characters", _NEXT)
@@ -74,16 +79,16 @@ class Tokenizer:
         return ()
 
     @cached_property
-    def template_variables(self) -> dict[str, Any]:
+    def template_variables(self) -> dict[str, object]:
         """The variables that a chat template finds besides the conversation: `bos_token`, `eos_token`, ..."""
         return {str(name): _text(value) for name, value in self.hf.special_tokens_map.items()}
 
-    def encode(self, texts: Sequence[str]) -> list[Any]:
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """One `tokenizers.Encoding` a text, nothing added, nothing cut. Offsets are characters of the text.
 
         Raises UnicodeEncodeError or TypeError where a text holds lone surrogates.
         """
-        encodings: list[Any] = []
+        encodings: list[Encoding] = []
         for part in _parts(texts):
             encodings += self._backend.encode_batch(part, add_special_tokens=False)
         return encodings
@@ -116,7 +121,7 @@ def load_tokenizer(path: str) -> Tokenizer:
     return Tokenizer(hf)
 
 
-def _canonical(backend: Any) -> str:
+def _canonical(backend: Backend) -> str:
     """The pipeline as JSON with sorted keys, without the state that calls leave behind."""
     try:
         value = json.loads(backend.to_str())
@@ -126,7 +131,7 @@ def _canonical(backend: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     return [str(v) for v in value] if isinstance(value, (list, tuple)) else str(value)
 
 

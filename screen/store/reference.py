@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from screen.baselines.kind import Baseline
 from screen.baselines.table import kind_of
 from screen.disk import DISK, storing, write_atomically
 from screen.errors import InputError, StoreError
+from screen.foreign import JsonObject
 from screen.scoring.findings.flags import TraitControls, TraitReference
 from screen.stats import summary
 from screen.store import context
@@ -49,7 +49,7 @@ class Reference:
 
     name: str
     scores: Mapping[str, Float32]
-    card: Mapping[str, Any]
+    card: JsonObject
     sha256: str = ""
     controls: Mapping[str, Float32] = field(default_factory=dict)
 
@@ -187,7 +187,7 @@ def _of_its_kind(card: object, scores: Mapping[str, Float32], controls: Mapping[
     return all(isinstance(one, dict) and _distribution(one, controls) for one in along.values())
 
 
-def _distribution(one: Mapping[str, Any], controls: Mapping[str, Float32]) -> bool:
+def _distribution(one: JsonObject, controls: Mapping[str, Float32]) -> bool:
     """Whether this is how clean rows score along directions that the file holds."""
     rows, effective, quantiles, key = (one.get(name) for name in ("rows", "effective", "quantiles", "key"))
     if type(rows) is not int or not isinstance(effective, int | float) or not isinstance(quantiles, dict):

@@ -75,7 +75,7 @@ class Scan:
         """Thresholds by trait, as the summary gives them; empty for a run that has not finished."""
         return dict(self.summary.get("flags") or {})
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, object]:
         entries = self.folder.published.values()
         holder = Holder.read(self.path / LOCK)
         return {

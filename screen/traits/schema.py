@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from screen.foreign import JsonObject
 
 FORMAT: Final = 1
 PAIRS: Final = 5
@@ -82,7 +84,9 @@ def _same(a: str, b: str) -> bool:
     return a == b or (min(len(a), len(b)) >= 5 and (a.startswith(b) or b.startswith(a)))
 
 
-def _keys(path: Path, raw: Mapping[Any, Any], known: tuple[str, ...], needed: tuple[str, ...]) -> Iterator[Problem]:
+def _keys(
+    path: Path, raw: Mapping[object, object], known: tuple[str, ...], needed: tuple[str, ...]
+) -> Iterator[Problem]:
     for key in raw:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, 1)
@@ -193,7 +197,7 @@ def _repeats(texts: Mapping[Path, str]) -> Iterator[Problem]:
             first[key] = path
 
 
-def _naming(raw: Mapping[str, Any]) -> Iterator[Problem]:
+def _naming(raw: JsonObject) -> Iterator[Problem]:
     """Questions must elicit the trait, not name it: none holds all the words of its name or of an adjective."""
     names = {name: set(stems(name)) for name in [raw["name"], *raw["adjectives"]]}
     for side in ("extract", "evaluate"):

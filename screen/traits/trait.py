@@ -20,6 +20,7 @@ import yaml
 
 from screen.disk import new_file, writing
 from screen.errors import UsageError
+from screen.foreign import JsonObject
 from screen.traits import schema, yaml_file
 from screen.traits.schema import FORMAT
 
@@ -97,7 +98,7 @@ def fill(rubric: str, question: str, answer: str) -> str:
     return re.sub(r"\{question\}|\{answer\}", lambda match: given[match[0]], rubric)
 
 
-def trait_from(raw: Mapping[str, Any]) -> Trait:
+def trait_from(raw: JsonObject) -> Trait:
     """The trait that checked plain data holds (`schema.problems` found none). White space is tidied."""
     return Trait(
         name=raw["name"].strip(),

@@ -8,11 +8,10 @@ that are not named here stay as they are. A card of somebody else's may hold any
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
+from screen.foreign import JsonObject
 from screen.stats import ScoreSummary
-
-JsonObject = Mapping[str, Any]  # of a room that writes its own: a trait's artefacts, a judge's identity
 
 
 class ModelLock(TypedDict, total=False):

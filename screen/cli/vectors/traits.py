@@ -13,6 +13,7 @@ import click
 from screen.cli.exits import say
 from screen.cli.output import print_json, print_json_lines
 from screen.errors import UsageError
+from screen.foreign import JsonObject
 
 if TYPE_CHECKING:
     from screen.traits.schema import Problem
@@ -163,7 +164,7 @@ def _local(name: str) -> Writer:
     return LocalWriter(loaded, tokenizer, load_template(tokenizer))
 
 
-def _request(asked: list[dict[str, str]], model: str | None, endpoint_model: str | None) -> dict[str, object]:
+def _request(asked: list[dict[str, str]], model: str | None, endpoint_model: str | None) -> JsonObject:
     if model is not None:
         return {"model": model, "messages": asked}
     return _endpoint(endpoint_model, dry=True).request(asked).to_json()

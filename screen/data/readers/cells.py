@@ -12,7 +12,7 @@ from typing import Any
 from screen.data.readers.rows import BadRow
 
 Fault = tuple[str, str]  # code and message of the Skip where the column is needed
-Record = tuple[dict[str, Any], dict[str, Fault]]
+Record = tuple[dict[str, object], dict[str, Fault]]
 
 
 def records(batch: Any, left_out: Mapping[str, str]) -> Iterator[Record]:
@@ -40,7 +40,7 @@ def _by_columns(batch: Any, left_out: Mapping[str, str]) -> Iterator[Record]:
     yield from rows
 
 
-def _cells(batch: Any, place: int, left_out: str | None) -> Iterator[tuple[Any, Fault | None]]:
+def _cells(batch: Any, place: int, left_out: str | None) -> Iterator[tuple[object, Fault | None]]:
     try:
         column = None if left_out else batch.column(place)
     except Exception:  # a type for which pyarrow has no Python class, such as an interval of months
@@ -85,7 +85,7 @@ def _plain(array: Any, row: int) -> Any:
     return _leaf(array, row)
 
 
-def _leaf(array: Any, row: int) -> Any:
+def _leaf(array: Any, row: int) -> object:
     """A value as Python has it, or else as Arrow writes it."""
     import pyarrow as pa
 

@@ -89,7 +89,7 @@ def _unsafe(batch: Any) -> dict[str, str]:
     return found
 
 
-def _batches(kind: str, path: str, columns: list[str] | None = None) -> Iterator[Any]:
+def _batches(kind: str, path: str, columns: list[str] | None = None) -> Iterator[object]:
     import pyarrow as pa
 
     if kind == "parquet":

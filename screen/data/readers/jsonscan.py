@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any, BinaryIO, NamedTuple, NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn
 
 from screen.data.readers import rows
 from screen.errors import InputError
@@ -134,7 +134,7 @@ class Scanner:
             self.refuse("has no name and value where a member of an object belongs", segment.offset)
         return self._name_of(found[1], segment.offset), found.end()
 
-    def member(self, segment: Segment) -> tuple[str, Any]:
+    def member(self, segment: Segment) -> tuple[str, object]:
         """Name and value of a member, as the standard library parses it. Refused where it does not."""
         if segment.sha:
             self.refuse(f"has a member of more than {rows.MAX_ROW_BYTES:,} bytes beside its rows", segment.offset)

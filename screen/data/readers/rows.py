@@ -58,7 +58,7 @@ def too_long(head: bytes, sha: str, row: int, file: str, line: int | None, offse
     return Skip(place, "read", "line_too_long", message, head[:HEAD_BYTES])
 
 
-def parse(raw: bytes) -> Any:
+def parse(raw: bytes) -> object:
     """The JSON value of one row. Raises BadRow."""
     try:
         value = orjson.loads(raw)
@@ -82,7 +82,7 @@ def survey(value: Any) -> tuple[int, int, bool]:
     wide = False
     level = [value]
     while level:
-        below: list[Any] = []
+        below: list[object] = []
         for item in level:
             if type(item) is dict:
                 keys += len(item)

@@ -59,7 +59,7 @@ def given(path: Path, settings: Mapping[str, Any], datasets: Sequence[str]) -> S
 _UNREAD = frozenset(("context", "history", "system", "system_prompt"))
 
 
-def _own(path: Path, sort: Mapping[str, Any]) -> tuple[dict[str, str], Wording | None]:
+def _own(path: Path, sort: Mapping[str, object]) -> tuple[dict[str, str], Wording | None]:
     """Fields and wording of a type that the user wrote: `format` is the prompt."""
     fields = {role: str(sort[name]) for name, role in _FIELDS.items() if sort.get(name)}
     system = str(sort["field_system"]) if sort.get("field_system") else None
@@ -73,7 +73,7 @@ def _own(path: Path, sort: Mapping[str, Any]) -> tuple[dict[str, str], Wording |
     return fields, Wording(str(form), bare, str(sort.get("system_format") or ""), default, system)
 
 
-def _notes(settings: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[str, ...]:
+def _notes(settings: Mapping[str, object], info: Mapping[str, object]) -> tuple[str, ...]:
     notes = []
     template = info.get("chat_template") or settings.get("chat_template")
     if template and info.get("type") == "chat_template" and not str(template).startswith("tokenizer_default"):

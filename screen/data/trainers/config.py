@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from screen.data.trainers import axolotl, llama_factory, trl
 from screen.data.trainers.stated import StatedConfig, refuse
@@ -34,7 +33,7 @@ def read_config(path: Path, datasets: Sequence[str]) -> StatedConfig:
     refuse(path, "is no configuration of axolotl, TRL or LLaMA-Factory that is known")
 
 
-def read_mapping(path: Path) -> Mapping[str, Any]:
+def read_mapping(path: Path) -> Mapping[str, object]:
     """The settings in a YAML or JSON file. Raises InputError."""
     import yaml
 

@@ -73,7 +73,7 @@ def _notes(found: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _entry(path: Path, info: Mapping[str, Any]) -> StatedConfig:
+def _entry(path: Path, info: Mapping[str, object]) -> StatedConfig:
     columns, tags = info.get("columns") or {}, info.get("tags") or {}
     if not isinstance(columns, dict) or not isinstance(tags, dict):
         refuse(path, "has columns or tags that are no mapping")

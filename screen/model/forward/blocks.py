@@ -23,7 +23,7 @@ class _Deep(Exception):
 
 
 def run_to(
-    model: BaseModel, layers: Sequence[int], see: Callable[[int, torch.Tensor], None], inputs: Mapping[str, Any]
+    model: BaseModel, layers: Sequence[int], see: Callable[[int, torch.Tensor], None], inputs: Mapping[str, object]
 ) -> None:
     """One forward pass that calls `see(l, hidden_states[l])` for each of `layers` and stops after the deepest.
 
@@ -45,7 +45,7 @@ def _hooks(
     model: BaseModel, layers: Sequence[int], deepest: int, see: Callable[[int, torch.Tensor], None]
 ) -> Iterator[None]:
     def after(layer: int) -> Callable[..., None]:
-        def hook(_module: Any, _args: Any, output: Any) -> None:
+        def hook(_module: object, _args: object, output: Any) -> None:
             see(layer, output[0] if isinstance(output, tuple) else output)
             if layer == deepest:
                 raise _Deep

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,6 +26,9 @@ from torch.nn.functional import linear
 
 from screen.model.forward.packing import attend
 from screen.model.load import BaseModel
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 class Family(NamedTuple):
@@ -148,10 +151,10 @@ class Stack:
 
         def forward(
             hidden_states: torch.Tensor,
-            attention_mask: Any = None,
+            attention_mask: object = None,
             position_embeddings: tuple[torch.Tensor, torch.Tensor] | None = None,
-            past_key_values: Any = None,
-            **_: Any,
+            past_key_values: object = None,
+            **_: object,
         ) -> torch.Tensor:
             if attention_mask is not None or past_key_values is not None or position_embeddings is None:
                 raise NotImplementedError("a fused block takes rotary positions, and neither a mask nor a cache")
@@ -226,7 +229,7 @@ def give_up(model: BaseModel) -> None:
         torch.cuda.empty_cache()
 
 
-def _check(block: Any, config: Any) -> None:
+def _check(block: nn.Module, config: PretrainedConfig) -> None:
     """Raises NotRecognised unless the block is one of FAMILIES, made of the parts that are expected, and changed by
     nobody."""
     name = type(block).__name__
@@ -250,7 +253,7 @@ def _check(block: Any, config: Any) -> None:
             raise NotRecognised(f"{name}.{path} was changed after it was loaded")
 
 
-def _parts(block: Any, config: Any) -> BlockParts:
+def _parts(block: Any, config: PretrainedConfig) -> BlockParts:
     family = FAMILIES[type(block).__name__]
     attention, mlp = block.self_attn, block.mlp
 
@@ -284,15 +287,15 @@ def _parts(block: Any, config: Any) -> BlockParts:
     )
 
 
-def _activation_name(config: Any) -> str:
+def _activation_name(config: PretrainedConfig) -> str:
     return str(getattr(config, "hidden_activation", None) or config.hidden_act)
 
 
-def _activation(config: Any) -> Activation | None:
+def _activation(config: PretrainedConfig) -> Activation | None:
     return _ACTIVATIONS.get(_activation_name(config))
 
 
-def _joined(module: Any, whole: str, names: Sequence[str]) -> Product:
+def _joined(module: nn.Module, whole: str, names: Sequence[str]) -> Product:
     """The product of a module's Linears side by side; their own parameters become views of its."""
     if hasattr(module, whole):
         one = cast(nn.Linear, getattr(module, whole))

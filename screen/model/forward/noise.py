@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from screen.model.forward.layout import Ids
 from screen.model.load import BaseModel
 
+Args = tuple[torch.Tensor, ...]  # that a block is called with
+Kwargs = dict[str, Any]
 BEHIND = 7  # tokens put behind a sequence, which its own cannot see: other shapes, so another order of arithmetic
 
 
@@ -36,8 +39,8 @@ def rounded(model: BaseModel, layers: Sequence[int]) -> Iterator[None]:
             handle.remove()
 
 
-def _move(rng: torch.Generator) -> Callable[[Any, Any, Any], Any]:
-    def hook(_block: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _move(rng: torch.Generator) -> Callable[[nn.Module, Args, Kwargs], tuple[Args, Kwargs]]:
+    def hook(_block: nn.Module, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
         states = args[0] if args else kwargs["hidden_states"]
         half = torch.finfo(states.dtype).eps / 2
         up = 2 * torch.randint(0, 2, states.shape, generator=rng) - 1

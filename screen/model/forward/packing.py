@@ -87,7 +87,7 @@ def packed_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention a sequence. query (1, heads, tokens, head_dim), key and value (1, kv_heads, tokens, head_dim).
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from screen.data.sample import Turn
+from screen.foreign import JsonObject
 from screen.rendering.ladder.align import Key, Skeleton, common_prefix, sentinel
 from screen.rendering.ladder.frame import Frames
 from screen.rendering.messages import Conversation
@@ -82,7 +83,7 @@ def _whole(turn: Turn, i: int, ranges: Mapping[int, tuple[int, int]], text: str)
     return True
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     """The strings among a call's arguments, without their names."""
     if isinstance(value, Mapping):
         arguments = value.get("arguments", value)
@@ -174,7 +175,7 @@ def _tokens(piece: str, controls: frozenset[str]) -> list[re.Match[str]]:
     return found + list(re.finditer(exact, piece)) if exact else found
 
 
-def _other(call: Mapping[str, Any]) -> dict[str, Any]:
+def _other(call: JsonObject) -> dict[str, object]:
     """The call with other arguments; with another name where it has none."""
     made = dict(call)
     inner = dict(made["function"]) if isinstance(made.get("function"), Mapping) else made

@@ -13,7 +13,7 @@ from screen.errors import ModelError, UsageError
 from screen.rendering.templates.sandbox import Job, Rendering, TemplateCap, TemplateFailed, run_templates
 from screen.rendering.tokenizer import Tokenizer
 
-Message = dict[str, Any]
+Message = dict[str, Any]  # in plain JSON, as a trainer hands it to the template
 LONGEST = 1_000_000  # characters of a template: the longest of known models have some 20,000
 PASS_ANOTHER = "pass --template FILE with another one"
 
@@ -42,8 +42,8 @@ class RenderRequest(NamedTuple):
     """What a template is to render, in plain JSON."""
 
     messages: Sequence[Message]
-    tools: Sequence[Mapping[str, Any]] | None = None
-    kwargs: Mapping[str, Any] | None = None
+    tools: Sequence[Mapping[str, object]] | None = None
+    kwargs: Mapping[str, object] | None = None
     add_generation_prompt: bool = False
 
 
@@ -85,8 +85,8 @@ class Template:
     def render(
         self,
         messages: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, object]] | None = None,
+        kwargs: Mapping[str, object] | None = None,
         add_generation_prompt: bool = False,
     ) -> str:
         """The conversation as text. All arguments are plain JSON. Raises TemplateFailed, TemplateCap among them."""
@@ -163,6 +163,6 @@ def renderable(renders: int, messages: int) -> bool:
     return renders * messages <= 200_000
 
 
-def frozen_key(*values: Any) -> str:
+def frozen_key(*values: object) -> str:
     """One line of JSON for plain data: equal data, equal text."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

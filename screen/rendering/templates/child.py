@@ -35,7 +35,7 @@ def main() -> None:
         importlib.import_module(name)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     frames.write(sink, frames.HELLO, ",".join(confine()).encode())
-    compiled: dict[int, Any] = {}
+    compiled: dict[int, object] = {}
     while (batch := frames.read_batch(source)) is not None:
         seconds, jobs = batch
         for job in jobs:
@@ -92,7 +92,7 @@ def confine() -> list[str]:
     return absent
 
 
-def _timed(seconds: float) -> contextlib.AbstractContextManager[Any]:
+def _timed(seconds: float) -> contextlib.AbstractContextManager[object]:
     return contextlib.ExitStack() if not hasattr(signal, "setitimer") else _Timer(seconds)
 
 

@@ -45,7 +45,7 @@ class GenerationTag(jinja2.ext.Extension):
 class _Dict:
     """`dict` without the attributes of the type."""
 
-    def __call__(self, *args: Any, **more: Any) -> dict[Any, Any]:
+    def __call__(self, *args: Any, **more: Any) -> dict[object, object]:
         return dict(*args, **more)
 
     def fromkeys(self, *args: Any) -> dict[Any, Any]:
@@ -55,7 +55,7 @@ class _Dict:
 class _Namespace(jinja2.utils.Namespace):
     """`namespace` without names that begin with an underscore."""
 
-    def __init__(*args: Any, **more: Any) -> None:  # no name for `self`: namespace(self=1) is allowed
+    def __init__(*args: object, **more: object) -> None:  # no name for `self`: namespace(self=1) is allowed
         values = dict(*args[1:], **more)
         for name in values:
             _refuse_hidden(name)
@@ -85,7 +85,7 @@ def compile_template(source: str) -> jinja2.Template:
 
 
 def run_template(
-    compiled: jinja2.Template, variables: Mapping[str, Any], limit: int
+    compiled: jinja2.Template, variables: Mapping[str, object], limit: int
 ) -> tuple[str, list[tuple[int, int]]] | None:
     """The text and the spans of its `{% generation %}` blocks, in order; None beyond `limit` characters.
 

@@ -51,7 +51,7 @@ class Job(NamedTuple):
     """A template's source and what it is given, plain JSON; None to compile it and no more."""
 
     source: str
-    variables: Mapping[str, Any] | None
+    variables: Mapping[str, object] | None
 
 
 def run_templates(jobs: Sequence[Job]) -> list[Rendering | TemplateFailed]:
@@ -64,7 +64,7 @@ def limits_absent() -> list[str]:
     return _RUNNER.absent()
 
 
-def plain_data(value: Any) -> Any:
+def plain_data(value: object) -> Any:
     """`value` rebuilt from plain JSON types: nothing else reaches a template."""
     if value is None or type(value) in (str, int, float, bool):
         return value

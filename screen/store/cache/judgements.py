@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from screen.disk import DISK, Disk
+from screen.foreign import JsonObject
 from screen.store.cache.segments import SegmentCache
 
 _SYNC_EVERY: Final = 64
@@ -27,11 +27,11 @@ class JudgementCache:
         """Segments with a torn or damaged frame."""
         return self._kept.damaged
 
-    def get(self, key: str) -> Mapping[str, Any] | None:
+    def get(self, key: str) -> JsonObject | None:
         kept = self._kept.get([key])
         return dict(json.loads(kept[key])) if kept else None
 
-    def put(self, key: str, value: Mapping[str, Any]) -> None:
+    def put(self, key: str, value: JsonObject) -> None:
         """Keep a value: written on return, and durable after every 64th and at the close."""
         self._kept.put({key: json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()})
 

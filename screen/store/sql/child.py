@@ -14,12 +14,12 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.ipc
 
+from screen.foreign import JsonObject
 from screen.store.sql import landlock
 
 # What a query may be made of. DuckDB 2.0 calls `WITH x AS (COPY ... TO ...) SELECT ...` a SELECT, and runs it.
@@ -87,7 +87,7 @@ def _limit(memory: int, seconds: float) -> None:
             resource.setrlimit(what, (lower, lower))
 
 
-def _open(request: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+def _open(request: JsonObject) -> duckdb.DuckDBPyConnection:
     """A connection that has the views and can reach nothing else."""
     connection = duckdb.connect(config={"memory_limit": f"{request['memory'] * 4 // 5}B"})
     connection.execute("SET allowed_paths = $1", [request["paths"]])
@@ -97,7 +97,7 @@ def _open(request: dict[str, Any]) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _answer(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> tuple[pa.Table | None, dict[str, Any]]:
+def _answer(connection: duckdb.DuckDBPyConnection, request: JsonObject) -> tuple[pa.Table | None, dict[str, object]]:
     try:
         statement = checked(connection, request["statement"])
         rows, cut = _capped(connection.sql(statement), request["rows"], request["bytes"])
@@ -129,7 +129,7 @@ def checked(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     return text
 
 
-def _types(tree: Any) -> Iterator[str]:
+def _types(tree: object) -> Iterator[str]:
     waiting = [tree]
     while waiting:
         value = waiting.pop()

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 import screen
 from screen.errors import VectorError
+from screen.foreign import JsonObject
 from screen.vectors.formats.arrays import GET_AGAIN, MAX_FILE, SIZES, Array, FileContents, Unreadable, check
 from screen.vectors.formats.child import SECONDS
 
@@ -92,7 +92,7 @@ def _child(data: bytes) -> bytes:
     return done.stdout
 
 
-def _contents(answer: Mapping[str, Any], inflated: bytes) -> FileContents:
+def _contents(answer: JsonObject, inflated: bytes) -> FileContents:
     arrays = {
         name: Array(dtype, tuple(shape), tuple(strides), start, place)
         for name, (dtype, shape, strides, start, place) in answer["arrays"].items()

@@ -161,7 +161,7 @@ def _span(index: npt.NDArray[np.int64]) -> str:
 
 def _hint(vector: PersonaVector) -> str:
     """The architecture, where an import brought one along; llama.cpp only shows it."""
-    origin: Any = vector.card.get("origin")
+    origin: object = vector.card.get("origin")
     says = origin.get("says") if isinstance(origin, dict) else None
     hint = says.get("controlvector.model_hint") if isinstance(says, dict) else None
     return hint if isinstance(hint, str) else ""
