@@ -1,0 +1,85 @@
+"""`screen cut`: what is lost, and what is left, when rows above a score are dropped."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from screen.cli.output import print_json
+
+if TYPE_CHECKING:
+    from screen_reports.console import Terminal
+
+    from screen.analysis.curve import CutCurve, CutPoint
+
+_EPILOG = """\b
+Examples:
+  screen cut chats.screen --by evil
+  screen cut chats.screen --by evil --json > curve.json
+"""
+
+
+@click.command("cut", epilog=_EPILOG)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--by", metavar="TRAIT", help="The trait.  [default: the first]")
+@click.option("--json", "as_json", is_flag=True, help="The whole curve, as one JSON object.")
+def command(run: Path, by: str | None, as_json: bool) -> None:
+    """Show what dropping the rows of RUN above a score would cost, and what mean it would leave.
+
+    Rows go whole, from the highest score down. A threshold is suggested where the verdict is to review: the highest
+    after which the mean of what is left is no more than that of clean rows (docs/cut.md).
+    """
+    from screen_reports.console import Terminal
+
+    from screen.analysis.curve import curve
+    from screen.cli.opened import open_run
+
+    scan = open_run(run)
+    found = curve(scan, by or scan.traits[0])
+    if as_json:
+        print_json({**dataclasses.asdict(found), "points": [dataclasses.asdict(p) for p in found.points]})
+    else:
+        _print(Terminal(), found, run)
+
+
+def _print(terminal: Terminal, curve: CutCurve, run: Path) -> None:
+    from screen_reports.console import Head
+    from screen_reports.text import plural
+
+    clean = "" if curve.reference_mean is None else f"; clean rows' mean is {curve.reference_mean:.2f}"
+    terminal.put(f"{plural(curve.rows, 'row')} by {curve.trait}{clean}")
+    terminal.put()
+    named = {p.rows: name for p, name in ((curve.flagged, "flagged"), (curve.suggested, "suggested")) if p is not None}
+    shown = {p.rows: p for p in (*_few(curve.points), curve.flagged, curve.suggested) if p is not None}
+    names = ("drop above", "rows lost", "%", "tokens lost", "%", "mean left")
+    heads: list[Head] = [*((name, "right") for name in names), ("", "left")]
+    terminal.table(heads, [_cells(shown[n], curve, named.get(n, "")) for n in sorted(shown)])
+    terminal.put()
+    if curve.suggested is None:
+        terminal.put(curve.reason)
+        return
+    terminal.put(f"suggested: drop above {curve.suggested.threshold:g}: {curve.reason}")
+    drop = shlex.quote(curve.expression.format(repr(curve.suggested.threshold)))
+    terminal.put()
+    terminal.put("next:", style="bold")
+    terminal.print(
+        f"  screen filter {shlex.quote(str(run))} --drop {drop} -o clean.jsonl", soft_wrap=True, markup=False
+    )
+
+
+def _cells(point: CutPoint, curve: CutCurve, name: str) -> list[str]:
+    mean = "-" if point.mean != point.mean else f"{point.mean:+.2f}"
+    share, of_tokens = 100 * point.rows / curve.rows, 100 * point.tokens / max(curve.tokens, 1)
+    lost = [f"{point.rows:,}", f"{share:.1f}", f"{point.tokens:,}", f"{of_tokens:.1f}"]
+    return [f"{point.threshold:+.2f}", *lost, mean, name]
+
+
+def _few(points: tuple[CutPoint, ...], most: int = 10) -> list[CutPoint]:
+    """About `most` of the points, the last left out where others are there: it drops everything."""
+    kept = points[:-1] or points
+    step = max(1, -(-len(kept) // most))
+    return list(kept[::step])
