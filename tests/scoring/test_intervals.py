@@ -1,13 +1,30 @@
-"""Intervals cover the truth about as often as they say, on draws whose truth is known."""
+"""Intervals cover the truth about as often as they say, on draws whose truth is known; other figures by hand."""
 
 from __future__ import annotations
 
+from math import comb
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from screen.stats import area, auroc, auroc_interval, share, wilson
+from screen.stats import (
+    QUANTILES,
+    area,
+    auroc,
+    auroc_difference,
+    auroc_interval,
+    project,
+    quantile_interval,
+    quartile_spread,
+    robust_spread,
+    robust_z,
+    share,
+    share_below,
+    summary,
+    unit,
+    wilson,
+)
 
 
 def test_wilson_as_published() -> None:
@@ -88,3 +105,58 @@ def test_a_figure_with_its_interval_as_it_is_printed() -> None:
 def test_one_value_a_side_says_next_to_nothing() -> None:
     low, high = auroc_interval([2.0], [1.0])
     assert (low < 0.3, high) == (True, 1.0)
+
+
+@pytest.mark.parametrize(("n", "at"), [(100, 0.9), (300, 0.95), (367, 0.99), (368, 0.99), (1000, 0.999)])
+def test_the_interval_of_a_quantile_is_of_order_statistics(n: int, at: float) -> None:
+    """Of x_1 < ... < x_n, from the highest r with P(K < r) <= 0.025 to the lowest with P(K < r) >= 0.975."""
+    below = np.cumsum([comb(n, k) * at**k * (1 - at) ** (n - k) for k in range(n + 1)])  # P(K < k + 1)
+    low, high = np.flatnonzero(below <= 0.025)[-1] + 1, np.flatnonzero(below >= 0.975)[0] + 1
+    values = np.random.default_rng(0).permutation(n) + 1.0
+    assert quantile_interval(values, at) == [low, high if high <= n else None]
+    assert (high > n) == ((n, at) in ((367, 0.99), (1000, 0.999)))
+
+
+def test_few_values_reach_neither_end_of_a_quantile() -> None:
+    assert quantile_interval(np.array([5.0, 3.0]), 0.5) == [None, None]
+    assert quantile_interval(np.arange(6.0), 0.5) == [0.0, 5.0]  # 2 * 0.5^6 < 0.05
+
+
+def test_a_summary_by_hand() -> None:
+    made = summary(np.arange(1001.0)[::-1])
+    assert (made["mean"], made["sd"], made["highest"]) == (500.0, pytest.approx(np.sqrt(1001 * 1002 / 12)), 1000.0)
+    assert made["quantiles"] == {name: 1000 * share_below(name) for name in QUANTILES}
+    assert list(made["intervals"]) == ["p90", "p95", "p99", "p999"]
+    assert made["intervals"]["p99"] == quantile_interval(np.arange(1001.0), 0.99)
+
+
+def test_a_quantiles_name_tells_its_share() -> None:
+    assert [share_below(name) for name in ("p5", "p05", "p50", "p99", "p999", "p001")] == [
+        0.05, 0.05, 0.5, 0.99, 0.999, 0.001,
+    ]  # fmt: skip
+
+
+def test_robust_spreads_are_the_standard_deviation_of_a_normal_distribution() -> None:
+    values = np.array([[3 + 2 * NormalDist().inv_cdf(p), 7.0] for p in (np.arange(10_000) + 0.5) / 10_000])
+    np.testing.assert_allclose(robust_spread(values, np.median(values, axis=0)), [2.0, 0.0], rtol=1e-3)
+    assert quartile_spread(*np.quantile(values[:, 0], [0.25, 0.75])) == pytest.approx(2.0, rel=1e-3)
+    np.testing.assert_allclose(robust_z(values), np.stack([(values[:, 0] - 3) / 2, 0 * values[:, 1]], 1), atol=0.01)
+
+
+def test_directions_are_of_length_one_and_zero_stays_zero() -> None:
+    direction = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 0.5]], dtype=np.float32)
+    assert unit(direction).tolist() == [[0.6, 0.8], [0.0, 0.0], [0.0, 1.0]]
+    means = np.array([[[5.0, 10.0], [1.0, 1.0], [7.0, -2.0]]])
+    np.testing.assert_allclose(project(means, direction), [[11.0, 0.0, -2.0]])
+
+
+def test_the_difference_of_two_aurocs_of_the_same_rows() -> None:
+    """DeLong's, from each row's share of the other side's rows that it is placed right against."""
+    rng = np.random.default_rng(0)
+    a, b, c, d = rng.normal(1.5, 1, 40), rng.normal(0, 1, 60), rng.normal(0.5, 1, 40), rng.normal(0, 1, 60)
+    difference = (a[:, None] > b).astype(float) - (c[:, None] > d)
+    rows, columns = difference.mean(1), difference.mean(0)
+    half = 1.959964 * np.sqrt(rows.var(ddof=1) / 40 + columns.var(ddof=1) / 60)
+    low, high = auroc_difference((a, b), (c, d))
+    assert (low + high) / 2 == pytest.approx(auroc(a, b) - auroc(c, d)) == difference.mean()
+    assert (high - low) / 2 == pytest.approx(half, rel=1e-6)

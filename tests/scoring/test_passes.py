@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from screen.baselines.table import kind_of
 from screen.data.sample import Place, Turn
 from screen.model.forward.items import Item
 from screen.scoring.context import ScoringContext
@@ -50,13 +51,13 @@ def test_what_a_row_brings_stands_beside_its_scores() -> None:
 def test_rows_of_one_group_and_of_one_prompt() -> None:
     rows = [sample(0, ([1], [3])), sample(1, ([2], [3])), sample(2, ([1], [4]))]
     shard = ShardInput(rows, groups={0: "one", 1: "\ud800"})
-    scores = score_shard(shard, ["evil", "kind"], TableModel(), None, "none")["scores"].to_pylist()
+    scores = score_shard(shard, ["evil", "kind"], TableModel(), None, kind_of("none"))["scores"].to_pylist()
     assert [row["group"] for row in scores] == ["one", "?", "d.jsonl"]
     first, second, third = (row["prompt_key"] for row in scores)
     assert (first == third, first == second) == (True, False)
 
 
-def test_a_turn_stands_with_its_prompt_its_text_and_its_baseline_response() -> None:
+def test_a_turn_stands_with_its_prompt_its_text_and_its_own_answer() -> None:
     tables = score(sample(3, ([1, 2], [3]), ([6], [7, 8])), says=Says([9], "no \ud800"), baseline="generate")
     facts = (
         "row",
@@ -120,7 +121,7 @@ def test_a_shard_with_sequences_that_share_no_batch_runs_these_first_and_by_them
     for drawn, sizes in (((0, 0), [4]), ((2, 9), [2, 2]), ((9, 3), [3, 1]), ((9, 9), [4])):
         calls: list[int] = []
         context = ScoringContext(drawn=drawn)
-        tables = score_shard(ShardInput(rows), ["evil", "kind"], Counts(), None, "none", context=context)
+        tables = score_shard(ShardInput(rows), ["evil", "kind"], Counts(), None, kind_of("none"), context=context)
         assert (calls, tables["scores"].to_pylist()) == (sizes, expected)
 
 
@@ -129,11 +130,11 @@ def test_given_answers_of_a_turn_are_averaged_and_one_that_fails_fails_the_row()
     answers = [BaselineResponse(ids, "ok", False, False) for ids in ((6,), (7, 8), ())]
     rows = [sample(0, ([1], [3])), sample(1, ([1], [3]))]
     shard = ShardInput(rows, given={(0, 0): [GivenResponse(prompt, answer) for answer in answers]})
-    first, second = score_shard(shard, ["evil", "kind"], TableModel(), None, "answers")["scores"].to_pylist()
+    first, second = score_shard(shard, ["evil", "kind"], TableModel(), None, kind_of("answers"))["scores"].to_pylist()
     assert first["evil_baseline"] == pytest.approx(float((STATES[6] + STATES[[7, 8]].mean(0)) @ V[0]) / 2, abs=1e-5)
     assert (first["baseline"], first["baseline_tokens"], second["baseline"]) == ("answers", 3, "none")
     model = TableModel(broken={8: "boom"})
-    [skip] = score_shard(shard, ["evil", "kind"], model, None, "answers")["skipped"].to_pylist()
+    [skip] = score_shard(shard, ["evil", "kind"], model, None, kind_of("answers"))["skipped"].to_pylist()
     assert (skip["row"], skip["message"]) == (0, "its baseline: the model failed on this row alone: boom")
 
 

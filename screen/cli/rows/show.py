@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from screen_reports.text import near
 
 from screen.cli.output import print_json
-from screen.errors import UsageError, near
+from screen.errors import UsageError
 
 _EPILOG = """\b
 Examples:
