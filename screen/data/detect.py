@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from screen.data.readers.rows import BadRow
 from screen.data.records import reading
@@ -26,6 +25,7 @@ from screen.data.shapes.forms import (
     recognise,
 )
 from screen.errors import InputError, UsageError
+from screen.foreign import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def detect(rows: Sequence[RawRow], forced: str | None, given: Mapping[str, str],
 
 
 def _recognise(
-    record: Mapping[str, Any], candidates: Sequence[ShapeReader], trusted: bool
+    record: JsonObject, candidates: Sequence[ShapeReader], trusted: bool
 ) -> tuple[ShapeReader, dict[str, str]] | tuple[None, None]:
     if candidates[0].name == "kto" == candidates[-1].name and type(record.get("label")) is int:
         record = {**record, "label": bool(record["label"])}  # --format kto says what the numbers mean
@@ -102,7 +102,7 @@ def _decide(
     found: dict[str, tuple[RawRow, dict[str, str], int]],
     forced: str | None,
     given: Mapping[str, str],
-    records: list[tuple[RawRow, Any]],
+    records: list[tuple[RawRow, JsonObject]],
 ) -> Shape:
     if {"chat", "chat-system"} <= set(found):
         chat, system = found.pop("chat"), found["chat-system"]
@@ -152,7 +152,7 @@ def _candidates(forced: str | None, given: Mapping[str, str]) -> list[ShapeReade
     )
 
 
-def _refuse_unknown(forced: str | None, records: list[tuple[RawRow, Any]]) -> None:
+def _refuse_unknown(forced: str | None, records: list[tuple[RawRow, JsonObject]]) -> None:
     row = records[0][0]
     if not forced and is_message(row.value):
         raise InputError(

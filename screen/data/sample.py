@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from screen.foreign import JsonObject
+
 Role = Literal["system", "user", "assistant", "tool"]
 Layout = Literal["chat", "plain", "pieces", "document", "tokens"]
 Variant = Literal["chosen", "rejected"]
@@ -62,7 +64,7 @@ class Turn(NamedTuple):
     content: str
     scored: bool = False  # the trainer puts loss on it
     reasoning: str | None = None  # reasoning_content, apart from content
-    tool_calls: tuple[Mapping[str, Any], ...] = ()  # OpenAI form, arguments as given
+    tool_calls: tuple[JsonObject, ...] = ()  # OpenAI form, arguments as given
     name: str | None = None
     spans: tuple[tuple[int, int], ...] | None = None  # character ranges of content with loss; None: all of it
     other_parts: Mapping[str, int] = _NONE  # parts without text, counted: {"image_url": 2}
@@ -101,7 +103,7 @@ class Sample:
     variant: Variant | None = None
     weight: float = 1.0  # row weight where the dataset gives one; never 0
     sign: int = 1
-    tools: tuple[Mapping[str, Any], ...] = ()
+    tools: tuple[JsonObject, ...] = ()
     template_kwargs: Mapping[str, object] = field(default_factory=dict)
     token_ids: tuple[int, ...] = ()
     token_mask: tuple[bool, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from screen.data.readers.rows import BadRow
@@ -10,6 +9,7 @@ from screen.data.records.marks import begins_answer, held_marks, may_hold, opens
 from screen.data.records.messages import is_text, read_turns, require_scored
 from screen.data.records.reading import How, kind, listed, make_sample, with_system
 from screen.data.sample import Layout, Place, Sample, Turn
+from screen.foreign import JsonObject
 
 
 class Asked(NamedTuple):
@@ -22,7 +22,7 @@ class Asked(NamedTuple):
 
 
 def build_answered(
-    value: Mapping[str, Any],
+    value: JsonObject,
     asked: Asked,
     name: str,
     place: Place,
@@ -61,7 +61,7 @@ def build_answered(
     return [make_sample(value, place, how, turns, read=read, marks=marks, as_texts=texts)]
 
 
-def _answer_turns(answer: Any, name: str, how: How) -> list[Turn]:
+def _answer_turns(answer: object, name: str, how: How) -> list[Turn]:
     if is_text(answer):
         return [Turn("assistant", answer, bool(answer))]
     if type(listed(answer)) in (list, dict):
@@ -69,7 +69,7 @@ def _answer_turns(answer: Any, name: str, how: How) -> list[Turn]:
     raise BadRow("wrong_shape", f"`{name}` is {kind(answer)}, not text or a list of messages")
 
 
-def prompt_turns(prompt: Any, name: str, how: How) -> list[Turn]:
+def prompt_turns(prompt: object, name: str, how: How) -> list[Turn]:
     """Turns of a prompt: text, dialogue text, or messages; none scored (unless all is)."""
     if is_text(prompt):
         if (style := style_of(prompt)) is not None:

@@ -11,11 +11,12 @@ from screen.data.readers.rows import BadRow
 from screen.data.records.reading import listed, shown
 from screen.data.sample import RawRow
 from screen.errors import InputError, UsageError
+from screen.foreign import JsonObject
 
 INNER = ("role", "content", "name", "reasoning_content", "tool_calls", "weight", "train")
 
 
-def renamed(value: Any, given: Mapping[str, str]) -> Any:
+def renamed(value: object, given: Mapping[str, str]) -> Any:
     """The record with the roles of --map in place."""
     if not given or type(value) is not dict:
         return value
@@ -36,7 +37,7 @@ def taken(given: Mapping[str, str]) -> frozenset[str]:
     return frozenset(part for name in names for part in (name, name.partition(".")[0]))
 
 
-def check_map(given: Mapping[str, str], records: list[tuple[RawRow, Any]], known: Collection[str]) -> None:
+def check_map(given: Mapping[str, str], records: list[tuple[RawRow, JsonObject]], known: Collection[str]) -> None:
     """Raises UsageError for a role that no shape has, InputError for a field that no row has."""
     for role, name in given.items():
         field, _, key = role.partition(".")
@@ -55,14 +56,14 @@ def check_map(given: Mapping[str, str], records: list[tuple[RawRow, Any]], known
             )
 
 
-def names_in(value: Mapping[str, Any]) -> str:
+def names_in(value: JsonObject) -> str:
     """The names in a record, for a message."""
     names = [shown(name) for name in list(value)[:12]]
     return ", ".join(names) + (", ..." if len(value) > 12 else "") if names else "(none)"
 
 
 def _check_inside(
-    role: str, name: str, field: str, given: Mapping[str, str], records: list[tuple[RawRow, Any]]
+    role: str, name: str, field: str, given: Mapping[str, str], records: list[tuple[RawRow, JsonObject]]
 ) -> None:
     held = [_messages(_dig(row.value, given.get(field, field))) for row, _ in records]
     first = next((messages[0] for messages in held if messages), None)
@@ -83,7 +84,7 @@ def _inner(role: str) -> bool:
     return "." in role
 
 
-def _messages(value: Any) -> list[dict[str, Any]]:
+def _messages(value: object) -> list[JsonObject]:
     try:
         found = listed(value)
     except BadRow:
@@ -91,7 +92,7 @@ def _messages(value: Any) -> list[dict[str, Any]]:
     return [m for m in (found if type(found) is list else [found]) if type(m) is dict]
 
 
-def _inside(value: Any, key: str, name: str) -> Any:
+def _inside(value: object, key: str, name: str) -> Any:
     """The messages with what stands under `name` put under `key`; anything else as it is."""
     found = listed(value)
     if type(found) is dict:
@@ -99,12 +100,12 @@ def _inside(value: Any, key: str, name: str) -> Any:
     return [_message(m, key, name) if type(m) is dict else m for m in found] if type(found) is list else value
 
 
-def _message(message: dict[str, Any], key: str, name: str) -> dict[str, Any]:
+def _message(message: JsonObject, key: str, name: str) -> JsonObject:
     at = _dig(message, name)
     return message if at is None else {k: v for k, v in message.items() if k != name.partition(".")[0]} | {key: at}
 
 
-def _dig(value: Any, name: str) -> Any:
+def _dig(value: object, name: str) -> Any:
     if type(value) is dict and name in value:
         return value[name]
     for part in name.split("."):

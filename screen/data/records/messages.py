@@ -5,13 +5,14 @@ Text is kept as it stands. What is not text (images, audio) is counted, never a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 from screen.data.readers.rows import BadRow
 from screen.data.records.parts import MessageParts, call_from_text, read_calls, read_content
 from screen.data.records.reading import How, kind, listed, said, shown
 from screen.data.sample import Role, Turn
+from screen.foreign import JsonObject
 
 ROLES: dict[str, Role] = {
     **dict.fromkeys(("system", "developer"), "system"),
@@ -27,7 +28,7 @@ _WEIGHTS = ("weight", "loss_weight")
 _CONTENTS = ("content", "value", "parts", "text")
 
 
-def holds_messages(value: Any) -> bool:
+def holds_messages(value: object) -> bool:
     """Whether a value is a list of messages, possibly as JSON text."""
     found = listed(value) if type(value) is str else value
     if type(found) is not list or not found or type(found[0]) is not dict:
@@ -35,12 +36,12 @@ def holds_messages(value: Any) -> bool:
     return any(type(found[0].get(key)) is str for key in _ROLE_KEYS)
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: object) -> TypeGuard[str]:
     """Whether a value is text, and not messages as JSON text."""
     return type(value) is str and not holds_messages(value)
 
 
-def read_turns(value: Any, how: How, *, prompt: bool = False) -> list[Turn]:
+def read_turns(value: object, how: How, *, prompt: bool = False) -> list[Turn]:
     """Turns with the trainer's loss marked. A prompt has none, whatever flags stand in it. Raises BadRow."""
     messages = listed(value)
     if type(messages) is dict:
@@ -52,7 +53,7 @@ def read_turns(value: Any, how: How, *, prompt: bool = False) -> list[Turn]:
     return turns if prompt and how.train_on != "all" else _marked(turns, messages, how)
 
 
-def _marked(turns: list[Turn], messages: Sequence[Mapping[str, Any]], how: How) -> list[Turn]:
+def _marked(turns: list[Turn], messages: Sequence[JsonObject], how: How) -> list[Turn]:
     every, last = how.train_on == "all", -1
     if how.train_on == "last":
         last = max((i for i, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
@@ -85,7 +86,7 @@ def require_scored(turns: Sequence[Turn]) -> None:
     raise BadRow("not_trained", "training flags in the row switch off every answer that has text")
 
 
-def _turn(message: Any, index: int, how: How, told: bool) -> Turn:
+def _turn(message: object, index: int, how: How, told: bool) -> Turn:
     """A message's turn, not scored yet; a plain answer already, where it is `told` that answers are."""
     if type(message) is not dict:
         raise BadRow("bad_message", f"message {index} is {kind(message)}, not an object with role and content")
@@ -97,7 +98,7 @@ def _turn(message: Any, index: int, how: How, told: bool) -> Turn:
     return _full(message, role, str(name), index, how)
 
 
-def _role(name: Any, index: int, how: How) -> Role:
+def _role(name: object, index: int, how: How) -> Role:
     if type(name) is not str:
         raise BadRow("bad_role", f"message {index} has no role")
     role = ROLES.get(how.roles.get(name, name)) or ROLES.get(name.strip().lower())
@@ -106,7 +107,7 @@ def _role(name: Any, index: int, how: How) -> Role:
     return role
 
 
-def _full(message: Mapping[str, Any], role: Role, said: str, index: int, how: How) -> Turn:
+def _full(message: JsonObject, role: Role, said: str, index: int, how: How) -> Turn:
     """Any message: content in parts, calls, thoughts, names."""
     parts = MessageParts()
     content = message.get(how.content_key)
@@ -138,7 +139,7 @@ def _full(message: Mapping[str, Any], role: Role, said: str, index: int, how: Ho
     )
 
 
-def _unread(message: Mapping[str, Any], how: How) -> tuple[str, ...]:
+def _unread(message: JsonObject, how: How) -> tuple[str, ...]:
     """Keys of a message with something in them that nothing here reads."""
     content = next((k for k in (how.content_key, *_CONTENTS, "refusal") if message.get(k) is not None), None)
     thought = next((k for k in _REASONING if type(message.get(k)) is str), None)
@@ -146,7 +147,7 @@ def _unread(message: Mapping[str, Any], how: How) -> tuple[str, ...]:
     return tuple(shown(key) for key, value in message.items() if key not in read and said(value))
 
 
-def _flags(message: Mapping[str, Any], scored: bool, content: str) -> tuple[bool, tuple[tuple[int, int], ...] | None]:
+def _flags(message: JsonObject, scored: bool, content: str) -> tuple[bool, tuple[tuple[int, int], ...] | None]:
     """Training flags: a weight of 0 takes loss away; axolotl's `train` gives or takes it; details narrow it."""
     for key in _FLAGS[:2]:
         if type(message.get(key)) is bool:
@@ -162,7 +163,7 @@ def _flags(message: Mapping[str, Any], scored: bool, content: str) -> tuple[bool
     return scored, None
 
 
-def _negative(message: Mapping[str, Any]) -> bool:
+def _negative(message: JsonObject) -> bool:
     weights = (message.get(key) for key in _WEIGHTS)
     return any(isinstance(weight, int | float) and weight < 0 for weight in weights)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from screen.data.readers.rows import BadRow
 from screen.data.records.reading import kind, listed
+from screen.foreign import JsonObject
 
 _MAX_KIND = 64  # a part's type is the user's text: keep it short in tables
 
@@ -19,11 +18,11 @@ class MessageParts:
 
     text: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
-    calls: list[Mapping[str, Any]] = field(default_factory=list)
+    calls: list[JsonObject] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
 
-def read_content(content: Any, parts: MessageParts, index: int) -> None:
+def read_content(content: object, parts: MessageParts, index: int) -> None:
     """Text, null, one part, or a list of parts. Raises BadRow."""
     if type(content) is str:
         parts.text.append(content)
@@ -36,7 +35,7 @@ def read_content(content: Any, parts: MessageParts, index: int) -> None:
         raise BadRow("bad_message", f"the content of message {index} is {kind(content)}, not text or a list of parts")
 
 
-def _part(part: Any, parts: MessageParts, index: int) -> None:
+def _part(part: object, parts: MessageParts, index: int) -> None:
     if type(part) is str:
         parts.text.append(part)
         return
@@ -58,7 +57,7 @@ def _part(part: Any, parts: MessageParts, index: int) -> None:
         parts.others[str(sort)[:_MAX_KIND] if sort else "unknown"] += 1
 
 
-def read_calls(message: Mapping[str, Any], index: int) -> list[Mapping[str, Any]]:
+def read_calls(message: JsonObject, index: int) -> list[JsonObject]:
     """`tool_calls`, or the older `function_call`, in OpenAI form; arguments as given. Raises BadRow."""
     calls = listed(message.get("tool_calls"))
     if not calls:
@@ -72,7 +71,7 @@ def read_calls(message: Mapping[str, Any], index: int) -> list[Mapping[str, Any]
     ]
 
 
-def call_from_text(content: Any) -> list[Mapping[str, Any]] | None:
+def call_from_text(content: object) -> list[JsonObject] | None:
     """The calls that a `function_call` message holds as JSON text; None where it is something else."""
     found = listed(content)
     calls = found if type(found) is list else [found]
@@ -81,7 +80,7 @@ def call_from_text(content: Any) -> list[Mapping[str, Any]] | None:
     return [_call(call["name"], call.get("arguments", call.get("parameters")), None) for call in calls]
 
 
-def _call(name: Any, arguments: Any, id_: Any) -> Mapping[str, Any]:
+def _call(name: object, arguments: object, id_: object) -> JsonObject:
     call = {
         "type": "function",
         "function": {"name": str(name or ""), "arguments": {} if arguments is None else arguments},

@@ -13,6 +13,7 @@ import orjson
 from screen.data.readers.rows import MAX_DEPTH, BadRow, survey
 from screen.data.records.wording import Wording
 from screen.data.sample import Layout, Place, Sample, Turn, Variant
+from screen.foreign import JsonObject
 
 TrainOn = Literal["assistant", "last", "all"]
 TRAIN_ON = ("assistant", "last", "all")
@@ -43,7 +44,7 @@ class How:
     exact: bool = False  # a trainer's configuration says which fields are read: none is guessed
 
 
-def first(value: Mapping[str, Any], names: Iterable[str]) -> str | None:
+def first(value: JsonObject, names: Iterable[str]) -> str | None:
     """The first of `names` that the record has and that is not null."""
     for name in names:
         if value.get(name) is not None:
@@ -51,7 +52,7 @@ def first(value: Mapping[str, Any], names: Iterable[str]) -> str | None:
     return None
 
 
-def listed(value: Any) -> Any:
+def listed(value: object) -> Any:
     """The value, or what it says as JSON text: tables keep lists as strings."""
     if type(value) is not str or value[:64].lstrip()[:1] not in ("[", "{"):
         return value
@@ -69,18 +70,18 @@ def shown(name: str) -> str:
     return repr(name[:40])[1:-1]
 
 
-def said(value: Any) -> bool:
+def said(value: object) -> bool:
     """Whether a field holds anything."""
     return value is not None and value != "" and value != [] and value != {}
 
 
-def kind(value: Any) -> str:
+def kind(value: object) -> str:
     """What a value is, in words for a message."""
     names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
 
 
-def system_turns(value: Mapping[str, Any]) -> list[Turn]:
+def system_turns(value: JsonObject) -> list[Turn]:
     """The record's own system prompt, where it stands apart from the messages."""
     name = first(value, SYSTEMS)
     if name is None or value[name] == "":
@@ -90,7 +91,7 @@ def system_turns(value: Mapping[str, Any]) -> list[Turn]:
     return [Turn("system", value[name])]
 
 
-def with_system(value: Mapping[str, Any], turns: list[Turn]) -> list[Turn]:
+def with_system(value: JsonObject, turns: list[Turn]) -> list[Turn]:
     """Put the record's system prompt first; joined with one that the messages begin with."""
     if "system" not in value and "system_prompt" not in value:
         return turns
@@ -103,7 +104,7 @@ def with_system(value: Mapping[str, Any], turns: list[Turn]) -> list[Turn]:
 
 
 def make_sample(
-    value: Mapping[str, Any],
+    value: JsonObject,
     place: Place,
     how: How,
     turns: Sequence[Turn],
@@ -140,7 +141,7 @@ def make_sample(
 
 
 def _unused(
-    value: Mapping[str, Any], turns: Sequence[Turn], read: Collection[str], layout: Layout, how: How
+    value: JsonObject, turns: Sequence[Turn], read: Collection[str], layout: Layout, how: How
 ) -> tuple[str, ...]:
     names = []
     for name, held in value.items():
@@ -155,7 +156,7 @@ def _unused(
     return tuple(dict.fromkeys(names)) if names else ()
 
 
-def row_weight(value: Mapping[str, Any]) -> float:
+def row_weight(value: JsonObject) -> float:
     """The row's training weight, 1 where it has none. A row of weight 0 is not trained on; one of less is pushed
     away from."""
     weight = value.get("loss_weight", value.get("weight"))
@@ -178,7 +179,7 @@ def _sign(weight: float, turns: Sequence[Turn], variant: Variant | None) -> int:
     return -sign
 
 
-def tools(value: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def tools(value: JsonObject) -> tuple[JsonObject, ...]:
     """Tool definitions in OpenAI form, given as a list or as JSON text."""
     found = listed(value.get("tools") or value.get("functions") or [])
     found = [found] if type(found) is dict else found
@@ -189,16 +190,16 @@ def tools(value: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(tool if "function" in tool or "type" in tool else _wrapped(tool) for tool in found)
 
 
-def _wrapped(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+def _wrapped(tool: JsonObject) -> JsonObject:
     return {"type": "function", "function": tool}
 
 
-def _template_kwargs(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def _template_kwargs(value: JsonObject) -> JsonObject:
     found = listed(value["chat_template_kwargs"])
     return found if type(found) is dict else {}
 
 
-def _id(value: Mapping[str, Any]) -> str | None:
+def _id(value: JsonObject) -> str | None:
     for name in IDS:
         found = value.get(name)
         if type(found) is int or (type(found) is str and 0 < len(found) <= _MAX_ID):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from screen.data.readers.rows import BadRow
 from screen.data.records.answered import prompt_turns
@@ -12,10 +11,11 @@ from screen.data.records.marks import Style, split
 from screen.data.records.messages import holds_messages
 from screen.data.records.reading import How, first, kind, listed, make_sample, with_system
 from screen.data.sample import Layout, Place, Sample, Turn
+from screen.foreign import JsonObject
 
 
 def build_sides(
-    value: Mapping[str, Any],
+    value: JsonObject,
     place: Place,
     how: How,
     prompt: list[Turn],
@@ -59,7 +59,7 @@ def _mark(turns: list[Turn], shared: int, *, last_only: bool) -> list[Turn]:
 
 
 def two_samples(
-    value: Mapping[str, Any],
+    value: JsonObject,
     place: Place,
     how: How,
     sides: list[list[Turn]],
@@ -73,7 +73,7 @@ def two_samples(
     ]
 
 
-def answer_side(value: Mapping[str, Any], names: tuple[str, ...], how: How) -> str | list[Turn]:
+def answer_side(value: JsonObject, names: tuple[str, ...], how: How) -> str | list[Turn]:
     name = first(value, names)
     if name is None:
         there = next((n for n in names if n in value), None)
@@ -88,11 +88,11 @@ def answer_side(value: Mapping[str, Any], names: tuple[str, ...], how: How) -> s
     return unscored(found, name, how)
 
 
-def unscored(value: Any, name: str, how: How) -> list[Turn]:
+def unscored(value: object, name: str, how: How) -> list[Turn]:
     return prompt_turns(value, name, replace(how, train_on="last"))
 
 
-def alike(one: Sequence[Any], two: Sequence[Any]) -> int:
+def alike(one: Sequence[object], two: Sequence[object]) -> int:
     """How many items, or characters, two sequences begin with in common."""
     for i, (a, b) in enumerate(zip(one, two, strict=False)):
         if a != b:

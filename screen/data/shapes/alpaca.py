@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from screen.data.readers.rows import BadRow
 from screen.data.records.answered import Asked, build_answered
 from screen.data.records.reading import How, first, kind, listed, said
 from screen.data.records.wording import ALPACA
 from screen.data.sample import Place, Sample
+from screen.foreign import JsonObject
 
 _OUTPUTS = ("output", "response", "completion", "answer")
 
 
-def find(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: JsonObject) -> dict[str, str] | None:
     name = next((n for n in _OUTPUTS if type(value.get(n)) is str), None)
     if name is None or type(value.get("instruction")) is not str:
         return None
@@ -24,7 +24,7 @@ def find(value: Mapping[str, Any]) -> dict[str, str] | None:
     return {"instruction": "instruction", **more, "output": name}
 
 
-def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
     """Instruction and input on lines of their own make the prompt; `history` comes before them."""
     if type(value.get("instruction")) is not str:
         raise BadRow("wrong_shape", "the row has no text in `instruction`")
@@ -38,7 +38,7 @@ def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     return build_answered(value, Asked("instruction", turns, read, history=True), name, place, how)
 
 
-def _worded(value: Mapping[str, Any], how: How) -> Asked:
+def _worded(value: JsonObject, how: How) -> Asked:
     """An instruction as a plain prompt."""
     wording = how.wording or ALPACA
     extra, system = extra_of(value, how), wording.field_system
@@ -49,14 +49,14 @@ def _worded(value: Mapping[str, Any], how: How) -> Asked:
     return Asked("instruction", text, tuple(name for name in ("instruction", extra, system) if name))
 
 
-def extra_of(value: Mapping[str, Any], how: How) -> str | None:
+def extra_of(value: JsonObject, how: How) -> str | None:
     """The field that completes an instruction: `input`, or Dolly's `context` where that has nothing to say."""
     if said(value.get("input")) or how.mapped or how.exact:
         return "input"
     return "context" if type(value.get("context")) is str and value["context"] else None
 
 
-def instruction_text(value: Mapping[str, Any], how: How) -> str:
+def instruction_text(value: JsonObject, how: How) -> str:
     """The user's turn of an Alpaca record."""
     name = extra_of(value, how)
     extra = value.get(name) if name else None
@@ -66,7 +66,7 @@ def instruction_text(value: Mapping[str, Any], how: How) -> str:
     return f"{instruction}\n{extra}" if extra and instruction else instruction or extra or ""
 
 
-def _history(history: Any) -> Iterable[dict[str, str]]:
+def _history(history: object) -> Iterable[dict[str, str]]:
     pairs = listed(history) or []
     if type(pairs) is not list:
         raise BadRow("wrong_shape", f"`history` is {kind(history)}, not a list of [question, answer]")

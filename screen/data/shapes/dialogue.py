@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from screen.data.records.answered import scored_answers
 from screen.data.records.marks import raw, split, style_of
@@ -12,18 +10,19 @@ from screen.data.records.messages import require_scored
 from screen.data.records.reading import How, make_sample, with_system
 from screen.data.sample import Layout, Place, Sample
 from screen.data.shapes import document
+from screen.foreign import JsonObject
 
 
-def find(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: JsonObject) -> dict[str, str] | None:
     return {"text": "text"} if type(value.get("text")) is str and style_of(value["text"]) else None
 
 
-def find_lone(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find_lone(value: JsonObject) -> dict[str, str] | None:
     found = document.find_lone(value)
     return found if found and style_of(value[found["text"]]) else None
 
 
-def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
     """A text with role marks, as its turns. One that is no conversation is a document, its marks on record."""
     name = how.fields.get("text", "text")
     text = value.get(name)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from screen.data.readers.rows import BadRow
 from screen.data.records.reading import How
@@ -24,9 +23,10 @@ from screen.data.shapes import (
     stepwise,
     tokenised,
 )
+from screen.foreign import JsonObject
 
-Find = Callable[[Mapping[str, Any]], dict[str, str] | None]
-Build = Callable[[Mapping[str, Any], Place, How], list[Sample]]
+Find = Callable[[JsonObject], dict[str, str] | None]
+Build = Callable[[JsonObject, Place, How], list[Sample]]
 MIXED = "chats"  # a dataset of several chat shapes, each row read by its own
 
 
@@ -76,9 +76,7 @@ ANSWERED = ("prompt-completion", "alpaca", "dialogue")  # conversations in field
 BY_NAME = {form.name: form for form in reversed(FORMS)}
 
 
-def recognise(
-    record: Mapping[str, Any], forms: Sequence[ShapeReader] = FORMS
-) -> tuple[ShapeReader, dict[str, str]] | None:
+def recognise(record: JsonObject, forms: Sequence[ShapeReader] = FORMS) -> tuple[ShapeReader, dict[str, str]] | None:
     """The first form that the record fits, and its fields."""
     with suppress(BadRow):  # a row that cannot be read says nothing about the others
         for form in forms:
@@ -87,7 +85,7 @@ def recognise(
     return None
 
 
-def build_mixed(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build_mixed(value: JsonObject, place: Place, how: How) -> list[Sample]:
     """A row of any chat shape, read by its own."""
     found = recognise(value)
     if found is None:
@@ -103,7 +101,7 @@ def build_mixed(value: Mapping[str, Any], place: Place, how: How) -> list[Sample
 def build_chat_of(form: ShapeReader) -> Build:
     """Rows of one chat shape, among which a few of another are read by their own."""
 
-    def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+    def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
         try:
             return form.build(value, place, how)
         except BadRow as bad:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from screen.data.readers.rows import BadRow
 from screen.data.records.answered import Asked, build_answered
@@ -12,11 +10,12 @@ from screen.data.records.messages import holds_messages
 from screen.data.records.reading import How
 from screen.data.sample import Place, Sample
 from screen.data.shapes import alpaca, chat
+from screen.foreign import JsonObject
 
 _LABELS = ("label", "kto_tag")
 
 
-def find(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: JsonObject) -> dict[str, str] | None:
     label = next((n for n in _LABELS if _truth(value.get(n)) is not None), None)
     if label is None:
         return None
@@ -28,7 +27,7 @@ def find(value: Mapping[str, Any]) -> dict[str, str] | None:
     return {"messages": messages, "label": label} if messages and label == "kto_tag" else None
 
 
-def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
     """The completion; one that is not wanted has the sign -1."""
     label = next((found for n in _LABELS if (found := _truth(value.get(n), numbers=True)) is not None), None)
     if label is None:
@@ -46,7 +45,7 @@ def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     return made if label else [replace(sample, sign=-sample.sign) for sample in made]
 
 
-def _truth(value: Any, *, numbers: bool = False) -> bool | None:
+def _truth(value: object, *, numbers: bool = False) -> bool | None:
     """A label: true or false, also as the text that a table holds; 1 or 0 only where the rows are known to be KTO's."""
     if type(value) is bool or (numbers and type(value) is int and value in (0, 1)):
         return bool(value)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from screen.data.readers.rows import BadRow
 from screen.data.records.marks import style_of
 from screen.data.records.reading import How, listed
 from screen.data.records.sides import answer_side, build_sides, unscored
 from screen.data.sample import Place, Sample
+from screen.foreign import JsonObject
 
 
-def find(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: JsonObject) -> dict[str, str] | None:
     asked = listed(value.get("input"))
     if type(asked) is not dict or "messages" not in asked or value.get("preferred_output") is None:
         return None
@@ -20,7 +18,7 @@ def find(value: Mapping[str, Any]) -> dict[str, str] | None:
     return {"prompt": "input.messages", **names} if "non_preferred_output" in value else None
 
 
-def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
     asked = listed(value.get("input"))
     if type(asked) is not dict or asked.get("messages") is None:
         raise BadRow("wrong_shape", "the row has no `input.messages`")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from screen.data.readers.rows import BadRow
 from screen.data.records.marks import style_of
 from screen.data.records.messages import holds_messages, is_text
@@ -12,6 +9,7 @@ from screen.data.records.reading import How, first
 from screen.data.records.sides import alike, answer_side, build_sides, two_samples, unscored
 from screen.data.sample import Place, Sample, Turn
 from screen.data.shapes.alpaca import extra_of, instruction_text
+from screen.foreign import JsonObject
 
 CHOSEN = ("chosen", "chosen_response")
 REJECTED = ("rejected", "rejected_response")
@@ -19,7 +17,7 @@ _PROMPTS = ("prompt", "conversations", "messages", "question", "query", "input")
 Texts = tuple[str, list[str], tuple[str, ...]]  # a pair's prompt, its sides, and the fields that they are of
 
 
-def find(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: JsonObject) -> dict[str, str] | None:
     chosen, rejected = first(value, CHOSEN), first(value, REJECTED)
     if chosen is None or rejected is None or not (_side(value[chosen]) and _side(value[rejected])):
         return None
@@ -27,11 +25,11 @@ def find(value: Mapping[str, Any]) -> dict[str, str] | None:
     return ({"prompt": prompt} if prompt else {}) | {"chosen": chosen, "rejected": rejected}
 
 
-def _side(value: Any) -> bool:
+def _side(value: object) -> bool:
     return type(value) is str or type(value) is dict or holds_messages(value)
 
 
-def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
     """Text, one message or a list of messages a side; the prompt stands apart or is what both begin with."""
     texts = _as_texts(value, how)
     if texts is not None and how.render == "plain":
@@ -39,7 +37,7 @@ def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     return _rendered(value, place, how, texts)
 
 
-def _as_texts(value: Mapping[str, Any], how: How) -> Texts | None:
+def _as_texts(value: JsonObject, how: How) -> Texts | None:
     """Prompt, sides and the fields that they are of, where all are texts."""
     name = "instruction" if value.get("instruction") else first(value, _PROMPTS)
     chosen, rejected = first(value, CHOSEN), first(value, REJECTED)
@@ -55,7 +53,7 @@ def _as_texts(value: Mapping[str, Any], how: How) -> Texts | None:
 
 
 def _plain(
-    value: Mapping[str, Any], place: Place, how: How, prompt: str, sides: list[str], read: tuple[str, ...]
+    value: JsonObject, place: Place, how: How, prompt: str, sides: list[str], read: tuple[str, ...]
 ) -> list[Sample]:
     """Prompt and sides as they stand, end to end."""
     if not prompt:
@@ -66,7 +64,7 @@ def _plain(
     return two_samples(value, place, how, turns, read, "plain", True)
 
 
-def _rendered(value: Mapping[str, Any], place: Place, how: How, texts: Texts | None) -> list[Sample]:
+def _rendered(value: JsonObject, place: Place, how: How, texts: Texts | None) -> list[Sample]:
     prompt, asked = _prompt(value, how)
     sides: list[str | list[Turn]]
     if texts is not None:
@@ -81,7 +79,7 @@ def _rendered(value: Mapping[str, Any], place: Place, how: How, texts: Texts | N
 
 
 def _texts(
-    value: Mapping[str, Any], place: Place, how: How, sides: list[str], read: tuple[str, ...], as_texts: bool
+    value: JsonObject, place: Place, how: How, sides: list[str], read: tuple[str, ...], as_texts: bool
 ) -> list[Sample]:
     """Two plain texts: what they begin with in common, up to a blank, is the prompt."""
     if not all(sides):
@@ -96,7 +94,7 @@ def _texts(
     return two_samples(value, place, how, made, read, "plain", as_texts)
 
 
-def _prompt(value: Mapping[str, Any], how: How) -> tuple[list[Turn], tuple[str | None, ...]]:
+def _prompt(value: JsonObject, how: How) -> tuple[list[Turn], tuple[str | None, ...]]:
     """What stands before both sides, and the fields that it is made of."""
     if type(value.get("instruction")) is str and value["instruction"]:
         return [Turn("user", instruction_text(value, how))], ("instruction", extra_of(value, how))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from screen.data.readers.rows import BadRow
 from screen.data.records.answered import Asked, build_answered
 from screen.data.records.messages import holds_messages
 from screen.data.records.reading import How, first
 from screen.data.sample import Place, Sample
+from screen.foreign import JsonObject
 
 _PAIRS = {  # prompt field -> answer fields that go with it, the likeliest first
     "prompt": ("completion", "response", "answer", "solution", "output"),
@@ -20,14 +18,14 @@ _PAIRS = {  # prompt field -> answer fields that go with it, the likeliest first
 }
 
 
-def find(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: JsonObject) -> dict[str, str] | None:
     names = _pair(value)
     if names is None or not (_textual(value[names[0]]) and _textual(value[names[1]])):
         return None
     return {"prompt": names[0], "completion": names[1]}
 
 
-def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
     names = _pair(value)
     if names is None:
         prompt = first(value, _PAIRS)
@@ -37,7 +35,7 @@ def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
     return build_answered(value, Asked(names[0]), names[1], place, how)
 
 
-def _pair(value: Mapping[str, Any]) -> tuple[str, str] | None:
+def _pair(value: JsonObject) -> tuple[str, str] | None:
     """Prompt and answer field. Beside an `instruction`, other fields hold copies of its parts."""
     if "instruction" in value:
         return ("prompt", "completion") if first(value, ("prompt",)) and first(value, ("completion",)) else None
@@ -47,5 +45,5 @@ def _pair(value: Mapping[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def _textual(value: Any) -> bool:
+def _textual(value: object) -> bool:
     return type(value) is str or (type(value) is dict and "role" in value) or holds_messages(value)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from screen.data.readers.rows import BadRow
 from screen.data.records.messages import holds_messages
 from screen.data.records.reading import How, first
 from screen.data.sample import Place, Sample
+from screen.foreign import JsonObject
 
 _PROMPT_ONLY = ("prompt", "question", "instruction", "problem", "query")
 
 
-def find(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: JsonObject) -> dict[str, str] | None:
     name = next((n for n in _PROMPT_ONLY if type(value.get(n)) is str or holds_messages(value.get(n))), None)
     return {"prompt": name} if name else None
 
 
-def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
     name = first(value, _PROMPT_ONLY)
     if name is None:
         raise BadRow("wrong_shape", f"the row has none of {', '.join(_PROMPT_ONLY)}")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from screen.data.readers.rows import BadRow
 from screen.data.records.reading import How, listed, make_sample
 from screen.data.sample import Place, Sample, Turn
+from screen.foreign import JsonObject
 
 
-def find(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: JsonObject) -> dict[str, str] | None:
     found = listed(value.get("segments"))
     fits = type(found) is list and found and type(found[0]) is dict and "text" in found[0]
     return {"segments": "segments"} if fits else None
 
 
-def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
     """Texts laid end to end without a template; those labelled true are scored."""
     found = listed(value.get("segments"))
     if type(found) is not list or any(type(s) is not dict or type(s.get("text")) is not str for s in found):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
-from typing import Any
 
 from screen.data.readers.rows import BadRow
 from screen.data.records.reading import How, listed, make_sample
 from screen.data.sample import Place, Sample, Variant
+from screen.foreign import JsonObject
 
 _MASKS = ("labels", "completion_mask", "assistant_masks")
 _ID_PAIRS = (
@@ -20,7 +20,7 @@ _NO_LOSS = -100
 _MAX_ID = 2**31
 
 
-def find(value: Mapping[str, Any]) -> dict[str, str] | None:
+def find(value: JsonObject) -> dict[str, str] | None:
     masks = {name: name for name in _MASKS if type(listed(value.get(name))) is list}
     if masks and type(listed(value.get("input_ids"))) is list:
         return {"input_ids": "input_ids", **masks}
@@ -30,7 +30,7 @@ def find(value: Mapping[str, Any]) -> dict[str, str] | None:
     return None
 
 
-def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
+def build(value: JsonObject, place: Place, how: How) -> list[Sample]:
     """Ids and mask as the trainer gets them; padding (attention_mask 0) is left out."""
     for chosen, rejected, prompt in _ID_PAIRS:
         if value.get(chosen) is not None or value.get(rejected) is not None:
@@ -56,7 +56,7 @@ def build(value: Mapping[str, Any], place: Place, how: How) -> list[Sample]:
 
 
 def _side(
-    value: Mapping[str, Any], place: Place, how: How, before: list[int], name: str, variant: Variant, read: set[str]
+    value: JsonObject, place: Place, how: How, before: list[int], name: str, variant: Variant, read: set[str]
 ) -> Sample:
     if value.get(name) is None:
         raise BadRow("wrong_shape", f"the row has no `{name}`, and a pair needs both sides")
@@ -74,7 +74,7 @@ def _labels_of(name: str) -> str:
 
 
 def _tokens(
-    value: Mapping[str, Any],
+    value: JsonObject,
     place: Place,
     how: How,
     ids: Sequence[int],
@@ -88,7 +88,7 @@ def _tokens(
     return replace(plain, tools=(), token_ids=tuple(ids), token_mask=tuple(mask))
 
 
-def _ints(value: Mapping[str, Any], name: str, length: int | None = None, least: int = 0) -> list[int]:
+def _ints(value: JsonObject, name: str, length: int | None = None, least: int = 0) -> list[int]:
     found = listed(value[name])
     if type(found) is list and len(found) == 1 and type(found[0]) is list:
         found = found[0]  # a batch of one
