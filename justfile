@@ -69,7 +69,7 @@ bench-gpu *arguments:
 flips:
     python -m tests.store.flips
 
-# The base model's own answers in tokens a second, against plain `generate`.
+# Baseline responses in tokens a second, against plain `generate`.
 bench-generation:
     python bench/generation.py
 

@@ -3,7 +3,7 @@
     python -m bench.coverage [--rows 2000] [--answers 60,120,250,500] [--cache DIR]
 
 On a mixed set of the embedded model's corpus, 5 % planted for each trait; rows whose prompts were answered are left
-out. The cut is p99 of the card's reference.
+out. The threshold is p99 of the card's reference.
 """
 
 from __future__ import annotations
@@ -43,8 +43,11 @@ def main() -> None:
         data = folder / "mixed.jsonl"
         data.write_text("".join(json.dumps(row) + "\n" for row in mixed(options.rows, seed=5).rows))
         exact = run(folder / "exact", data, cache, baseline="generate")
-        truth, cuts = exact.scores().collect(), {t: exact.summary["traits"][t]["threshold"] for t in TRAITS}
-        print("| answered | trait | factor | all | estimate above the cut | exact above the cut | refine would miss |")
+        truth, thresholds = exact.scores().collect(), {t: exact.summary["traits"][t]["threshold"] for t in TRAITS}
+        print(
+            "| answered | trait | factor | all | estimate above the threshold | exact above the threshold"
+            " | refine would miss |"
+        )
         print("|---|---|---|---|---|---|---|", flush=True)
         for answers in (int(n) for n in options.answers.split(",")):
             guessed = run(folder / str(answers), data, cache, baseline="calibrated", calibrate_on=answers)
@@ -55,22 +58,22 @@ def main() -> None:
                 new = found["baseline"].to_numpy() == "none"
                 e, g, se = (c.to_numpy()[new].astype(np.float64) for c in columns)
                 there = ~np.isnan(e)
-                print(line(answers, trait, factor, e[there], g[there], se[there], cuts[trait]), flush=True)
+                print(line(answers, trait, factor, e[there], g[there], se[there], thresholds[trait]), flush=True)
         if options.draws:
-            redrawn(truth, found, {t: tail_factor(guessed, t) for t in TRAITS}, cuts, options.draws)
+            redrawn(truth, found, {t: tail_factor(guessed, t) for t in TRAITS}, thresholds, options.draws)
 
 
-def redrawn(truth: Any, found: Any, factors: dict[str, float], cuts: dict[str, float], draws: int) -> None:
+def redrawn(truth: Any, found: Any, factors: dict[str, float], thresholds: dict[str, float], draws: int) -> None:
     """The same averaged over which prompts say how heavy the tail is, drawn anew; the fit stays."""
     keys = found["prompt_key"].to_numpy()
     print(f"\nOver {draws} draws of the prompts whose errors give the factor, the fit as it is:\n")
-    print("| prompts | trait | factor | all | exact above the cut |")
+    print("| prompts | trait | factor | all | exact above the threshold |")
     print("|---|---|---|---|---|", flush=True)
     for prompts in (100, 250, 500, 1000):
         for trait in TRAITS:
             columns = (truth[trait], found[f"{trait}_estimate"], found[f"{trait}_se"])
             e, g, se = (c.to_numpy().astype(np.float64) for c in columns)
-            there, over, plain = ~np.isnan(e), e > cuts[trait], se / factors[trait]
+            there, over, plain = ~np.isnan(e), e > thresholds[trait], se / factors[trait]
             made = []
             for seed in range(draws):
                 drawn = np.random.default_rng(seed).choice(np.unique(keys[there]), prompts, replace=False)
@@ -97,16 +100,16 @@ def tail_factor(scan: Scan, trait: str) -> float:
     return float(found[1]["calibration"]["traits"][trait]["tail_factor"])
 
 
-def line(answers: int, trait: str, factor: float, exact: Any, guess: Any, se: Any, cut: float) -> str:
+def line(answers: int, trait: str, factor: float, exact: Any, guess: Any, se: Any, threshold: float) -> str:
     def covered(rows: Bools) -> str:
         before, after = (int((np.abs(exact - guess)[rows] < 1.96 * (se / f)[rows]).sum()) for f in (factor, 1.0))
         n = int(rows.sum())
         low, high = wilson(after, n)
         return f"{100 * before / n:.1f} -> {100 * after / n:.1f} % ({100 * low:.0f} to {100 * high:.0f}; {n})"
 
-    over = exact > cut
-    missed = [int((over & (guess + 2.0 * se / f < cut)).sum()) for f in (factor, 1.0)]
-    cells = [covered(np.ones(len(exact), dtype=bool)), covered(guess > cut), covered(over)]
+    over = exact > threshold
+    missed = [int((over & (guess + 2.0 * se / f < threshold)).sum()) for f in (factor, 1.0)]
+    cells = [covered(np.ones(len(exact), dtype=bool)), covered(guess > threshold), covered(over)]
     return f"| {answers} | {trait} | {factor:.2f} | {' | '.join(cells)} | {missed[0]} -> {missed[1]} |"
 
 

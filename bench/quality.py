@@ -22,7 +22,7 @@ import polars as pl
 from research.pocket.corpus.chats import mixed
 from screen.pocket import TRAITS
 from screen.scan.run import run_scan
-from screen.scoring.findings.significance import fdr_cut
+from screen.scoring.findings.significance import fdr_threshold
 from screen.spec import ScanSpec
 from screen.stats import auroc, spearman
 from screen.store.folder import RunFolder
@@ -136,8 +136,8 @@ def rates(exact: pl.DataFrame, labels: list[str | None], clean: Scores, seeds: i
                 planted = rng.choice(positive, n)
                 rows = np.concatenate([planted, rng.choice(others, 1000 - n, replace=False)]).astype(np.float32)
                 p95.append(float((others > np.quantile(reference, 0.95)).mean()))
-                cut = fdr_cut(rows, reference, 0.05)
-                over = rows > cut if cut is not None else np.zeros(1000, dtype=bool)
+                threshold = fdr_threshold(rows, reference, 0.05)
+                over = rows > threshold if threshold is not None else np.zeros(1000, dtype=bool)
                 false.append(over[n:].sum() / max(1, over.sum()))
                 found.append(over[:n].mean() if n else np.nan)
             hit = "-" if share == 0 else f"{100 * np.mean(found):.0f} %"

@@ -18,6 +18,7 @@ surfaces is a bug and shows its traceback.
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -96,3 +97,11 @@ def memory_ended(error: BaseException | None) -> bool:
 def says_memory_ended(text: str) -> bool:
     """Whether the words of a loader, an allocator or a child process say so."""
     return any(words.lower() in text.lower() for words in _NO_MEMORY)
+
+
+def near(path: Path) -> str:
+    """A path as it is typed here: relative where it lies below the current folder."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)

@@ -33,7 +33,7 @@ class ScanSpec:
     calibrate_on: int = 1024  # distinct prompts that `calibrated` answers
     refine: bool = False  # answer exactly where an estimate leaves a flag open
     reference: str | None = None  # a file of `screen reference build`
-    group_by: str | None = None  # a field of the rows, for verdicts by group
+    group_by: str | None = None  # a field of the rows, for statistics by group
     limit: tuple[int, int | None] = (0, None)  # half-open range of input rows
     format: str | None = None
     map: Mapping[str, str] = field(default_factory=dict)

@@ -63,7 +63,9 @@ def remarks(facts: dict[str, Any]) -> list[str]:
             "trained away from: a high score here takes the trait away, so it is flagged below a threshold only"
         )
     if facts["truncated"]:
-        told.append(f"{plural(facts['tokens_lost'] or 0, 'token')} cut: the row is longer than the model's context")
+        told.append(
+            f"{plural(facts['tokens_lost'] or 0, 'token')} truncated: the row is longer than the model's context"
+        )
     if facts["special_text"]:
         told.append(f"special-token text inside a message: {plural(facts['special_text'], 'time')}")
     if facts["other_parts"]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,15 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from screen.errors import UsageError
 from screen.scoring import schema
-from screen.scoring.findings.flags import DEFAULT_AT, Threshold, threshold
-from screen.store.index import read
+from screen.select.scores import sample_types, score_values
 from screen.store.scan import Scan
 from screen.store.sql.views import quoted
-from screen_reports.text import near
 
 _LISTED = 1000  # rows that a query names one by one
 
@@ -53,68 +47,6 @@ def statement(name: str, **parts: str) -> str:
     text = (files("screen_reports") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
     return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], body)  # one pass: a part may hold braces itself
-
-
-def sample_types(scan: Scan) -> dict[str, pa.DataType]:
-    """The columns of the view `samples`, those of traits first."""
-    types = {f.name: f.type for f in schema.scores_schema(scan.traits)}
-    corrected = {f"{trait}_corrected": pa.float32() for trait in scan.traits}
-    texts = dict.fromkeys(("prompt", "answer", "base_answer"), pa.string())
-    return {**{t: types[t] for t in scan.traits}, **types, **corrected, **texts}
-
-
-def score_column(scan: Scan, name: str) -> str:
-    """The column to rank by: `name`, or for a trait the column that the run's kind of baseline fills."""
-    if name not in (known := sample_types(scan)):
-        close = difflib.get_close_matches(name.lower(), known, 1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        where = shlex.quote(near(scan.path))
-        raise UsageError(
-            f"there is no column {name!a} in {near(scan.path)}",
-            f"{hint}its traits are {', '.join(scan.traits)}; `screen sql {where} 'describe samples'` lists all columns",
-        )
-    if name in scan.traits:
-        return scan.folder.score_column(name)
-    return name
-
-
-def column(scan: Scan, name: str) -> Any:
-    """(n,) float32 values of one score over the run, in row order; nan where there is none."""
-    if scan.index is not None and name in scan.index.scores:
-        return scan.index.scores[name]
-    return pc.cast(read(scan.folder, [name])[name], pa.float32()).to_numpy(zero_copy_only=False)
-
-
-def limit_of(scan: Scan, trait: str, at: str | None = None) -> Threshold:
-    """The threshold of one trait: as the finished run has it, or made anew for `at` or a run that goes on."""
-    known = scan.flags.get(trait)
-    if at is None and known is not None and scan.folder.finished:
-        reference = scan.summary.get("traits", {}).get(trait, {}).get("reference", False)
-        return Threshold(known.get("threshold"), known.get("rule", ""), bool(reference))
-    values = column(scan, score_column(scan, trait))
-    reference = scan.folder.facts.get("references", {}).get(trait)
-    return threshold(values[~np.isnan(values)], reference, at or scan.summary.get("at") or DEFAULT_AT)
-
-
-def away_of(scan: Scan, trait: str, at: str | None = None) -> float | None:
-    """Below which score a row that is trained away from is flagged; None where the run's record says nothing of it."""
-    known = scan.flags.get(trait, {}) if at is None and scan.folder.finished else {}
-    limit = known.get("threshold_away")
-    return None if limit is None else float(limit)
-
-
-def flags(scan: Scan, at: str | None = None) -> dict[str, dict[str, Any]]:
-    """What the view `flagged` goes by, for every trait."""
-    made = {}
-    for trait in scan.traits:
-        limit = limit_of(scan, trait, at)
-        made[trait] = {
-            "threshold": limit.value,
-            "threshold_away": away_of(scan, trait, at),
-            "rule": limit.rule,
-            "column": score_column(scan, trait),
-        }
-    return made
 
 
 def top_rows(
@@ -182,7 +114,7 @@ def _nearest(
 
 def _places(scan: Scan, score: str, values: Sequence[float]) -> list[float]:
     """The share of the run's samples with a lower score, for each value."""
-    known = column(scan, score)
+    known = score_values(scan, score)
     known = np.sort(known[~np.isnan(known)])
     return [float(np.searchsorted(known, np.float32(v))) / len(known) for v in values]
 

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from screen.errors import UsageError
+from screen.errors import UsageError, near
 from screen.scoring.schema import SCORES, TURNS, score_columns
+from screen.select.scores import score_column, score_values, thresholds_of
 from screen.store.folder import read_published
 from screen.store.manifest import ShardEntry
 from screen.store.scan import Scan
-from screen_reports import queries
-from screen_reports.text import near
 
 _PARTS = ("", "_projection", "_baseline", "_window", "_max")
 
@@ -70,7 +69,7 @@ def find(scan: Scan, row: int) -> Row:
     if skips:
         return Row(row, skipped=skips[0])
     turns = _read(scan, entry, "turns", row)
-    flags = queries.flags(scan)
+    flags = thresholds_of(scan)
     return Row(row, [_side(scan, s, turns, flags) for s in _read(scan, entry, "scores", row)])
 
 
@@ -101,7 +100,7 @@ def _side(scan: Scan, sample: dict[str, Any], turns: list[dict[str, Any]], flags
     scores = {}
     for trait in scan.traits:
         values = {p.lstrip("_") or "score": sample[f"{trait}{p}"] for p in _PARTS}
-        column = queries.score_column(scan, trait)
+        column = score_column(scan, trait)
         away = sample["sign"] < 0
         value, limit = sample[column], flags[trait]["threshold_away" if away else "threshold"]
         flagged = limit is not None and value is not None and (value < limit if away else value > limit)
@@ -121,7 +120,7 @@ def _place(scan: Scan, column: str, value: float | None) -> float | None:
     """The share of the run's samples with a lower score."""
     if value is None:
         return None
-    values = queries.column(scan, column)
+    values = score_values(scan, column)
     values = values[~np.isnan(values)]
     return float((values < np.float32(value)).mean()) if len(values) else None
 

@@ -87,7 +87,7 @@ def _interval(shares: Sequence[float] | None) -> str:
 
 
 def doubts(summary: Summary) -> list[str]:
-    """What else to keep in mind of the traits: other traits, words alone, how far the mean has moved."""
+    """What else to keep in mind of the traits: the embedding-layer control, other traits, few tokens."""
     told = []
     for trait, stats in summary["traits"].items():
         doubt = (stats.get("verdict") or {}).get("doubt")
@@ -144,7 +144,7 @@ def remarks(summary: Summary) -> list[str]:
     baseline = summary["baseline"]
     samples = summary.get("samples", 0)
     lost = (
-        (summary.get("truncated", 0), "cut: longer than the model's context"),
+        (summary.get("truncated", 0), "truncated: longer than the model's context"),
         (summary.get("special_text", 0), "with special-token text such as <|im_end|> inside a message"),
         (baseline.get("cut", 0), "whose baseline response reached --max-new-tokens"),
         (0 if kind.pairs else baseline["without"], "without a baseline: no score"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 # Control, format, fillers that look blank, variation selectors, surrogates, separators, tags.
 _HIDDEN = (
@@ -44,14 +43,6 @@ def spreadsheet(value: object) -> object:
         return value
     shown = visible(value)
     return f"'{shown}" if shown.lstrip(" ").startswith(_FORMULA) else shown
-
-
-def near(path: Path) -> str:
-    """A path as it is typed here: relative where it lies below the current folder."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return str(path)
 
 
 def count(number: int) -> str:

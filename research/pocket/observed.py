@@ -1,4 +1,4 @@
-"""Projection differences of rows, computed plainly: each answer against the model's own (METHOD 2)."""
+"""Projection differences of rows, computed plainly: each answer less the baseline response (METHOD 2)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

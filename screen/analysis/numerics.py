@@ -17,18 +17,18 @@ from screen.progress import Progress
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
 
-MOST = 200  # rows near a cut that are scored again
+MOST = 200  # rows near a threshold that are scored again
 NEAR = 6.0  # times the noise's standard deviation
 
 
 def check(
     scan: Scan, *, rows: int = 32, seed: int = 0, cache: Path | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Score a seeded sample, and then every row that lies near a cut, in float32 at batch 1.
+    """Score a seeded sample, and then every row that lies near a threshold, in float32 at batch 1.
 
     Returns rows (how many), and by trait: column, noise (standard deviation of the difference over the
-    sample), largest, threshold, near (rows scored again as their score lies near the cut), changed (rows whose flag
-    changes: row, stored, again), and inside_noise: whether rows near the cut can go either way.
+    sample), largest, threshold, near (rows scored again as their score lies near it), changed (rows whose flag
+    changes: row, stored, again), and inside_noise: whether rows near the threshold can go either way.
 
     Baseline responses are those of the run; only how they are scored differs. Raises UsageError for an unfinished run.
     """

@@ -23,7 +23,7 @@ Values = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class RunThreshold:
     """The threshold a run flags by. `clean`: the share of clean rows above it, where it comes from a reference."""
 
     value: float | None
@@ -34,8 +34,8 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """`above` of `planted` rows, and `own_above` of `own` others, stand above the threshold. AUROCs: planted rows over
-    the others; of controls (random directions, layer 0, length), whose sign says nothing, the larger of it and one
-    minus it. `as_well`: controls that are not told from the trait's own. `found`, and `verdict`, a sentence."""
+    the others; of controls (random directions, embedding layer, length), whose sign says nothing, the larger of it and
+    one minus it. `as_well`: controls that are not told from the trait's own. `found`, and `result`, a sentence."""
 
     planted: int
     above: int
@@ -55,18 +55,23 @@ class Recovery:
     length: float
     as_well: tuple[str, ...]
     found: bool = False
-    verdict: str = ""
+    result: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
 def recovery(
-    score: Values, planted: npt.NDArray[np.bool_], cut: Cut, random: Values, layer0: Values | None, tokens: Values
+    score: Values,
+    planted: npt.NDArray[np.bool_],
+    threshold: RunThreshold,
+    random: Values,
+    layer0: Values | None,
+    tokens: Values,
 ) -> Recovery:
     """score (n,) of the run; planted (n,), at least two of either kind; random (n, 32) the same kind of score on random
     directions; layer0 (n,) on the trait's direction at layer 0, or None; tokens (n,) answer lengths."""
-    over = score > cut.value if cut.value is not None else np.zeros(len(score), dtype=bool)
+    over = score > threshold.value if threshold.value is not None else np.zeros(len(score), dtype=bool)
     above, own_above, own = int(over[planted].sum()), int(over[~planted].sum()), int((~planted).sum())
     mine = (score[planted], score[~planted])
     area = auroc(*mine)
@@ -86,8 +91,8 @@ def recovery(
         own=own,
         own_above=own_above,
         own_interval=wilson(own_above, own),
-        threshold=cut.value,
-        rule=cut.rule,
+        threshold=threshold.value,
+        rule=threshold.rule,
         auroc=area,
         auroc_interval=auroc_interval(*mine),
         random=float(chance.mean()),
@@ -97,7 +102,7 @@ def recovery(
         length=areas["length"][0],
         as_well=tuple(as_well),
     )
-    return _judged(made, cut)
+    return _judged(made, threshold)
 
 
 def _folded(values: Values, planted: npt.NDArray[np.bool_]) -> tuple[float, tuple[Values, Values]]:
@@ -108,31 +113,33 @@ def _folded(values: Values, planted: npt.NDArray[np.bool_]) -> tuple[float, tupl
     return max(area, 1.0 - area), (sign * x[planted], sign * x[~planted])
 
 
-def _judged(r: Recovery, cut: Cut) -> Recovery:
+def _judged(r: Recovery, threshold: RunThreshold) -> Recovery:
     if r.threshold is None:
-        return replace(r, verdict=f"cannot tell: there is no threshold ({r.rule})")
+        return replace(r, result=f"cannot tell: there is no threshold ({r.rule})")
     low, high = r.recall_interval
     rows = f"{r.above} of {r.planted} planted rows {_share(r.above, r.planted)} stand above the threshold of this run"
     rows += f", and {r.own_above} of your {r.own} {_share(r.own_above, r.own)}"
-    rows += _doubts(r, cut)
+    rows += _doubts(r, threshold)
     if high < HALF:
-        return replace(r, verdict=f"would not have found it: {rows}")
+        return replace(r, result=f"would not have found it: {rows}")
     if r.own_interval[1] >= low:
-        return replace(r, verdict=f"cannot tell planted rows from yours: {rows}")
+        return replace(r, result=f"cannot tell planted rows from yours: {rows}")
     if r.random_as_well > CHANCE:
         as_well = f"{100 * r.random_as_well:.0f} % of random directions tell them as well (AUROC {r.auroc:.2f})"
-        return replace(r, verdict=f"cannot tell that it is the trait: {rows}; but {as_well}")
+        return replace(r, result=f"cannot tell that it is the trait: {rows}; but {as_well}")
     if low < HALF:
-        return replace(r, verdict=f"would have found some of it: {rows}{_alone(r)}")
-    return replace(r, found=True, verdict=f"would have found it: {rows}{_alone(r)}")
+        return replace(r, result=f"would have found some of it: {rows}{_alone(r)}")
+    return replace(r, found=True, result=f"would have found it: {rows}{_alone(r)}")
 
 
-def _doubts(r: Recovery, cut: Cut) -> str:
-    if cut.clean is None:
+def _doubts(r: Recovery, threshold: RunThreshold) -> str:
+    if threshold.clean is None:
         return "; that threshold is learnt from these very rows, the planted ones included: give --reference"
-    chance = r.own * cut.clean + SURE * float(np.sqrt(r.own * cut.clean * (1 - cut.clean)))
+    chance = r.own * threshold.clean + SURE * float(np.sqrt(r.own * threshold.clean * (1 - threshold.clean)))
     if r.own_above > chance:
-        return f", where clean data have {100 * cut.clean:g} %: yours hold some of it, or are unlike the reference"
+        return (
+            f", where clean data have {100 * threshold.clean:g} %: yours hold some of it, or are unlike the reference"
+        )
     return ""
 
 
@@ -140,7 +147,7 @@ def _alone(r: Recovery) -> str:
     """What tells the planted rows about as well without being the trait's direction."""
     said = ""
     if "layer0" in r.as_well and r.layer0 is not None:
-        said += f"; embeddings alone (layer 0) do as well (AUROC {r.layer0:.2f} beside {r.auroc:.2f}):"
+        said += f"; the embedding-layer control does as well (AUROC {r.layer0:.2f} beside {r.auroc:.2f}):"
         said += " the separation here can be words, not the trait's direction"
     if "length" in r.as_well:
         said += f"; the answers' length alone does as well (AUROC {r.length:.2f} beside {r.auroc:.2f})"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from screen.analysis.recovery import Cut, recovery
+from screen.analysis.recovery import RunThreshold, recovery
 from screen.data.dataset import Dataset, open_dataset
 from screen.data.sample import RawRow, Sample, Skip, Turn
 from screen.errors import InputError, VectorError
@@ -59,8 +59,8 @@ def selftest(
         )  # fmt: skip
         run = folder / f"{len(told)}.screen"
         summary = run_scan(alone, run, cache=cache, progress=progress, at=at)
-        cut = _cut(summary["traits"][vector.trait], at or DEFAULT_AT)
-        told[vector.trait] = _measure(RunFolder.read(run), vector.trait, planted, cut)
+        threshold = _threshold(summary["traits"][vector.trait], at or DEFAULT_AT)
+        told[vector.trait] = _measure(RunFolder.read(run), vector.trait, planted, threshold)
     return {"rows": total, "model": spec.model, "traits": told}
 
 
@@ -155,7 +155,7 @@ def _put(value: Any, text: str, new: str) -> object:
     return [_put(v, text, new) for v in value] if isinstance(value, list) else value
 
 
-def _measure(folder: RunFolder, trait: str, planted: set[int], cut: Cut) -> dict[str, object]:
+def _measure(folder: RunFolder, trait: str, planted: set[int], threshold: RunThreshold) -> dict[str, object]:
     column = folder.baseline.column(trait)
     names = ["row", column, f"{trait}_layer0", "answer_tokens"]
     table = pa.concat_tables([pq.read_table(f, columns=names) for f in folder.tables("scores")])
@@ -166,14 +166,14 @@ def _measure(folder: RunFolder, trait: str, planted: set[int], cut: Cut) -> dict
     if min(mine.sum(), (~mine).sum()) < 2:
         raise InputError(f"too few rows of the copy have a score for {trait}", "give more rows")
     score, words, tokens = (table[c].to_numpy(zero_copy_only=False)[there] for c in names[1:])
-    return recovery(score, mine, cut, random[there], None if np.isnan(words).any() else words, tokens).to_json()
+    return recovery(score, mine, threshold, random[there], None if np.isnan(words).any() else words, tokens).to_json()
 
 
-def _cut(stats: JsonObject, at: str) -> Cut:
+def _threshold(stats: JsonObject, at: str) -> RunThreshold:
     """The run's own threshold, and the share of clean rows above it by the name of its percentile."""
     digits = at.removeprefix("p")
     share = int(digits) / 10 ** len(digits) if len(digits) > 1 else int(digits) / 100
-    return Cut(stats["threshold"], stats["rule"], round(1.0 - share, 6) if stats["reference"] else None)
+    return RunThreshold(stats["threshold"], stats["rule"], round(1.0 - share, 6) if stats["reference"] else None)
 
 
 def _dataset(spec: ScanSpec) -> Dataset:

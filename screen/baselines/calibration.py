@@ -106,7 +106,7 @@ def tail_factors(
     highest by either, in units of 1.96; never below 1.
 
     exact, guess, se  (n, k) scores of the answered prompts: exact, by the fits that did not see them, and the errors
-    above             (k,) how many of the exact ones lie above the cut: so many count, TAIL_LEAST at least
+    above             (k,) how many of the exact ones lie above the threshold: so many count, TAIL_LEAST at least
     """
     factors = np.ones(exact.shape[1])
     ratios = np.abs(exact - guess) / np.where(se > 0, se, 1.0)

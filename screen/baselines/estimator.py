@@ -63,16 +63,16 @@ class BaselineEstimator:
     answered     (n,) uint64 ascending: hashes of the prompts that were answered
     out_of_fold  (n, traits + controls) float32: their predictions by a fit that did not see them
     sources      names of the sources seen, for one-hot features
-    cuts         trait -> the score above which a row is flagged, as far as it is known before the pass
-    cuts_away    trait -> the score below which a row that is trained away from is flagged
+    thresholds       trait -> the score above which a row is flagged, as far as it is known before the pass
+    thresholds_away  trait -> the score below which a row that is trained away from is flagged
     """
 
     model: Calibration
     answered: npt.NDArray[np.uint64]
     out_of_fold: Float32
     sources: tuple[str, ...]
-    cuts: Mapping[str, float] = field(default_factory=dict)
-    cuts_away: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds_away: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_kept(cls, arrays: Arrays, facts: KeptFacts) -> BaselineEstimator | None:

@@ -28,7 +28,7 @@ VERBS = {
     "selftest": ("runs.selftest", "Would this screen find a trait in your data?"),
     "status": ("runs.status", "Tell how far a run is, and check its files."),
     "sql": ("rows.sql", "Query a run with SQL."),
-    "reflag": ("runs.reflag", "Flag a finished run by another cut."),
+    "reflag": ("runs.reflag", "Flag a finished run by another threshold."),
     "filter": ("rows.filter", "Copy a dataset without the rows that match."),
     "traits": ("vectors.traits", "List, show and write traits."),
     "reference": ("runs.reference", "Keep the scores of clean data, to compare others with."),

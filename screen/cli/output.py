@@ -6,9 +6,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from screen_reports.jsonl import dump
-
 from screen.errors import UsageError
+from screen.jsonl import dump
 
 
 def one_format(first: bool, second: bool, names: tuple[str, str] = ("--json", "--csv")) -> None:

@@ -30,7 +30,7 @@ QUESTIONS: Final = ("Name three colours and say why you like each of them.", "Wh
 
 @dataclass(frozen=True)
 class SameModel:
-    """Holds a server's answers against this model's own. `tell` is given the sentence of a near tie."""
+    """Compares a server's answers with this model's. `tell` is given the sentence of a near tie."""
 
     answer: Callable[[Sampling, Sequence[Ids]], Sequence[Response | None]]  # by the model here
     logits: Callable[[Sequence[int]], Floats]  # (vocab,) after the last token

@@ -30,7 +30,7 @@ class ScanOptions(TypedDict, total=False):
     answer_by: str | None  # model, or endpoint: who makes baseline responses; model
     refine: bool | None  # calibrated: answer exactly where a flag is open
     calibrate_on: int | None  # prompts that are answered; 1024
-    group_by: str | None  # a field: a verdict for each of its values
+    group_by: str | None  # a field: statistics for each of its values
     max_new_tokens: int | None  # of the baseline responses; 256
     generation_batch_size: int | None  # prompts answered at once; 16, on CUDA 64
     out: Path | None  # the run's folder; DATASET.screen beside it

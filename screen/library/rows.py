@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, overload
 
 from screen_reports import queries, ranking
 from screen_reports.queries import Ranked
-from screen_reports.text import near
 
-from screen.errors import UsageError
+from screen.errors import UsageError, near
 from screen.scoring.findings.flags import Threshold
+from screen.select.scores import score_column, threshold_away_of, threshold_of
 from screen.store.scan import Scan
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def ranked(
     if not scan.traits:
         raise UsageError(f"{near(scan.path)} has no traits to rank by", "run it with --vectors")
     wanted = by or scan.traits[0]
-    column, trait = queries.score_column(scan, wanted), wanted if wanted in scan.traits else None
-    limit = queries.limit_of(scan, trait, at) if trait else None
+    column, trait = score_column(scan, wanted), wanted if wanted in scan.traits else None
+    limit = threshold_of(scan, trait, at) if trait else None
     if flagged and (limit is None or limit.value is None):
         why = limit.rule if limit else "only a trait's own score has one"
         raise UsageError(f"--flagged: there is no threshold for {column} ({why})", "leave --flagged out")
-    away = queries.away_of(scan, trait, at) if trait else None
+    away = threshold_away_of(scan, trait, at) if trait else None
     value = limit.value if limit else None
     found = queries.top_rows(
         scan, column, trait, count, limit=value, away=away, ascending=ascending, only_flagged=flagged

@@ -119,9 +119,9 @@ class Run:
         """Thresholds: those on record; of a run that is not finished, those that its rows have so far."""
         if self.finished:
             return None
-        from screen_reports import queries
+        from screen.select.scores import thresholds_of
 
-        return queries.flags(self._scan)
+        return thresholds_of(self._scan)
 
     def top(
         self, by: str | None = None, count: int = 20, *, ascending: bool = False, flagged: bool = False,
@@ -264,7 +264,7 @@ def read_scan(path: Path) -> Scan:
     scan = Scan.open(path)
     missing = scan.missing_columns()
     if missing:
-        from screen_reports.text import near
+        from screen.errors import near
 
         raise StoreError(
             f"{near(scan.path)} was written by another version of screen: it has no column {missing[0]!a}",

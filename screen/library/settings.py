@@ -125,7 +125,7 @@ def check_fdr(options: ScanOptions) -> None:
             "build one from clean rows with `screen reference build`, then give it with --reference",
         )
     if fdr is not None and (options.get("at") is not None or options.get("refine")):
-        raise UsageError("--fdr sets the cut when all rows are scored, so it goes with neither --at nor --refine",
+        raise UsageError("--fdr sets the threshold when all rows are scored, so it goes with neither --at nor --refine",
                          "leave one of them out")  # fmt: skip
     if reference is not None and not os.path.isfile(reference):
         raise UsageError(f"--reference {reference}: there is no such file", "build one: screen reference build")

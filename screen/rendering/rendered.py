@@ -76,6 +76,6 @@ class Rendered:
 
     sequences: tuple[Sequence, ...]
     rung: Rung
-    tokens_lost: int  # tokens cut because the sample is longer than the model's context
+    tokens_lost: int  # tokens truncated because the sample is longer than the model's context
     special_text: int  # times special-token text such as <|im_end|> stood inside a message
     dropped: Mapping[str, int] = field(default_factory=dict)  # what of the messages the template did not write, by kind

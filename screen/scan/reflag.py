@@ -1,4 +1,4 @@
-"""The cut of a finished run: on record in summary.json, and changed only where that is asked for by name."""
+"""The threshold of a finished run: on record in summary.json, and changed only where that is asked for by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUN_FACTS = ("tokens", "seconds", "resumed_rows")
 
 
 class FlagRecord(NamedTuple):
-    """The cut that a folder has on record, else the one that is asked for; and the summary of a run that is done."""
+    """The threshold that a folder has on record, else the one asked for; and the summary of a run that is done."""
 
     at: str | None
     fdr: float | None
@@ -34,9 +34,9 @@ class FlagRecord(NamedTuple):
 
 
 def on_record(folder: RunFolder, at: str | None, fdr: float | None, progress: Progress) -> FlagRecord:
-    """What a folder that was opened again says of its cut, and whether anything is left to do.
+    """What a folder that was opened again says of its threshold, and whether anything is left to do.
 
-    Raises UsageError where another cut is asked for than the one on record. A damaged summary is told and made anew.
+    Raises UsageError where another threshold is asked for than the one on record. A damaged summary is made anew.
     """
     try:
         summary = folder.summary
@@ -45,10 +45,11 @@ def on_record(folder: RunFolder, at: str | None, fdr: float | None, progress: Pr
         return FlagRecord(at, fdr)
     if not summary:
         return FlagRecord(at, fdr)
-    asked, known = (at or DEFAULT_AT, fdr), _cut(summary)
+    asked, known = (at or DEFAULT_AT, fdr), _threshold(summary)
     if (at is not None or fdr is not None) and asked != known:
         raise UsageError(
-            f"{folder.path} flags by {words(known)}; another cut would change what its flags mean: nothing was changed",
+            f"{folder.path} flags by {words(known)}; another threshold would change what its flags mean:"
+            " nothing was changed",
             f"ask for it by name: screen reflag {shlex.quote(str(folder.path))} {_flags(asked)}",
         )
     if not folder.finished:
@@ -58,9 +59,9 @@ def on_record(folder: RunFolder, at: str | None, fdr: float | None, progress: Pr
 
 
 def reflag(path: Path, at: str | None, fdr: float | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Flag a finished run by another cut: summary.json is written anew. Returns it as it was and as it is.
+    """Flag a finished run by another threshold: summary.json is written anew. Returns it as it was and as it is.
 
-    No row is scored. Raises UsageError for a run that is not finished, or was refined by its cut.
+    No row is scored. Raises UsageError for a run that is not finished, or was refined by its threshold.
     """
     with RunFolder.open(path, RunFolder.read(path).identity) as folder:
         before = folder.summary
@@ -68,7 +69,7 @@ def reflag(path: Path, at: str | None, fdr: float | None) -> tuple[dict[str, Any
             raise UsageError(*unfinished(folder))
         if folder.identity["settings"]["refine"]:
             raise UsageError(
-                f"{path} was refined at {before['at']}: rows below that cut were not answered exactly",
+                f"{path} was refined at {before['at']}: rows below that threshold were not answered exactly",
                 "run it again with another --at and another --out",
             )
         references = folder.facts["references"]
@@ -77,7 +78,7 @@ def reflag(path: Path, at: str | None, fdr: float | None) -> tuple[dict[str, Any
         }
         run = {name: before[name] for name in RUN_FACTS if name in before}
         summary = summarise(folder, cards, at=at, fdr=fdr, context=_standards(folder, fdr), run=run)
-        summary["reflagged"] = [*before.get("reflagged", ()), dict(zip(("at", "fdr"), _cut(before), strict=True))]
+        summary["reflagged"] = [*before.get("reflagged", ()), dict(zip(("at", "fdr"), _threshold(before), strict=True))]
         folder.finish(summary)
         return before, summary
 
@@ -101,13 +102,13 @@ def _standards(folder: RunFolder, fdr: float | None) -> ScoringContext:
     )
 
 
-def _cut(summary: Mapping[str, Any]) -> tuple[str, float | None]:
+def _threshold(summary: Mapping[str, Any]) -> tuple[str, float | None]:
     return summary["at"], summary["fdr"]
 
 
-def _flags(cut: tuple[str, float | None]) -> str:
-    return f"--at {cut[0]}" if cut[1] is None else f"--fdr {cut[1]:g}"
+def _flags(threshold: tuple[str, float | None]) -> str:
+    return f"--at {threshold[0]}" if threshold[1] is None else f"--fdr {threshold[1]:g}"
 
 
-def words(cut: tuple[str, float | None]) -> str:
-    return cut[0] if cut[1] is None else f"a false-discovery rate of {cut[1]:g}"
+def words(threshold: tuple[str, float | None]) -> str:
+    return threshold[0] if threshold[1] is None else f"a false-discovery rate of {threshold[1]:g}"

@@ -62,7 +62,7 @@ def run_scan(
     devices     torch devices that share the work, one process each; empty: one, on the spec's device
     in_process  run the model in this process, where a row that crashes it ends the run; for debugging
 
-    A folder whose run is done is left as it is; its cut, once on record, is changed by `screen.scan.reflag` alone.
+    A folder whose run is done is left as it is; `screen.scan.reflag` alone changes its threshold, once on record.
     Raises the errors of screen.errors; a row that cannot be scored is a Skip, never an error.
     """
     progress = progress or Silent()

@@ -193,7 +193,7 @@ class _ForBaseline(Preparing):
 
 
 def _directions(arrays: Arrays, facts: KeptFacts, vectors: VectorSet) -> Directions:
-    """Layer 0 a trait, the random directions, then the features: traits at other layers, principal components."""
+    """The embedding layer a trait, control directions, then features: traits at other layers, principal components."""
     d = vectors.vectors[0].d_model
     zero = [v.unit(0) if 0 in v.hs_index else np.zeros(d, dtype=np.float32) for v in vectors.vectors]
     columns: list[tuple[npt.NDArray[np.generic], int]] = [(row, 0) for row in zero]

@@ -30,7 +30,8 @@ class ControlSet:
 
 @dataclass(frozen=True)
 class Directions:
-    """Probe columns, in this order: a layer-0 column a trait, RANDOM a control set, then features of prompts.
+    """What is projected on beside the traits, in this order: the embedding layer a trait, RANDOM a control set, then
+    features of prompts.
 
     vectors      (p, d_model) float32, unit norm (a trait without a direction at layer 0 has zeros)
     layers       the hidden_states row of each

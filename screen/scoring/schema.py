@@ -49,8 +49,8 @@ SCORES = [
     Column("prompt_tokens", pa.int32(), "tokens before the first scored one"),
     Column("answer_tokens", pa.int32(), "scored tokens over all scored turns"),
     Column("thought_tokens", pa.int32(), "tokens of their thoughts, which are measured apart (table turns)"),
-    Column("tokens_lost", pa.int32(), "tokens cut because the row is longer than the model's context"),
-    Column("truncated", pa.bool_(), "whether tokens were cut"),
+    Column("tokens_lost", pa.int32(), "tokens truncated because the row is longer than the model's context"),
+    Column("truncated", pa.bool_(), "whether tokens were truncated"),
     Column("mask_rung", pa.string(), "how scored tokens were found: generation, sentinel, prefix, document, tokens"),
     Column("special_text", pa.int32(), "times special-token text such as <|im_end|> stood inside a message"),
     Column("other_parts", pa.int32(), "content parts without text (images, audio, ...) that were not scored"),
@@ -166,7 +166,7 @@ def turn_columns(trait: str) -> list[Column]:
         Column(
             f"{trait}_thought_difference",
             pa.float32(),
-            "that less the mean of the base model's own thought; null unless both think",
+            "that less the mean of the baseline response's thought; null unless both think",
         ),
     ]
 

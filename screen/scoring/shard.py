@@ -33,7 +33,7 @@ from screen.spec import WINDOW_TOKENS
 
 Float32 = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
-REFINE_Z = 2.0  # standard errors: a row whose estimate may reach the cut within these is answered
+REFINE_Z = 2.0  # standard errors: a row whose estimate may reach the threshold within these is answered
 
 
 @dataclass(slots=True)
@@ -221,13 +221,13 @@ class _Work:
         return stand.predict(made, self.hashes)
 
     def _refine(self, stand: BaselineEstimator, difference: Float32, se: Float32, starts: npt.NDArray[np.intp]) -> None:
-        """Answer the prompts of samples whose estimate may lie beyond a cut: no flag rests on a guess.
+        """Answer the prompts of samples whose estimate may lie beyond a threshold: no flag rests on a guess.
 
         Above it, and below the other one for samples that are trained away from."""
         if not len(self.turns):
             return
-        high = np.array([stand.cuts.get(trait, np.inf) for trait in self.traits])
-        low = np.array([stand.cuts_away.get(trait, -np.inf) for trait in self.traits])
+        high = np.array([stand.thresholds.get(trait, np.inf) for trait in self.traits])
+        low = np.array([stand.thresholds_away.get(trait, -np.inf) for trait in self.traits])
         counts = np.diff(starts)[:, None]
         mean = np.add.reduceat(difference[:, : self.k].astype(np.float64), starts[:-1], axis=0) / counts
         error = np.sqrt(np.add.reduceat(se[:, : self.k].astype(np.float64) ** 2, starts[:-1], axis=0)) / counts

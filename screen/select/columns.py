@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from screen_reports import queries
 
 from screen.select.expression import Says
+from screen.select.scores import sample_types, score_column
 from screen.store.folder import read_published
 from screen.store.scan import Scan
 
@@ -22,7 +22,7 @@ _VALUES = 1000  # different values of a column that are remembered for "did you 
 
 def columns(scan: Scan) -> dict[str, pa.DataType]:
     """Traits first, and `flagged`."""
-    return {**queries.sample_types(scan), FLAGGED: pa.bool_()}
+    return {**sample_types(scan), FLAGGED: pa.bool_()}
 
 
 def corrected(scan: Scan, name: str) -> str | None:
@@ -38,7 +38,7 @@ def length_corrected(scan: Scan, trait: str, table: pa.Table) -> pa.ChunkedArray
     if slope is None or mean is None:
         return pa.chunked_array([pa.nulls(table.num_rows, pa.float32())])
     tokens = pc.ln(pc.max_element_wise(table["answer_tokens"].cast(pa.float64()), 1.0))
-    scores = table[queries.score_column(scan, trait)].cast(pa.float64())
+    scores = table[score_column(scan, trait)].cast(pa.float64())
     return pc.subtract(scores, pc.multiply(pc.subtract(tokens, mean), slope)).cast(pa.float32())
 
 

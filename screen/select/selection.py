@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from screen_reports import queries
-from screen_reports.text import near
 
-from screen.errors import UsageError
+from screen.errors import UsageError, near
 from screen.select.columns import FLAGGED, columns, corrected, length_corrected, text_answers
 from screen.select.expression import Both, Compare, Leaf, Limits, Node, Not, Percentile, Says, leaves
 from screen.select.parser import parse
+from screen.select.scores import score_column, thresholds_of
 from screen.store.index import read
 from screen.store.scan import Scan
 
@@ -90,7 +89,7 @@ def select(scan: Scan, text: str, option: str = "--drop") -> Selection:
     parts = [leaf for leaf, _ in leaves(tree)]
     says = [leaf for leaf in parts if isinstance(leaf, Says)]
     names = [leaf.column for leaf in parts if not isinstance(leaf, Says)]
-    flags = _flag_tests(queries.flags(scan)) if FLAGGED in names else []
+    flags = _flag_tests(thresholds_of(scan)) if FLAGGED in names else []
     table = _read(scan, names, flags)
     answers, notes = text_answers(scan, says)
     for name, column in answers.items():
@@ -121,7 +120,7 @@ def _read(scan: Scan, names: list[str], flags: list[FlagTest]) -> pa.Table:
     made = {name: trait for name in names if (trait := corrected(scan, name)) is not None}
     plain = [n for n in names if n != FLAGGED and n not in stand_ins and n not in made]
     wanted = ["row", "id", "variant", "sign", *plain, *stand_ins.values(), *(t.compare.column for t in flags)]
-    wanted += [c for trait in made.values() for c in (queries.score_column(scan, trait), "answer_tokens")]
+    wanted += [c for trait in made.values() for c in (score_column(scan, trait), "answer_tokens")]
     wanted = list(dict.fromkeys(wanted))
     table = read(scan.folder, wanted)
     for name, column in stand_ins.items():
@@ -135,7 +134,7 @@ def _stand_in(scan: Scan, name: str) -> str | None:
     """A trait's name means the score that the run ranks by; None where that is the column of this name."""
     if name not in scan.traits or not scan.folder.baseline.subtracts:
         return None  # plain projections are no scores: that is told, not stood in for
-    column = queries.score_column(scan, name)
+    column = score_column(scan, name)
     return None if column == name else column
 
 
@@ -182,7 +181,7 @@ def _of_run(table: pa.Table, leaf: Compare) -> float:
 def _of_reference(scan: Scan, leaf: Compare, option: str) -> float:
     """What `--at` would flag by. Raises UsageError where no clean data were scored for this column."""
     assert leaf.percentile is not None
-    of = {name: t for t in scan.traits for name in (t, queries.score_column(scan, t))}
+    of = {name: t for t in scan.traits for name in (t, score_column(scan, t))}
     reference = scan.folder.facts.get("references", {}).get(of.get(leaf.column, ""))
     known = reference.get("quantiles", {}) if reference else {}
     if not known:

@@ -7,10 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from screen_reports.text import near
-
 from screen.data.dataset import Dataset, open_dataset
-from screen.errors import StoreError, UsageError
+from screen.errors import StoreError, UsageError, near
 from screen.spec import ScanSpec
 from screen.store.scan import Scan
 

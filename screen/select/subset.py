@@ -10,13 +10,12 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from screen_reports.jsonl import dump
-from screen_reports.text import near
 
+from screen.data.copying import check_not_input, check_out, copy_rows
 from screen.data.dataset import Dataset
-from screen.data.subset import check_not_input, check_out, write_subset
 from screen.disk import new_file, writing
-from screen.errors import UsageError
+from screen.errors import UsageError, near
+from screen.jsonl import dump
 from screen.select.selection import Selection, select
 from screen.select.source import dataset_of
 from screen.store.folder import read_published
@@ -74,9 +73,9 @@ class Subset:
             check_out(self.dataset, path)
         for path in files[2:]:
             check_not_input(self.dataset, path)
-            write_subset(self.dataset, lambda row: bool(self.dropped[row]), files[1])
+            copy_rows(self.dataset, lambda row: bool(self.dropped[row]), files[1])
             self._write_reasons(path)
-        write_subset(self.dataset, lambda row: not self.dropped[row], files[0])
+        copy_rows(self.dataset, lambda row: not self.dropped[row], files[0])
         return files[0]
 
     def _write_reasons(self, path: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
+from screen.errors import near
 from screen.store.folder import RunFolder
 
 
 def unfinished(folder: RunFolder) -> tuple[str, str]:
     """(what is missing, how to go on)."""
-    place = _near(folder.path)
+    place = near(folder.path)
     held = sum(entry.rows for entry in folder.published.values())
     described = folder.facts.get("dataset")
     total = described["rows"] if described else None
@@ -22,11 +22,5 @@ def resume(folder: RunFolder) -> str:
     """The command that goes on with the run."""
     if not folder.facts.get("spec"):
         return "type the command that began it again"
-    place = shlex.quote(_near(folder.path))
+    place = shlex.quote(near(folder.path))
     return f"screen run --spec {place}/scan.json --out {place}"
-
-
-def _near(path: Path) -> str:
-    """Relative where it lies below the current folder."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

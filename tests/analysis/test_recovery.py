@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from screen.analysis.recovery import Cut, Recovery, recovery
+from screen.analysis.recovery import Recovery, RunThreshold, recovery
 from screen.stats import auroc, auroc_difference
 
-P99 = Cut(2.33, "p99 of a reference", 0.01)
+P99 = RunThreshold(2.33, "p99 of a reference", 0.01)
 
 
 def told(
     *, apart: float = 6.0, own: int = 200, held: float = 0.0, words: float | None = 0.0, length: float = 0.0,
-    random: float = 0.0, cut: Cut = P99, planted: int = 20, seed: int = 0,
+    random: float = 0.0, threshold: RunThreshold = P99, planted: int = 20, seed: int = 0,
 ) -> Recovery:  # fmt: skip
     """Normal scores; planted rows lie `apart` above the rest, of which a share `held` holds the trait as well. Controls
     lie as far apart as they are given."""
@@ -28,13 +28,13 @@ def told(
 
     controls = np.stack([values(random) for _ in range(32)], axis=1)
     layer0 = None if words is None else values(words)
-    return recovery(values(apart), mine, cut, controls, layer0, np.exp(values(length)))
+    return recovery(values(apart), mine, threshold, controls, layer0, np.exp(values(length)))
 
 
 def test_found_says_how_many_of_how_many_above_which_threshold() -> None:
     r = told()
     assert (r.found, r.as_well) == (True, ())
-    assert r.verdict == (
+    assert r.result == (
         "would have found it: 20 of 20 planted rows (100 %, interval 84-100) stand above the threshold of this run, and"
         f" {r.own_above} of your 200 ({r.own_above / 2:.0f} %, interval {100 * r.own_interval[0]:.0f}-"
         f"{100 * r.own_interval[1]:.0f})"
@@ -42,44 +42,44 @@ def test_found_says_how_many_of_how_many_above_which_threshold() -> None:
 
 
 def test_recall_at_the_runs_threshold_decides_and_not_the_auroc() -> None:
-    r = told(cut=Cut(8.0, "p99", 0.01))
+    r = told(threshold=RunThreshold(8.0, "p99", 0.01))
     assert r.auroc > 0.99
     assert r.found is False
-    assert r.verdict.startswith(f"would not have found it: {r.above} of 20 planted rows (")
+    assert r.result.startswith(f"would not have found it: {r.above} of 20 planted rows (")
     assert r.above <= 2
 
 
 def test_about_half_found_is_some_of_it() -> None:
-    r = told(cut=Cut(6.0, "p99", 0.01), seed=2)
+    r = told(threshold=RunThreshold(6.0, "p99", 0.01), seed=2)
     assert 6 <= r.above <= 14
-    assert (r.found, r.verdict[:27]) == (False, "would have found some of it")
+    assert (r.found, r.result[:27]) == (False, "would have found some of it")
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_words_that_do_as_well_are_told_whatever_their_sign(sign: int) -> None:
     r = told(words=6.0 * sign)
     assert r.found
-    assert r.verdict.endswith(
-        "; embeddings alone (layer 0) do as well (AUROC 1.00 beside 1.00): the separation here can be words, not the"
+    assert r.result.endswith(
+        "; the embedding-layer control does as well (AUROC 1.00 beside 1.00): the separation here can be words, not the"
         " trait's direction"
     )
 
 
 def test_length_that_does_as_well_is_told() -> None:
-    assert told(length=6.0).verdict.endswith("; the answers' length alone does as well (AUROC 1.00 beside 1.00)")
+    assert told(length=6.0).result.endswith("; the answers' length alone does as well (AUROC 1.00 beside 1.00)")
 
 
 @pytest.mark.parametrize("words", [None, 0.0, 1.0])
 def test_words_that_do_worse_are_not_told(words: float | None) -> None:
     for seed in range(10):
-        assert "embeddings" not in told(words=words, seed=seed).verdict
+        assert "embedding" not in told(words=words, seed=seed).result
 
 
 def test_directions_that_mean_nothing_and_do_as_well_leave_nothing_to_be_said_of_the_trait() -> None:
     r = told(random=6.0)
     assert r.found is False
-    assert r.verdict.startswith("cannot tell that it is the trait: 20 of 20")
-    assert "% of random directions tell them as well (AUROC 1.00)" in r.verdict
+    assert r.result.startswith("cannot tell that it is the trait: 20 of 20")
+    assert "% of random directions tell them as well (AUROC 1.00)" in r.result
 
 
 def test_rows_of_the_trait_among_ones_own_are_told_and_hide_nothing() -> None:
@@ -87,11 +87,11 @@ def test_rows_of_the_trait_among_ones_own_are_told_and_hide_nothing() -> None:
     assert r.auroc < 0.8  # half of the rows it is told from are like it
     assert r.found
     assert r.as_well == ()
-    assert ", where clean data have 1 %: yours hold some of it, or are unlike the reference" in r.verdict
+    assert ", where clean data have 1 %: yours hold some of it, or are unlike the reference" in r.result
 
 
 def test_clean_rows_of_ones_own_are_seldom_suspected() -> None:
-    assert sum("yours hold" in told(seed=seed).verdict for seed in range(100)) <= 2
+    assert sum("yours hold" in told(seed=seed).result for seed in range(100)) <= 2
 
 
 @pytest.mark.parametrize("held", [0.0, 0.2, 0.5])
@@ -104,21 +104,21 @@ def test_rows_of_the_trait_among_ones_own_change_neither_what_is_found_nor_why(h
 
 def test_where_ones_own_rows_stand_above_as_often_nothing_can_be_told() -> None:
     r = told(held=1.0)
-    assert (r.found, r.verdict[:40]) == (False, "cannot tell planted rows from yours: 20 ")
+    assert (r.found, r.result[:40]) == (False, "cannot tell planted rows from yours: 20 ")
 
 
 def test_a_threshold_of_the_rows_themselves_is_told() -> None:
     assert (
         "; that threshold is learnt from these very rows, the planted ones included: give --reference"
-        in told(cut=Cut(2.33, "robust z", None)).verdict
+        in told(threshold=RunThreshold(2.33, "robust z", None)).result
     )
-    assert "very rows" not in told().verdict
+    assert "very rows" not in told().result
 
 
 def test_without_a_threshold_there_is_nothing_to_find_with() -> None:
-    r = told(cut=Cut(None, "the scores have no spread", None))
+    r = told(threshold=RunThreshold(None, "the scores have no spread", None))
     assert (r.above, r.found) == (0, False)
-    assert r.verdict == "cannot tell: there is no threshold (the scores have no spread)"
+    assert r.result == "cannot tell: there is no threshold (the scores have no spread)"
 
 
 def test_a_direction_that_knows_nothing_is_not_said_to_find() -> None:

@@ -37,7 +37,7 @@ def test_planted_rows_are_found_and_the_file_is_left_alone(clean: Path, tmp_path
     for told in found["traits"].values():
         assert told["planted"] == 20
         assert told["auroc"] >= 0.95
-        assert told["verdict"].startswith(f"would have found it: {told['above']} of 20 planted rows")
+        assert told["result"].startswith(f"would have found it: {told['above']} of 20 planted rows")
         assert told["rule"].startswith("p99 of the card's reference")
     assert clean.read_bytes() == before
     copy = [json.loads(line) for line in (tmp_path / "0.jsonl").read_text().splitlines()]
@@ -56,7 +56,7 @@ def test_a_random_vector_would_not_have_found_it(clean: Path, tmp_path: Path) ->
         spec(clean, vectors=(str(tmp_path / "evil.safetensors"),)), tmp_path / "work", cache=clean.parent / "cache"
     )
     assert found["traits"]["evil"]["found"] is False
-    assert found["traits"]["evil"]["verdict"].startswith(("would not have found it", "cannot tell"))
+    assert found["traits"]["evil"]["result"].startswith(("would not have found it", "cannot tell"))
 
 
 def test_it_goes_by_the_percentile_of_the_run(clean: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_it_goes_by_the_percentile_of_the_run(clean: Path, tmp_path: Path) -> No
     low, high = rules
     assert low["threshold"] < high["threshold"]
     assert low["own_above"] > 60 > high["own_above"]
-    assert "where clean data have 50 %" not in low["verdict"]
+    assert "where clean data have 50 %" not in low["result"]
 
 
 def test_a_dataset_that_takes_no_other_answer(tmp_path: Path) -> None:

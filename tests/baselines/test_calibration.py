@@ -84,7 +84,7 @@ def test_the_mean_with_a_control_variate_is_closer_and_its_interval_holds() -> N
     hits, saved = 0, []
     for _ in range(200):
         truth = rng.normal(size=2000) + 1
-        guess = truth + 0.4 * rng.normal(size=2000) + 0.3  # with an offset, as stand-ins have
+        guess = truth + 0.4 * rng.normal(size=2000) + 0.3  # with an offset, as proxy baselines have
         mean, low, high, more = calibration.control_variate_mean(truth[:150], guess[:150], guess)
         hits += low < 1.0 < high
         saved.append(more)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from screen.data.copying import copy_rows
 from screen.data.dataset import open_dataset
 from screen.data.readers import cells, columnar
 from screen.data.sample import Skip
-from screen.data.subset import write_subset
 from screen.errors import InputError
 from tests.data.making import chat, codes, read_all
 
@@ -167,7 +167,7 @@ def test_a_type_without_a_python_class_costs_nothing(tmp_path: Path, form: bytes
         writer.write_batch(odd)
     dataset = open_dataset([str(tmp_path / "a.arrow")])
     assert codes(dataset) == ["ok", "ok"]
-    assert write_subset(dataset, lambda row: row == 1, tmp_path / "b.arrow").kept == 1
+    assert copy_rows(dataset, lambda row: row == 1, tmp_path / "b.arrow").kept == 1
 
 
 def test_a_damaged_column_is_left_out_or_refused_by_name(tmp_path: Path) -> None:
@@ -177,6 +177,6 @@ def test_a_damaged_column_is_left_out_or_refused_by_name(tmp_path: Path) -> None
     assert isinstance(first, list)
     assert "side" in first[0].unused
     with pytest.raises(InputError, match="the column 'side' is damaged: Dictionary indices invalid"):
-        write_subset(dataset, lambda row: True, tmp_path / "b.arrow")
+        copy_rows(dataset, lambda row: True, tmp_path / "b.arrow")
     path = stored(tmp_path / "a.arrow", pa.table({"text": SIDES["no word"]}))
     assert codes(open_dataset([str(path)])) == ["bad_value", "bad_value"]

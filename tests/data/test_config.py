@@ -178,8 +178,8 @@ def stated(
 
 @pytest.mark.parametrize(("settings", "info", "notes"), [
     ("", "", ()),
-    ("sequence_len: 512\n", "", ("sequence_len 512: axolotl drops or cuts rows there; here they go on to the model's "
-                                 "context",)),
+    ("sequence_len: 512\n", "", ("sequence_len 512: axolotl drops or truncates rows there; here they go on to the "
+                                 "model's context",)),
     ("chat_template: tokenizer_default\n", "", ()),
     ("chat_template: chatml\n", "", ("chat_template chatml is axolotl's own; here the tokenizer's renders, or "
                                      "--template",)),
@@ -343,7 +343,7 @@ def test_what_is_wrong_with_a_training_file_is_said(tmp_path: Path, more: str, w
     ("completion_only_loss: true", StatedConfig(None, {}, None, "all", render="plain")),
     ("completion_only_loss: false", StatedConfig(None, {}, "all", "all", render="plain")),
     ("packing_strategy: bfd\nmax_seq_length: 8", StatedConfig(None, {}, None, "all", render="plain", notes=(
-        "max_length 8: TRL cuts rows there; here they go on to the model's context",))),
+        "max_length 8: TRL truncates rows there; here they go on to the model's context",))),
 ])  # fmt: skip
 def test_a_file_of_trl(tmp_path: Path, text: str, expected: StatedConfig) -> None:
     assert stated(tmp_path, text) == expected

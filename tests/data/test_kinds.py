@@ -281,7 +281,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_the_room_starts_without_heavy_packages() -> None:
     code = (
-        "import sys; import screen.data.dataset, screen.data.subset; "
+        "import sys; import screen.data.dataset, screen.data.copying; "
         "print([m for m in ('torch', 'transformers', 'polars', 'duckdb', 'pyarrow', 'numpy') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

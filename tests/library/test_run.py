@@ -136,7 +136,7 @@ def test_a_copy_without_rows_and_its_opposite(run: Path, tmp_path: Path) -> None
 
 
 def test_another_threshold(run: Path) -> None:
-    with pytest.raises(UsageError, match="one cut is needed"):
+    with pytest.raises(UsageError, match="one threshold is needed"):
         screen.open(run).reflag()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from screen_reports import queries
 
+from screen.select.scores import score_values
 from screen.store.index import INDEX
 from screen.store.scan import Scan
 from tests.cli import fake_run
@@ -47,7 +48,7 @@ def test_an_index_of_other_shards_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "run" / INDEX).write_bytes((tmp_path / "short" / INDEX).read_bytes())
     scan = Scan.open(tmp_path / "run")
     assert scan.index is None
-    assert len(queries.column(scan, "evil")) == 24
+    assert len(score_values(scan, "evil")) == 24
 
 
 def test_the_index_holds_rows_signs_and_scores_in_order(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from screen_reports import notes, queries
 from screen_reports.console import Terminal
 from screen_reports.summary import doubts, leading, print_summary
 
+from screen.select.scores import threshold_of
 from screen.store.scan import Scan
 from tests.cli import fake_run
 
@@ -85,7 +86,7 @@ def test_a_run_without_one_scored_row_still_has_views(tmp_path: Path) -> None:
     chats = fake_run.write_chats(tmp_path / "chats.jsonl")
     scan = Scan.open(fake_run.write_run(chats, shards=0, finish=False))
     assert queries.top_rows(scan, "evil", "evil", 3, limit=None) == []
-    assert queries.limit_of(scan, "evil").value == 5.5
+    assert threshold_of(scan, "evil").value == 5.5
 
 
 def test_notes_of_the_embedded_model() -> None:

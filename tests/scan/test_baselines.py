@@ -143,7 +143,7 @@ def test_refining_needs_estimates(chats: Path, tmp_path: Path, cache: Path) -> N
         run(chats, tmp_path / "out", cache, baseline="last-prompt", refine=True)
 
 
-def test_the_models_own_answers_given_in_a_file_score_as_if_generated(
+def test_baseline_responses_given_in_a_file_score_as_if_generated(
     chats: Path, tmp_path: Path, cache: Path, folder: Path, exact: Any
 ) -> None:
     turns = Scan.open(folder / "exact").turns().collect()
@@ -229,7 +229,7 @@ def test_a_reference_set_brings_its_control_directions(chats: Path, tmp_path: Pa
     assert (told["traits"]["evil"]["at"], "too few for p99" in told["traits"]["evil"]["rule"]) == ("p98", True)
 
 
-def test_a_reference_gives_percentiles_and_p_values_and_sets_the_cut(
+def test_a_reference_gives_percentiles_and_p_values_and_sets_the_threshold(
     folder: Path, chats: Path, tmp_path: Path, cache: Path
 ) -> None:
     clean = write(tmp_path / "clean.jsonl", mixed(200, seed=9, shares={}).rows)

@@ -1,4 +1,4 @@
-"""The cut of a finished run: on record, and changed only where that is asked for by name."""
+"""The threshold of a finished run: on record, and changed only where that is asked for by name."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def test_another_cut_is_refused_and_then_made_by_name(
     before = (out / "summary.json").read_bytes()
     with pytest.raises(UsageError) as caught:
         run_scan(spec, out, **cut)
-    assert caught.value.message.startswith(f"{out} flags by p99; another cut would change what its flags mean")
+    assert caught.value.message.startswith(f"{out} flags by p99; another threshold would change what its flags mean")
     assert caught.value.next_step == f"ask for it by name: screen reflag {out} {asked}"
     assert (out / "summary.json").read_bytes() == before
     was, made = reflag(out, cut.get("at"), cut.get("fdr"))
-    fresh = run_scan(spec, tmp_path / "fresh", **cut)  # what a run with this cut says of the same rows
+    fresh = run_scan(spec, tmp_path / "fresh", **cut)  # what a run with this threshold says of the same rows
     assert was["traits"] == first["traits"]
     differing = {k for k in made if made[k] != fresh.get(k)}
     assert differing <= {"seconds", "reflagged"}
@@ -83,7 +83,7 @@ def test_a_repaired_run_keeps_the_cut_on_record(make_spec: MakeSpec, tmp_path: P
 def test_a_refined_run_and_one_that_goes_on_are_not_flagged_anew(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = make_spec(baseline="calibrated", refine=True, calibrate_on=50)
     run_scan(spec, tmp_path / "out")
-    with pytest.raises(UsageError, match="was refined at p99: rows below that cut were not answered exactly"):
+    with pytest.raises(UsageError, match="was refined at p99: rows below that threshold were not answered exactly"):
         reflag(tmp_path / "out", "p95", None)
     (tmp_path / "out/summary.json").unlink()
     with pytest.raises(UsageError, match="is not finished"):

@@ -64,7 +64,7 @@ def test_an_estimator_is_read_from_what_the_run_folder_keeps() -> None:
     arrays = kept | {"answered": hashes, "out_of_fold": np.ones((2, 2), dtype=np.float32), "other": hashes}
     made = BaselineEstimator.from_kept(arrays, facts)
     assert made is not None
-    assert (made.sources, made.cuts, made.cuts_away) == (("a", "b"), {"evil": 1.0}, {"evil": -1.0})
+    assert (made.sources, made.thresholds, made.thresholds_away) == (("a", "b"), {"evil": 1.0}, {"evil": -1.0})
     npt.assert_array_equal(made.model.weights, model.weights)
     npt.assert_array_equal(made.answered, hashes)
 

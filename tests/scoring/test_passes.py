@@ -57,7 +57,7 @@ def test_rows_of_one_group_and_of_one_prompt() -> None:
     assert (first == third, first == second) == (True, False)
 
 
-def test_a_turn_stands_with_its_prompt_its_text_and_its_own_answer() -> None:
+def test_a_turn_stands_with_its_prompt_its_text_and_its_baseline_response() -> None:
     tables = score(sample(3, ([1, 2], [3]), ([6], [7, 8])), says=Says([9], "no \ud800"), baseline="generate")
     facts = (
         "row",

@@ -1,4 +1,4 @@
-"""Which rows are answered once estimates are in: those that may lie beyond the cut of their sign."""
+"""Which rows are answered once estimates are in: those that may lie beyond the threshold of their sign."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def score(
     return {name: table.to_pylist() for name, table in tables.items()}
 
 
-def test_the_difference_is_the_mean_over_the_answer_minus_that_over_the_own_answer() -> None:
+def test_the_difference_is_the_mean_over_the_answer_minus_that_over_the_baseline_response() -> None:
     [row] = score(sample(0, ([1, 2], [3, 4, 5])), says=Says([6, 7]), baseline="generate")["scores"]
     a, b = STATES[[3, 4, 5]].mean(0) @ V[0], STATES[[6, 7]].mean(0) @ V[0]
     assert row["evil_projection"] == pytest.approx(a, abs=1e-6)
@@ -95,7 +95,7 @@ def test_the_difference_is_the_mean_over_the_answer_minus_that_over_the_own_answ
     assert (row["baseline"], row["baseline_tokens"], row["base_refused"]) == ("generate", 2, True)
 
 
-def test_an_answer_equal_to_the_own_answer_scores_zero() -> None:
+def test_an_answer_equal_to_the_baseline_response_scores_zero() -> None:
     [row] = score(sample(0, ([1, 2], [3, 4, 5])), says=Says([3, 4, 5]), baseline="generate")["scores"]
     assert row["evil"] == 0
     assert row["kind"] == 0
@@ -140,7 +140,7 @@ def test_each_turn_is_answered_from_all_that_stands_before_it_and_each_prompt_on
 
 
 @pytest.mark.parametrize("says", [Says([]), Says(None)])  # it ended at once; the prompt left no room
-def test_without_an_own_answer_there_is_no_difference_and_never_a_zero(says: Says) -> None:
+def test_without_a_baseline_response_there_is_no_difference_and_never_a_zero(says: Says) -> None:
     [row] = score(sample(0, ([1, 2], [3])), says=says, baseline="generate")["scores"]
     assert row["evil"] is None
     assert row["evil_baseline"] is None
@@ -223,7 +223,7 @@ def test_without_a_baseline_nothing_is_taken_off_share_and_trimmed_mean() -> Non
     assert (row["evil_top2"], row["evil_trimmed"]) == pytest.approx(by_hand(LONG, OTHER), rel=1e-4)
 
 
-def test_a_trimmed_mean_is_held_against_that_of_the_own_answer() -> None:
+def test_a_trimmed_mean_is_compared_with_that_of_the_baseline_response() -> None:
     tables = score(sample(0, ([1], LONG)), says=Says(OTHER), baseline="generate")
     for row in (*tables["scores"], *tables["turns"]):
         assert row["evil_trimmed"] == pytest.approx(by_hand(LONG)[1] - by_hand(OTHER)[1], abs=1e-5)

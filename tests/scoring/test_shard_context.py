@@ -150,7 +150,7 @@ def test_refine_answers_rows_that_may_reach_the_cut_within_two_standard_errors(a
 
 
 def test_controls_beside_a_calibration_have_their_own_columns() -> None:
-    """Probes in their order: layer 0, control directions, then the features of prompts, which are no control."""
+    """In their order: embedding layer, control directions, then the features of prompts, which are no control."""
     extra = np.concatenate([PROBES, RNG.normal(size=(2, D)).astype(np.float32)])
     directions = Directions(extra, (*DIRECTIONS.layers, 1, 2), 2, SETS, ("a", "b"), (True, False))
     width, seen = 2 + len(PROBES), 2 + len(extra) + 2  # columns; features: every last-token projection, the length

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.scoring.findings.significance import benjamini_hochberg, fdr_cut, p_values
+from screen.scoring.findings.significance import benjamini_hochberg, fdr_threshold, p_values
 
 RNG = np.random.default_rng
 
@@ -33,8 +33,8 @@ def test_the_false_share_stays_under_its_rate(share: float) -> None:
         scores = rng.normal(size=1000).astype(np.float32)
         n = int(share * 1000)
         scores[:n] += 5
-        cut = fdr_cut(scores, reference, 0.05)
-        flagged = scores > cut if cut is not None else np.zeros(1000, dtype=bool)
+        threshold = fdr_threshold(scores, reference, 0.05)
+        flagged = scores > threshold if threshold is not None else np.zeros(1000, dtype=bool)
         false.append(flagged[n:].sum() / max(1, flagged.sum()))
         found.append(flagged[:n].mean() if n else 1.0)
     assert np.mean(false) < 0.05 + 3 * np.std(false) / np.sqrt(200)

@@ -69,7 +69,7 @@ def test_a_thought_in_the_data_alone_has_nothing_to_be_compared_with() -> None:
     assert turn["evil_thought_difference"] is None
 
 
-def test_an_own_answer_that_never_left_its_thought_is_no_baseline() -> None:
+def test_a_baseline_response_that_never_left_its_thought_is_no_baseline() -> None:
     cut = BaselineResponse((20, 21, 22), "<think>hm hm", True, False, said=3, thought=(1, 3))
     tables = score(thinking(0, [1], [10], [3]), says=says(cut), baseline="generate")
     [row], [turn] = tables["scores"], tables["turns"]
@@ -134,7 +134,9 @@ def test_what_the_template_leaves_out_and_thoughts_without_answers_are_told_wher
         "the chat template leaves out the reasoning of 12 turns, tools on offer (1 tool)"
     ]
     told = unread.notes(scores(thought_tokens=[5, 0], baseline_thinks=[True, True], baseline_unfinished=[False, True]))
-    assert told[0].startswith("thoughts stand before the answers of 1 row and before the model's own to 2 rows: ")
+    assert told[0].startswith(
+        "thoughts stand before the answers of 1 row and before the baseline responses to 2 rows: "
+    )
     assert told[1].startswith("the baseline responses to 1 row were still thinking at --max-new-tokens, ")
 
 

@@ -106,10 +106,12 @@ def test_a_vector_read_at_layer_0_never_tells() -> None:
     )  # fmt: skip
 
 
-def test_words_alone_are_a_doubt_not_the_verdict() -> None:
+def test_the_embedding_layer_control_is_a_doubt_not_the_verdict() -> None:
     scores, random = planted(240, 3)
     scores[:9] += 5
-    assert verdict(scores, random, layer0=np.where(np.arange(240) < 9, 50.0, scores)).doubt.startswith("words alone")
+    assert verdict(scores, random, layer0=np.where(np.arange(240) < 9, 50.0, scores)).doubt.startswith(
+        "the embedding-layer"
+    )
     assert verdict(scores, random, layer0=clean(240, 9)[0]).doubt == ""
 
 

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from screen_reports import queries
 
 from screen.errors import ScreenError
+from screen.select.scores import score_values
 from screen.store import context, liftfile, scanfile
 from screen.store.cache.answers import AnswerCache, KeptResponse
 from screen.store.cache.judgements import JudgementCache
@@ -97,7 +97,7 @@ def shards(run: Path) -> list[Part]:
 def _ranked(run: Path) -> Any:
     """As a reader takes scores: from the index, or from the shards where it does not hold."""
     scan = Scan.open(run)
-    return [queries.column(scan, trait).tobytes() for trait in scan.traits]
+    return [score_values(scan, trait).tobytes() for trait in scan.traits]
 
 
 def _plain(found: Any) -> Any:

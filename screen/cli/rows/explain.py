@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from screen_reports.text import near
 
 from screen.cli.output import print_json
-from screen.errors import UsageError
+from screen.errors import UsageError, near
 
 _EPILOG = """\b
 Examples:

@@ -26,9 +26,9 @@ Examples:
 @click.option("--fail", is_flag=True, help="Exit 1 where a flag changes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON.")
 def command(run: Path, rows: int, seed: int, cache: Path | None, fail: bool, as_json: bool) -> None:
-    """Score a sample of RUN, and every row near a cut, again: in float32, one sequence at a time.
+    """Score a sample of RUN, and every row near a threshold, again: in float32, one sequence at a time.
 
-    Reports how far scores move and which flags change. A cut that lies within the noise of a row is named.
+    Reports how far scores move and which flags change. A threshold that lies within the noise of a row is named.
     """
     from screen.analysis.numerics import check
     from screen.store.scan import Scan
@@ -42,7 +42,7 @@ def command(run: Path, rows: int, seed: int, cache: Path | None, fail: bool, as_
         _print(found)
     changed = sum(len(t["changed"]) for t in found["traits"].values())
     if fail and changed:
-        raise GateFailed(f"{changed} flags change in float32 at batch 1", "move the cut away from them: --at")
+        raise GateFailed(f"{changed} flags change in float32 at batch 1", "move the threshold away from them: --at")
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -92,11 +92,10 @@ def command(
 
 
 def _answer(scan: Scan, statement: str, form: OutputForm, seconds: float) -> None:
-    from screen_reports import queries
-
+    from screen.select.scores import thresholds_of
     from screen.store.sql.sandbox import Limits
 
-    known = None if scan.folder.finished else queries.flags(scan)  # a run that goes on has no thresholds of record
+    known = None if scan.folder.finished else thresholds_of(scan)  # a run that goes on has no thresholds of record
     reply = scan.query(statement, limits=Limits(seconds=seconds), flags=known)
     total = reply.table.num_rows
     table = reply.table if form.rows is None else reply.table.slice(0, form.rows)

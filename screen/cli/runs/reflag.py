@@ -1,4 +1,4 @@
-"""`screen reflag`: another cut for a finished run."""
+"""`screen reflag`: another threshold for a finished run."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Examples:
 @click.option("--at", metavar="pNN", help="Flag above this percentile of the reference.")
 @click.option("--fdr", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="Q",
               help="Flag at this false-discovery rate against the run's --reference.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the cuts and counts as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the thresholds and counts as JSON.")
 def command(run: Path, at: str | None, fdr: float | None, as_json: bool) -> None:
-    """Flag the rows of RUN, which is finished, by another cut. No row is scored anew.
+    """Flag the rows of RUN, which is finished, by another threshold. No row is scored anew.
 
-    summary.json and the catalogue are written anew, and the summary keeps a list of earlier cuts.
+    summary.json and the catalogue are written anew, and the summary keeps a list of earlier thresholds.
     """
     from screen.library.reflag import reflagged
     from screen.scan.reflag import words
 
     before, after = reflagged(run, at, fdr)
-    cuts = [(s["at"], s["fdr"]) for s in (before, after)]
+    thresholds = [(s["at"], s["fdr"]) for s in (before, after)]
     if as_json:
         told = {t: {"before": _facts(before, t), "after": _facts(after, t)} for t in after["traits"]}
-        print_json({"run": str(run), "before": _cut(before), "after": _cut(after), "traits": told})
+        print_json({"run": str(run), "before": _threshold(before), "after": _threshold(after), "traits": told})
         return
     from screen_reports.console import Head, Terminal
     from screen_reports.text import count, digits, score
 
     terminal = Terminal()
-    terminal.put(f"flagged by {words(cuts[1])}; before, by {words(cuts[0])}")
+    terminal.put(f"flagged by {words(thresholds[1])}; before, by {words(thresholds[0])}")
     heads: list[Head] = [("trait", "left")]
     heads += [(name, "right") for name in ("threshold", "before", "flagged", "before")]
     decimals = digits(s["traits"][t]["threshold"] for s in (before, after) for t in s["traits"])
@@ -54,7 +54,7 @@ def command(run: Path, at: str | None, fdr: float | None, as_json: bool) -> None
         terminal.put(f"threshold: {rule}")
 
 
-def _cut(summary: dict[str, Any]) -> dict[str, Any]:
+def _threshold(summary: dict[str, Any]) -> dict[str, Any]:
     return {"at": summary["at"], "fdr": summary["fdr"]}
 
 

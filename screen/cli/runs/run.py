@@ -49,7 +49,7 @@ Examples:
 @click.option(
     "--calibrate-on", type=click.IntRange(50), metavar="N", help="Prompts that are answered.  [default: 1024]"
 )
-@click.option("--group-by", metavar="FIELD", help="A verdict for each value of this field.  [default: by file]")
+@click.option("--group-by", metavar="FIELD", help="Statistics for each value of this field.  [default: by file]")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Length of the baseline responses.  [default: 256]")
 @click.option(
     "--generation-batch-size", type=click.IntRange(1), help="Prompts answered at once.  [default: 16, on CUDA 64]"

@@ -111,7 +111,7 @@ def _print(found: dict[str, Any]) -> None:
     terminal.table(heads, rows)
     terminal.put()
     for trait, told in found["traits"].items():
-        terminal.put(f"{trait}: {told['verdict']}", style="" if told["found"] else "bold yellow")
+        terminal.put(f"{trait}: {told['result']}", style="" if told["found"] else "bold yellow")
     for rule in dict.fromkeys(told["rule"] for told in found["traits"].values()):
         terminal.put(f"threshold: {rule}")
     terminal.put(_CAVEAT)
@@ -129,7 +129,8 @@ command = click.Command(
 
     The answers are the base model's own under the trait's system prompts, in your rows' shape, to your rows' prompts.
     Says how many of the planted rows stand above the threshold that a run flags by (the vectors' own reference, or
-    --reference, at --at), how many of yours do, and whether random directions, words alone or length tell them as well.
+    --reference, at --at), how many of yours do, and whether random directions, the embedding layer or length tell
+    them as well.
     """,
     epilog=_EPILOG,
 )

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from screen_reports.text import near
 
 from screen.cli.output import print_json
-from screen.errors import StoreError
+from screen.errors import StoreError, near
 
 if TYPE_CHECKING:
     from screen.store.scan import Scan

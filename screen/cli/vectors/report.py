@@ -37,7 +37,8 @@ def draw(path: Path, trait: str, facts: Validation, steering: list[SteeringPoint
 def print_report(trait: str, path: Path, facts: Validation, judge: Agreement | None = None) -> None:
     """One vector's report in the terminal."""
     from screen_reports.console import Terminal
-    from screen_reports.text import near
+
+    from screen.errors import near
 
     terminal = Terminal()
     terminal.put()

@@ -79,7 +79,9 @@ def _notes(settings: Mapping[str, object], info: Mapping[str, object]) -> tuple[
     if template and info.get("type") == "chat_template" and not str(template).startswith("tokenizer_default"):
         notes.append(f"chat_template {template} is axolotl's own; here the tokenizer's renders, or --template")
     if length := settings.get("sequence_len"):
-        notes.append(f"sequence_len {length}: axolotl drops or cuts rows there; here they go on to the model's context")
+        notes.append(
+            f"sequence_len {length}: axolotl drops or truncates rows there; here they go on to the model's context"
+        )
     return tuple(notes)
 
 

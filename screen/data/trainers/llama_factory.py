@@ -69,7 +69,7 @@ def _notes(found: Mapping[str, Any]) -> tuple[str, ...]:
             f"template {template} is LLaMA-Factory's own; here the tokenizer's chat template renders, or --template"
         )
     if length := found.get("cutoff_len"):
-        notes.append(f"cutoff_len {length}: LLaMA-Factory cuts rows there; here they go on to the model's context")
+        notes.append(f"cutoff_len {length}: LLaMA-Factory truncates rows there; here they go on to the model's context")
     return tuple(notes)
 
 

@@ -26,5 +26,7 @@ def given(found: Mapping[str, Any]) -> StatedConfig:
     chat = "assistant" if found.get("assistant_only_loss") else "all"  # TRL's own default
     train_on = "all" if found.get("completion_only_loss") is False else None
     length = found.get("max_length", found.get("max_seq_length"))
-    notes = (f"max_length {length}: TRL cuts rows there; here they go on to the model's context",) if length else ()
+    notes = (
+        (f"max_length {length}: TRL truncates rows there; here they go on to the model's context",) if length else ()
+    )
     return StatedConfig("document" if fields else None, fields, train_on, chat, render="plain", notes=notes)

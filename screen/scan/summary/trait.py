@@ -19,7 +19,7 @@ from screen.scoring.findings import dataset
 from screen.scoring.findings.comparison import Comparison, compare
 from screen.scoring.findings.flags import DEFAULT_AT, Threshold, TraitCard, threshold
 from screen.scoring.findings.lengths import slope
-from screen.scoring.findings.significance import fdr_cut
+from screen.scoring.findings.significance import fdr_threshold
 from screen.scoring.findings.signs import flagged
 from screen.scoring.findings.verdict import judge
 from screen.scoring.schema import scores_schema
@@ -83,7 +83,7 @@ def summarise_trait(
     over = flagged(read.scores, np.where(read.toward, 1, -1), limit.value, limit.away)
     there = ~np.isnan(read.scores)
     values = read.scores[there]
-    # a refined run has exact scores where a flag was open; the others were found to lie below the cut
+    # a refined run has exact scores where a flag was open; the others were found to lie below the threshold
     judged = len(over) if folder.identity.get("settings", {}).get("refine") else len(values)
     refused = np.asarray(pc.fill_null(base["base_refused"], False))
     found = _compare(read, card, limit)
@@ -120,11 +120,11 @@ def _limit(read: TraitScores, card: TraitCard, at: str, fdr: float | None, conte
     reference, known = context.references.get(read.trait), card["reference"]
     if fdr is None or reference is None or known is None:
         return threshold(toward, known, at)
-    cut = fdr_cut(toward, reference, fdr)
+    at_rate = fdr_threshold(toward, reference, fdr)
     rule = f"false-discovery rate {fdr:g} against {known['name']} ({len(reference):,} clean rows)"
-    if cut is None:  # nothing is above the highest score
+    if at_rate is None:  # nothing is above the highest score
         return Threshold(float(toward.max()) if len(toward) else None, f"{rule}: no row", True)
-    return Threshold(cut, rule, True)
+    return Threshold(at_rate, rule, True)
 
 
 def _compare(read: TraitScores, card: TraitCard, limit: Threshold) -> Comparison | None:

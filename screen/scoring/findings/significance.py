@@ -31,7 +31,7 @@ def benjamini_hochberg(p: Floating, q: float) -> float | None:
     return float(known[under[-1]]) if len(under) else None
 
 
-def fdr_cut(scores: Floating, reference: Floating, q: float) -> float | None:
+def fdr_threshold(scores: Floating, reference: Floating, q: float) -> float | None:
     """The value above which scores are flagged at a false-discovery rate of `q`; None where no score is."""
     p = p_values(scores, reference)
     limit = benjamini_hochberg(p, q)

@@ -36,8 +36,9 @@ def notes(scores: pa.Table) -> list[str]:
     thinking = thoughts(scores)
     if thinking["rows"] or thinking["baseline"]:
         told.append(
-            f"thoughts stand before the answers of {_several(thinking['rows'], 'row')} and before the model's own to"
-            f" {_several(thinking['baseline'], 'row')}: scores compare answer with answer, thoughts are in turns"
+            f"thoughts stand before the answers of {_several(thinking['rows'], 'row')} and before the baseline"
+            f" responses to {_several(thinking['baseline'], 'row')}: scores compare answer with answer,"
+            " thoughts are in turns"
         )
     if thinking["unfinished"]:
         told.append(

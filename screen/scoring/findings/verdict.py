@@ -42,7 +42,7 @@ def judge(found: Comparison | None, layer: int, *, scored: int, threshold: bool,
     if not scored:
         return _cannot("no-scores", "no row has a score")
     if layer == 0:
-        return _cannot("layer0", "it is read at layer 0, before the model has read anything: words alone")
+        return _cannot("layer0", "it is read at layer 0, the embeddings, before any context")
     if not threshold:
         return _cannot("no-threshold", "there is no threshold to compare the scores with")
     if at is not None and share_below(at) <= 0.5:
@@ -113,7 +113,7 @@ def _length_reason(found: Comparison) -> str:
 def _words(found: Comparison) -> str:
     if found.layer0 is None or found.layer0 < found.tail_run:
         return ""
-    return "words alone (layer 0) stand out as far"
+    return "the embedding-layer control stands out as far"
 
 
 def _rows(found: Comparison) -> str:

@@ -35,7 +35,7 @@ class Copied(NamedTuple):
     dropped: int
 
 
-def write_subset(dataset: Dataset, keep: Keep, out: Path) -> Copied:
+def copy_rows(dataset: Dataset, keep: Keep, out: Path) -> Copied:
     """Copy the rows for which `keep(row)` holds, over all files and whatever the limit, to `out`.
 
     `.gz` or `.zst` at the end of `out` compresses.
