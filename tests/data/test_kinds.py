@@ -22,6 +22,7 @@ from screen.data.dataset import Dataset, open_dataset
 from screen.data.files import InputFile, find_files
 from screen.data.readers import columnar, delimited, jsonscan, rows
 from screen.data.readers.kinds import READERS
+from screen.data.readers.quotes import QuoteState
 from screen.data.sample import RawRow, Skip
 from screen.errors import InputError
 from tests.data.making import chat, codes, read_all, write
@@ -208,6 +209,21 @@ def test_the_cap_moves_no_record_of_a_table(pieces: list[str], cap: int) -> None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "MAX_ROW_BYTES", cap)
         assert places() == whole
+
+
+@settings(max_examples=400, deadline=None)
+@given(pieces=st.lists(st.sampled_from([p for p in CSV_PIECES if "\n" not in p]), max_size=20), data=st.data())
+def test_a_line_in_parts_ends_the_record_where_the_csv_module_does(pieces: list[str], data: st.DataObject) -> None:
+    line = "".join(pieces).encode() + b"\n"
+    state, at = QuoteState(","), data.draw(st.integers(0, len(line)))
+    state.take(line[:at])
+    state.take(line[at:])
+    goes_on = False
+    try:
+        list(csv.reader([line.decode()], strict=True))
+    except csv.Error as error:
+        goes_on = str(error) == "unexpected end of data"
+    assert state.quoted == goes_on
 
 
 @pytest.mark.parametrize(("data", "message"), [
