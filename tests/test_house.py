@@ -183,6 +183,17 @@ def test_kinds_of_baseline_are_named_in_their_own_room() -> None:
     assert not named, f"what depends on the kind of baseline is asked of it (screen/baselines/kind.py): {named}"
 
 
+def test_a_spec_becomes_a_dataset_in_one_place() -> None:
+    opens = [
+        path
+        for path, tree in sources().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open_dataset"
+    ]
+    allowed = {"screen/scan/inputs.py", "screen/cli/runs/inspect.py"}  # inspect has flags and no spec
+    assert set(opens) == allowed, f"a copy forgets a field, as config once: call dataset_of instead: {opens}"
+
+
 def test_a_scan_completes_nobody_elses_object() -> None:
     assigned = [
         f"{path}:{node.lineno}"

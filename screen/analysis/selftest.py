@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from screen.analysis.recovery import RunThreshold, recovery
-from screen.data.dataset import Dataset, open_dataset
+from screen.data.dataset import Dataset
 from screen.data.sample import RawRow, Sample, Skip, Turn
 from screen.errors import InputError, VectorError
 from screen.foreign import JsonObject
 from screen.model.generate import Generator, Sampling, eos_ids
 from screen.progress import Progress, Silent
+from screen.scan.inputs import dataset_of
 from screen.scan.instruments import Instruments, load_instruments
 from screen.scan.run import run_scan
 from screen.scoring.findings.flags import DEFAULT_AT
@@ -46,7 +47,7 @@ def selftest(
     Raises InputError for a dataset into which nothing can be planted, VectorError for a card without system prompts.
     """
     progress = progress or Silent()
-    dataset = _dataset(spec)
+    dataset = dataset_of(spec)
     instruments = load_instruments(dataclasses.replace(spec, answer_by="model"), None, progress)
     told: dict[str, Any] = {}
     total = 0
@@ -174,16 +175,3 @@ def _threshold(stats: JsonObject, at: str) -> RunThreshold:
     digits = at.removeprefix("p")
     share = int(digits) / 10 ** len(digits) if len(digits) > 1 else int(digits) / 100
     return RunThreshold(stats["threshold"], stats["rule"], round(1.0 - share, 6) if stats["reference"] else None)
-
-
-def _dataset(spec: ScanSpec) -> Dataset:
-    return open_dataset(
-        spec.dataset,
-        format=spec.format,
-        map=spec.map,
-        limit=spec.limit,
-        train_on=spec.train_on,
-        render=spec.render,
-        max_row_mib=spec.max_row_mib,
-        config=Path(spec.config) if spec.config else None,
-    )

@@ -15,7 +15,8 @@ import numpy as np
 from screen.baselines import table
 from screen.baselines.kind import Baseline
 from screen.errors import InputError, ResumeRefused, StoreError, UsageError
-from screen.scan.inputs import vectors_of
+from screen.scan.inputs import READING, dataset_of, vectors_of
+from screen.spec import ScanSpec
 from screen.vectors.persona import VectorSet
 
 
@@ -84,19 +85,10 @@ def _dataset(chosen: Mapping[str, Any]) -> Any:
     """The dataset, where it can be read twice: its shape, --map, --config, --limit and --group-by are told here."""
     if "-" in chosen["dataset"]:
         return None
-    from screen.data.dataset import open_dataset
     from screen.data.grouping import check_group
 
-    config = chosen.get("config")
-    dataset = open_dataset(
-        chosen["dataset"],
-        format=chosen.get("format"),
-        map=chosen.get("map"),
-        limit=tuple(chosen.get("limit", (0, None))),
-        train_on=chosen.get("train_on", "assistant"),
-        render=chosen.get("render"),
-        config=Path(config) if config else None,
-    )
+    known = {name: chosen[name] for name in READING if chosen.get(name) is not None}
+    dataset = dataset_of(ScanSpec.from_json(known))
     if chosen.get("limit") and next(dataset.windows(1), None) is None:
         raise InputError(f"--limit leaves no row of {dataset.files[0].path}", "give rows that are there")
     if chosen.get("group_by"):

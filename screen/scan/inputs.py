@@ -31,6 +31,10 @@ def vectors_of(
     return vectors
 
 
+# the fields of a spec that say how its dataset is read
+READING = ("dataset", "format", "map", "limit", "train_on", "render", "max_row_mib", "config")
+
+
 def dataset_of(spec: ScanSpec, spool: Path | None = None) -> Dataset:
     """The dataset of a spec. `spool`: a folder for what comes from a pipe."""
     return open_dataset(

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from screen.data.dataset import Dataset, open_dataset
+from screen.data.dataset import Dataset
 from screen.errors import StoreError, UsageError, near
+from screen.scan.inputs import dataset_of
 from screen.spec import ScanSpec
 from screen.store.scan import Scan
 
 
-def dataset_of(scan: Scan, paths: Sequence[str]) -> Dataset:
+def source_of(scan: Scan, paths: Sequence[str]) -> Dataset:
     """The dataset of the run, whole. Raises UsageError where its bytes are not those that were scored."""
     stored = scan.folder.facts.get("spec")
     if not stored:
         raise StoreError(f"{near(scan.path)} does not say which dataset it is of", "run it again with this version")
     spec = ScanSpec.from_json(stored)
-    dataset = open_dataset(
-        tuple(paths) or [found(scan, path) for path in spec.dataset],
-        format=spec.format,
-        map=spec.map,
-        limit=(0, None),
-        train_on=spec.train_on,
-        render=spec.render,
-        max_row_mib=spec.max_row_mib,
-        config=Path(spec.config) if spec.config else None,
-    )
+    files = tuple(paths) or tuple(found(scan, path) for path in spec.dataset)
+    dataset = dataset_of(dataclasses.replace(spec, dataset=files, limit=(0, None)))
     now = [f["sha256"] for f in dataset.fingerprint()["files"]]
     then = [f["sha256"] for f in scan.folder.identity["dataset"]["files"]]
     if now != then:

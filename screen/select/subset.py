@@ -17,7 +17,7 @@ from screen.disk import new_file, writing
 from screen.errors import UsageError, near
 from screen.jsonl import dump
 from screen.select.selection import Selection, select
-from screen.select.source import dataset_of
+from screen.select.source import source_of
 from screen.store.folder import read_published
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
@@ -111,7 +111,7 @@ def subset(
     that the run did not reach where `rest` does not say.
     """
     selection = select(scan, expression, "--keep" if keeping else "--drop")
-    source = dataset_of(scan, dataset)
+    source = source_of(scan, dataset)
     total = source.count() or 0
     drop = np.zeros(total, dtype=bool)
     drop[selection.rows()] = True
