@@ -152,6 +152,15 @@ def test_a_public_class_name_is_defined_once() -> None:
     assert not twice, f"name each for what it is: {twice}"
 
 
+def test_any_is_rare() -> None:
+    """What `Any` touches no check sees. It is for JSON before it is looked at (`JsonObject` of screen/foreign.py) and
+    for what a library leaves untyped; a record of ours has a type of its own, what is only passed on is `object`."""
+    names = [(path, node) for path, tree in sources("screen").items() for node in ast.walk(tree)]
+    several = Counter(path for path, node in names if isinstance(node, ast.Name) and node.id == "Any")
+    lines = sum(len((ROOT / path).read_text().splitlines()) for path in sources("screen"))
+    assert 1000 * several.total() < 7 * lines, f"name the type; most stand in {several.most_common(5)}"
+
+
 def test_every_code_of_a_skip_is_documented() -> None:
     raised = re.compile(r'(?:BadRow|Refused)\(\s*"([a-z0-9_]+)"|Skip\([^()]*, "[a-z]+", "([a-z0-9_]+)"')
     texts = [path.read_text() for room in ("data", "rendering") for path in (ROOT / "screen" / room).rglob("*.py")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from screen.errors import UsageError, near
+from screen.scoring.findings.flags import Flagging
 from screen.scoring.schema import SCORES, TURNS, score_columns
 from screen.select.scores import score_column, score_values, thresholds_of
 from screen.store.folder import read_published
@@ -95,7 +97,7 @@ def _read(scan: Scan, entry: ShardEntry, table: str, row: int) -> list[dict[str,
     return list(found.to_pylist())
 
 
-def _side(scan: Scan, sample: dict[str, Any], turns: list[dict[str, Any]], flags: dict[str, dict[str, Any]]) -> Side:
+def _side(scan: Scan, sample: dict[str, Any], turns: list[dict[str, Any]], flags: Mapping[str, Flagging]) -> Side:
     own = sorted((t for t in turns if t["variant"] == sample["variant"]), key=lambda t: t["turn"])
     scores = {}
     for trait in scan.traits:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ from screen.stats import spearman
 from screen.store import liftfile
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _ROWS = 64
 Prompts = Sequence[tuple[str, str]]
@@ -101,7 +104,7 @@ def lifts(
 @torch.inference_mode()
 def log_probability(model: BaseModel, rendered: Rendered) -> float | None:
     """Mean log p of a token over the scored tokens, given all that stands before each. float32 log-softmax."""
-    causal: Any = model.causal
+    causal: PreTrainedModel = model.causal
     total, count = 0.0, 0
     short = "logits_to_keep" in inspect.signature(causal.forward).parameters
     for sequence in rendered.sequences:
@@ -127,8 +130,8 @@ def _under(sample: Sample, system: str) -> Sample:
     return dataclasses.replace(sample, turns=(Turn("system", system), *turns))
 
 
-def _prompts(trait: str, card: Any, pairs: int) -> Prompts:
-    found = [(str(p[0]), str(p[1])) for p in card or () if len(p) == 2]
+def _prompts(trait: str, prompts: Sequence[Sequence[str]] | None, pairs: int) -> Prompts:
+    found = [(str(p[0]), str(p[1])) for p in prompts or () if len(p) == 2]
     if not found:
         raise VectorError(
             f"the card of {trait} has no system prompts, which the lift needs",
@@ -175,7 +178,7 @@ def _compare(
     }
 
 
-def _places(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _places(values: npt.NDArray[np.number]) -> npt.NDArray[np.intp]:
     return values.argsort(kind="stable").argsort(kind="stable")
 
 

@@ -79,7 +79,9 @@ def check(
 def _scored(table: pa.Table, columns: Mapping[str, str]) -> dict[tuple[int, str | None], dict[str, float]]:
     """(row, variant) -> trait -> score; NaN where there is none."""
     keys = zip(table["row"].to_pylist(), table["variant"].to_pylist(), strict=True)
-    values: dict[str, npt.NDArray[Any]] = {t: table[c].to_numpy(zero_copy_only=False) for t, c in columns.items()}
+    values: dict[str, npt.NDArray[np.float32]] = {
+        t: table[c].to_numpy(zero_copy_only=False) for t, c in columns.items()
+    }
     return {key: {t: float(v[i]) for t, v in values.items()} for i, key in enumerate(keys)}
 
 

@@ -8,7 +8,6 @@ That scales every AUROC alike (rows of the trait among the others count half), s
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ HALF = 0.5  # of planted rows: a screen that surely finds more finds the trait, 
 CHANCE = 0.1  # of random directions may tell the planted rows as well
 CLOSE = 0.8  # a control with this share of the trait's AUROC over one half, and not surely less, does as well
 SURE = 3.0  # standard deviations by which more of the user's rows than of clean ones stand above the threshold
-Values = npt.NDArray[Any]
+Values = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Recovery:
     found: bool = False
     result: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 

@@ -19,6 +19,7 @@ from screen.baselines.kind import ResponseSource
 from screen.baselines.none import NoBaseline
 from screen.baselines.table import kind_of
 from screen.data.dataset import Dataset, Window
+from screen.data.sample import RawRow, Skip
 from screen.errors import InputError, StoreError
 from screen.foreign import JsonObject
 from screen.model.forward.plan import Batching
@@ -62,7 +63,7 @@ class Again:
             raise InputError(f"{what} since it was scored", "run `screen run` on the new file, or restore the old one")
         return self.scorer.read(Window(0, min(rows), max(rows) + 1, list(entries)))
 
-    def _entries(self, wanted: set[int]) -> Iterator[Any]:
+    def _entries(self, wanted: set[int]) -> Iterator[RawRow | Skip | None]:
         last = max(wanted)
         for row, entry in enumerate(self.dataset.entries(lambda r: r in wanted)):
             yield entry

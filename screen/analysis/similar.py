@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +63,7 @@ def copies(scan: Scan, threshold: float = 0.8) -> list[dict[str, object]]:
     rows, texts = _answers(scan)
     exact: dict[str, int] = {}
     index = RMinHashLSH(threshold, _PERMUTATIONS, _BANDS)
-    marks: dict[int, Any] = {}
+    marks: dict[int, RMinHash] = {}
     parent = list(range(len(texts)))
 
     def root(i: int) -> int:

@@ -12,7 +12,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import zstandard
 
@@ -23,6 +23,9 @@ from screen.data.readers import columnar, delimited, jsonarray, jsonscan
 from screen.data.readers.kinds import reader_of
 from screen.disk import new_file, writing
 from screen.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Keep = Callable[[int], bool]
 
@@ -147,7 +150,7 @@ def _copy_tables(files: tuple[InputFile, ...], tally: _Tally, path: Path) -> Non
         if not columnar.schema_of(file).equals(schema):
             raise InputError(f"{file.path} has other columns than {files[0].path}", "filter one file at a time")
     with _table_writer(files[0], schema, path) as write:
-        held: list[Any] = []
+        held: list[pa.RecordBatch] = []
         for batch in (b for file in files for b in columnar.batches(file, 0, _always)):
             held.append(batch.filter(pa.array([tally.take() for _ in range(batch.num_rows)], pa.bool_())))
             if sum(part.nbytes for part in held) > _GROUP_BYTES:
@@ -157,7 +160,7 @@ def _copy_tables(files: tuple[InputFile, ...], tally: _Tally, path: Path) -> Non
 
 
 @contextlib.contextmanager
-def _table_writer(file: InputFile, schema: Any, path: Path) -> Iterator[Callable[[object], None]]:
+def _table_writer(file: InputFile, schema: pa.Schema, path: Path) -> Iterator[Callable[[object], None]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

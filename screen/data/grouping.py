@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
 
 from screen.data.dataset import Dataset
 from screen.data.sample import RawRow
@@ -12,7 +11,7 @@ from screen.errors import InputError
 _SHOWN = 8
 
 
-def group_of(value: Any, field: str) -> str:
+def group_of(value: object, field: str) -> str:
     """The text of a row's field, a dotted path into nested objects; "" where the row has none."""
     for part in field.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -36,7 +35,7 @@ def check_group(dataset: Dataset, field: str) -> None:
     raise InputError(f"--group-by {field}: no row has this field", f"{hint}fields of the rows: {fields}")
 
 
-def _fields(value: Any, depth: int = 2) -> list[str]:
+def _fields(value: object, depth: int = 2) -> list[str]:
     """The names of a row's fields that hold a value of their own, those of nested objects as dotted paths."""
     if not isinstance(value, dict):
         return []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from screen.errors import StoreError, UsageError
 from screen.library.settings import paths
 from screen.library.summary import Summary, read
+from screen.scoring.findings.flags import Flagging
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
 
@@ -115,7 +116,7 @@ class Run:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
-    def _flags(self) -> dict[str, dict[str, Any]] | None:
+    def _flags(self) -> dict[str, Flagging] | None:
         """Thresholds: those on record; of a run that is not finished, those that its rows have so far."""
         if self.finished:
             return None

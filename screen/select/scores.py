@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from screen.errors import UsageError, near
 from screen.scoring import schema
-from screen.scoring.findings.flags import DEFAULT_AT, Threshold, threshold
+from screen.scoring.findings.flags import DEFAULT_AT, Flagging, Threshold, threshold
 from screen.store.index import read
 from screen.store.scan import Scan
 
@@ -65,9 +65,9 @@ def threshold_away_of(scan: Scan, trait: str, at: str | None = None) -> float | 
     return None if limit is None else float(limit)
 
 
-def thresholds_of(scan: Scan, at: str | None = None) -> dict[str, dict[str, Any]]:
+def thresholds_of(scan: Scan, at: str | None = None) -> dict[str, Flagging]:
     """What the view `flagged` goes by, for every trait."""
-    made = {}
+    made: dict[str, Flagging] = {}
     for trait in scan.traits:
         limit = threshold_of(scan, trait, at)
         made[trait] = {

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from screen.errors import UsageError, near
+from screen.scoring.findings.flags import Flagging
 from screen.select.columns import FLAGGED, columns, corrected, length_corrected, text_answers
 from screen.select.expression import Both, Compare, Leaf, Limits, Node, Not, Percentile, Says, leaves
 from screen.select.parser import parse
@@ -138,12 +139,12 @@ def _stand_in(scan: Scan, name: str) -> str | None:
     return None if column == name else column
 
 
-def _flag_tests(flags: Mapping[str, Mapping[str, Any]]) -> list[FlagTest]:
+def _flag_tests(flags: Mapping[str, Flagging]) -> list[FlagTest]:
     tests = []
     for flag in flags.values():
-        for key, op, sign in (("threshold", ">", 1), ("threshold_away", "<", -1)):
-            if flag[key] is not None:
-                tests.append(FlagTest(sign, Compare(flag["column"], op, number=flag[key])))
+        for limit, op, sign in ((flag["threshold"], ">", 1), (flag["threshold_away"], "<", -1)):
+            if limit is not None:
+                tests.append(FlagTest(sign, Compare(flag["column"], op, number=limit)))
     return tests
 
 

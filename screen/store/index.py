@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ def encoded(run: RunFolder, manifest: str) -> bytes:
 
     columns = sorted({run.score_column(trait) for trait in run.traits})
     table = read(run, [_ROWS, _SIGNS, *columns])
-    arrays: dict[str, npt.NDArray[Any]] = {
+    arrays: dict[str, npt.NDArray[np.generic]] = {
         f"score.{name}": table[name].to_numpy(zero_copy_only=False).astype(np.float32) for name in columns
     }
     arrays |= {_ROWS: table[_ROWS].to_numpy(), _SIGNS: table[_SIGNS].fill_null(1).to_numpy()}

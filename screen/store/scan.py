@@ -7,11 +7,12 @@ import re
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from screen.scoring.findings.flags import Flagging
 from screen.scoring.schema import scores_schema
 from screen.store import liftfile, tables
 from screen.store.folder import RunFolder
@@ -71,7 +72,7 @@ class Scan:
         return []
 
     @property
-    def flags(self) -> dict[str, Any]:
+    def flags(self) -> dict[str, Flagging]:
         """Thresholds by trait, as the summary gives them; empty for a run that has not finished."""
         return dict(self.summary.get("flags") or {})
 
@@ -93,7 +94,7 @@ class Scan:
         statement: str,
         *,
         limits: sandbox.Limits | None = None,
-        flags: Mapping[str, Any] | None = None,
+        flags: Mapping[str, Flagging] | None = None,
         rows: Collection[int] | None = None,
     ) -> pa.Table:
         """The rows of one SELECT over scores, turns, skipped, samples and flagged; see `query`."""
@@ -104,7 +105,7 @@ class Scan:
         statement: str,
         *,
         limits: sandbox.Limits | None = None,
-        flags: Mapping[str, Any] | None = None,
+        flags: Mapping[str, Flagging] | None = None,
         rows: Collection[int] | None = None,
     ) -> sandbox.SqlReply:
         """Like `sql`, and says whether rows were cut and whether Landlock confined the query.

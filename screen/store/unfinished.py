@@ -13,7 +13,7 @@ def unfinished(folder: RunFolder) -> tuple[str, str]:
     place = near(folder.path)
     held = sum(entry.rows for entry in folder.published.values())
     described = folder.facts.get("dataset")
-    total = described["rows"] if described else None
+    total = described.get("rows") if described else None
     of = f" of {total:,}" if total else ""
     return f"{place} is not finished: it holds {held:,}{of} rows", f"finish it: {resume(folder)}"
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import yaml
 
@@ -79,7 +79,7 @@ class Trait:
         """The rubric with a question and an answer filled in, ready for a judge."""
         return fill(self.rubric, question, answer)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain data in the order of the file."""
         return {
             "format": self.format,
@@ -172,7 +172,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

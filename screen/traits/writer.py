@@ -10,13 +10,19 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from screen.endpoint.client import CompletionRequest, Endpoint, EndpointError
 from screen.errors import ModelError, UsageError
+from screen.foreign import JsonObject
 from screen.traits import schema
 from screen.traits.schema import NAME, PAIRS, QUESTIONS, Problem
 from screen.traits.trait import Trait, load_trait, trait_from
+
+if TYPE_CHECKING:
+    from screen.model.load import BaseModel
+    from screen.rendering.templates.chat_template import Template
+    from screen.rendering.tokenizer import Tokenizer
 
 RETRIES: Final = 3
 MAX_TOKENS: Final = 8000
@@ -87,9 +93,9 @@ class LocalWriter:
     The generator runs a full batch for one prompt anyway, so all of it is used: one draft a row.
     """
 
-    model: Any
-    tokenizer: Any
-    template: Any
+    model: BaseModel
+    tokenizer: Tokenizer
+    template: Template
     seed: int = 0
 
     @property
@@ -182,7 +188,7 @@ def _drafts(writer: Writer, talk: Sequence[Mapping[str, str]]) -> list[TraitDraf
         ) from None
 
 
-def _artefacts(draft: TraitDraft, name: str, description: str) -> tuple[dict[str, Any], list[Problem]]:
+def _artefacts(draft: TraitDraft, name: str, description: str) -> tuple[JsonObject, list[Problem]]:
     """The trait in a reply as plain data, and what is wrong with it."""
     raw = _json_object(draft.text)
     if raw is None:
@@ -205,7 +211,7 @@ def _json_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) != len(pairs):
         raise ValueError("duplicate keys")

@@ -6,7 +6,7 @@ Files may come from strangers: no tags, anchors or aliases, no duplicate keys, n
 from __future__ import annotations
 
 from pathlib import Path as FilePath
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -42,7 +42,7 @@ def read(path: FilePath) -> tuple[object, dict[Path, int]]:
         raise UsageError(f"{path}: not valid YAML: {reason}", _FIX) from None
 
 
-def dump(value: Any) -> str:
+def dump(value: object) -> str:
     """Block style, in the order given; a text of several lines stays as it is."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 

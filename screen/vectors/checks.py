@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ def has_trait_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z][A-Za-z0-9 _-]{0,63}", text) is not None
 
 
-def _are_controls(rows: npt.NDArray[Any], d_model: int) -> bool:
+def _are_controls(rows: npt.NDArray[np.generic], d_model: int) -> bool:
     """Whether these are what `screen.vectors.controls.directions` gives."""
     if rows.dtype != np.float32 or rows.shape != (COUNT, d_model) or not np.isfinite(rows).all():
         return False

@@ -37,7 +37,7 @@ def command(run: Path, verify: bool, as_json: bool) -> None:
     state = {
         "run": str(run),
         **scan.status(),
-        "rows_total": described["rows"] if described else None,
+        "rows_total": described.get("rows") if described else None,
         "traits": list(scan.traits),
         "dataset": list(scan.folder.facts.get("spec", {}).get("dataset", ())),
     }

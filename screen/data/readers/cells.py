@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from screen.data.readers.rows import BadRow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Fault = tuple[str, str]  # code and message of the Skip where the column is needed
 Record = tuple[dict[str, object], dict[str, Fault]]
 
 
-def records(batch: Any, left_out: Mapping[str, str]) -> Iterator[Record]:
+def records(batch: pa.RecordBatch, left_out: Mapping[str, str]) -> Iterator[Record]:
     """Each row of a batch, and which of its columns are not what stands in the file, and why."""
     kept = [name for name in batch.schema.names if name not in left_out]
     try:
@@ -30,7 +33,7 @@ def records(batch: Any, left_out: Mapping[str, str]) -> Iterator[Record]:
         yield {**value, **{name: why[1] for name, why in faults.items()}}, dict(faults)
 
 
-def _by_columns(batch: Any, left_out: Mapping[str, str]) -> Iterator[Record]:
+def _by_columns(batch: pa.RecordBatch, left_out: Mapping[str, str]) -> Iterator[Record]:
     rows: list[Record] = [({}, {}) for _ in range(batch.num_rows)]
     for place, name in enumerate(batch.schema.names):
         for (value, faults), (cell, fault) in zip(rows, _cells(batch, place, left_out.get(name)), strict=True):
@@ -40,7 +43,7 @@ def _by_columns(batch: Any, left_out: Mapping[str, str]) -> Iterator[Record]:
     yield from rows
 
 
-def _cells(batch: Any, place: int, left_out: str | None) -> Iterator[tuple[object, Fault | None]]:
+def _cells(batch: pa.RecordBatch, place: int, left_out: str | None) -> Iterator[tuple[object, Fault | None]]:
     try:
         column = None if left_out else batch.column(place)
     except Exception:  # a type for which pyarrow has no Python class, such as an interval of months
@@ -60,7 +63,7 @@ def _unread(why: str) -> Fault:
     return "bad_value", f"the column cannot be read: {why[:200]}"
 
 
-def _plain(array: Any, row: int) -> Any:
+def _plain(array: pa.Array, row: int) -> object:
     """One value. Raises BadRow where a text is not UTF-8, or a name stands twice in one object."""
     import pyarrow as pa
 
@@ -85,7 +88,7 @@ def _plain(array: Any, row: int) -> Any:
     return _leaf(array, row)
 
 
-def _leaf(array: Any, row: int) -> object:
+def _leaf(array: pa.Array, row: int) -> object:
     """A value as Python has it, or else as Arrow writes it."""
     import pyarrow as pa
 
@@ -105,7 +108,7 @@ def _leaf(array: Any, row: int) -> object:
     raise BadRow("bad_value", f"a value of the type {array.type} cannot be read")
 
 
-def _digest(array: Any, row: int) -> str:
+def _digest(array: pa.Array, row: int) -> str:
     """Stands for a value that cannot be read: two that differ get two texts."""
     import pyarrow as pa
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -22,6 +22,9 @@ from screen.data.readers import cells, columnar_check, rows
 from screen.data.readers.rows import BadRow
 from screen.data.sample import Place, RawRow, Skip
 from screen.errors import InputError, says_memory_ended
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 256
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -75,7 +78,7 @@ def _check_in_child(file: InputFile, size: int) -> Checked:
     )
 
 
-def batches(file: InputFile, first_row: int, wanted: Callable[[int], bool]) -> Iterator[Any]:
+def batches(file: InputFile, first_row: int, wanted: Callable[[int], bool]) -> Iterator[pa.RecordBatch]:
     """Record batches in order, without what `check` leaves out; a number instead where no row is wanted."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -98,7 +101,7 @@ def batches(file: InputFile, first_row: int, wanted: Callable[[int], bool]) -> I
                 yield batch.slice(start, BATCH_ROWS)
 
 
-def _ipc_batches(source: Any) -> Iterator[Any]:
+def _ipc_batches(source: pa.NativeFile) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     try:
@@ -111,7 +114,7 @@ def _ipc_batches(source: Any) -> Iterator[Any]:
         yield reader.get_batch(number)
 
 
-def schema_of(file: InputFile) -> Any:
+def schema_of(file: InputFile) -> pa.Schema:
     """The Arrow schema, metadata included."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -150,7 +153,7 @@ def spans(file: InputFile) -> Iterator[tuple[int, int, bytes | None]]:
         yield -1, len(raw), raw
 
 
-def canonical(value: Any) -> bytes:
+def canonical(value: object) -> bytes:
     """JSON with sorted keys; what JSON has no type for becomes text. Raises BadRow."""
     try:
         return orjson.dumps(value, default=_as_text, option=_OPTIONS)
@@ -162,7 +165,7 @@ def canonical(value: Any) -> bytes:
         raise BadRow("bad_value", f"a value of the row cannot be read: {str(error)[:200]}") from None
 
 
-def _entry(value: dict[str, Any], odd: dict[str, cells.Fault], row: int, file: str) -> RawRow | Skip:
+def _entry(value: dict[str, object], odd: dict[str, cells.Fault], row: int, file: str) -> RawRow | Skip:
     try:
         raw = canonical(value)
     except BadRow:
@@ -179,7 +182,7 @@ def _entry(value: dict[str, Any], odd: dict[str, cells.Fault], row: int, file: s
     return RawRow(place, orjson.loads(raw), raw[: rows.HEAD_BYTES], odd or None)
 
 
-def _as_text(value: Any) -> Any:
+def _as_text(value: object) -> str:
     if isinstance(value, bytes):
         try:
             return value.decode()

@@ -10,7 +10,10 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def main(kind: str, path: str, memory: int) -> dict[str, object]:
@@ -35,7 +38,7 @@ def main(kind: str, path: str, memory: int) -> dict[str, object]:
     return {"rows": rows, "left_out": left_out}
 
 
-def _read(batches: Iterator[Any]) -> tuple[int, dict[str, str]]:
+def _read(batches: Iterator[pa.RecordBatch]) -> tuple[int, dict[str, str]]:
     import pyarrow as pa
 
     rows = 0
@@ -70,7 +73,7 @@ def _of_one_column(error: Exception) -> bool:
     return "UTF8" in str(error) or isinstance(error, NotImplementedError)
 
 
-def _unsafe(batch: Any) -> dict[str, str]:
+def _unsafe(batch: pa.RecordBatch) -> dict[str, str]:
     """Columns whose offsets or indices lead elsewhere. An odd value in sound memory costs at most its row, later."""
     import pyarrow as pa
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from hashlib import sha256
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import orjson
 
@@ -73,7 +73,7 @@ def parse(raw: bytes) -> object:
     return json.loads(raw) if wide else value
 
 
-def survey(value: Any) -> tuple[int, int, bool]:
+def survey(value: object) -> tuple[int, int, bool]:
     """Number of keys in all objects, the depth of nesting, and whether a number may be a whole one of over 64 bits.
 
     Not recursive, so depth costs no stack. orjson makes a float of a whole number that wide; Python does not.
@@ -97,7 +97,7 @@ def survey(value: Any) -> tuple[int, int, bool]:
 
 
 def _refuse_duplicates(raw: bytes) -> None:
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+    def pairs(found: list[tuple[str, object]]) -> dict[str, object]:
         made = dict(found)
         if len(made) != len(found):
             seen: set[str] = set()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from screen.data.records.wording import ALPACA, ALPACA_BARE, ALPACA_CHAT, Wording
 from screen.data.trainers.stated import StatedConfig, pick, refuse
+from screen.foreign import JsonObject
 
 _FIELDS = {"field_instruction": "instruction", "field_input": "input", "field_output": "output"}
 _ALPACAS = {
@@ -20,14 +20,14 @@ _ALPACAS = {
 }
 
 
-def is_axolotl(found: Mapping[str, Any]) -> bool:
+def is_axolotl(found: JsonObject) -> bool:
     entries = found.get("datasets")
     return "datasets" in found and not (
         isinstance(entries, list) and entries and all(isinstance(e, dict) and "type" not in e for e in entries)
     )
 
 
-def given(path: Path, settings: Mapping[str, Any], datasets: Sequence[str]) -> StatedConfig:
+def given(path: Path, settings: JsonObject, datasets: Sequence[str]) -> StatedConfig:
     found = settings["datasets"]
     if not isinstance(found, list) or not all(isinstance(info, dict) for info in found):
         refuse(path, "has `datasets` that are no list")
@@ -85,7 +85,7 @@ def _notes(settings: Mapping[str, object], info: Mapping[str, object]) -> tuple[
     return tuple(notes)
 
 
-def _chat(path: Path, info: Mapping[str, Any], train_on: str | None, notes: tuple[str, ...]) -> StatedConfig:
+def _chat(path: Path, info: JsonObject, train_on: str | None, notes: tuple[str, ...]) -> StatedConfig:
     keys = info.get("message_property_mappings") or {}
     named = info.get("roles") or {}
     if not isinstance(keys, dict) or not isinstance(named, dict):

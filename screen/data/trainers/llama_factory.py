@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from screen.data.trainers.stated import StatedConfig, pick, refuse
+from screen.foreign import JsonObject
 
 _ALPACA = {"prompt": "instruction", "query": "input", "response": "output", "history": "history"}
 _COMMON = ("system", "tools", "chosen", "rejected", "kto_tag")
@@ -23,11 +23,11 @@ _TRAINING = ("template", "stage", "dataset_dir", "cutoff_len", "finetuning_type"
 _STAGES = ("sft", "pt", "rm", "dpo", "kto", "ppo", "orpo", "simpo")
 
 
-def is_training(found: Mapping[str, Any]) -> bool:
+def is_training(found: JsonObject) -> bool:
     return "dataset" in found and any(name in found for name in _TRAINING)
 
 
-def info_path(path: Path, found: Mapping[str, Any]) -> Path:
+def info_path(path: Path, found: JsonObject) -> Path:
     """The `dataset_info.json` of a training YAML: `dataset_dir` from here, or from a folder above the file."""
     folder = str(found.get("dataset_dir", "data"))
     places = [Path(folder), *(above / folder for above in path.absolute().parents), path.parent]
@@ -37,13 +37,13 @@ def info_path(path: Path, found: Mapping[str, Any]) -> Path:
     return there
 
 
-def of_info(path: Path, found: Mapping[str, Any], datasets: Sequence[str]) -> StatedConfig:
+def of_info(path: Path, found: JsonObject, datasets: Sequence[str]) -> StatedConfig:
     entries = [(str(info.get("file_name", name)), info) for name, info in found.items()]
     return _entry(path, pick(path, entries, datasets))
 
 
 def of_training(
-    path: Path, found: Mapping[str, Any], info_file: Path, info: Mapping[str, Any], datasets: Sequence[str]
+    path: Path, found: JsonObject, info_file: Path, info: JsonObject, datasets: Sequence[str]
 ) -> StatedConfig:
     """The entry of the dataset, and what the training does with it."""
     stage = str(found.get("stage", "sft"))
@@ -62,7 +62,7 @@ def of_training(
     return replace(given, train_on=train_on, notes=_notes(found))
 
 
-def _notes(found: Mapping[str, Any]) -> tuple[str, ...]:
+def _notes(found: JsonObject) -> tuple[str, ...]:
     notes = []
     if template := found.get("template"):
         notes.append(

@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from screen.data.records.wording import Wording
 from screen.errors import InputError
+from screen.foreign import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class StatedConfig:
     notes: tuple[str, ...] = ()  # what is in the file and not followed
 
 
-def pick(path: Path, entries: list[tuple[str, Mapping[str, Any]]], datasets: Sequence[str]) -> Mapping[str, Any]:
+def pick(path: Path, entries: list[tuple[str, JsonObject]], datasets: Sequence[str]) -> JsonObject:
     """The entry of this dataset by its file name, or the only one."""
     names = {os.path.basename(name.rstrip("/")) for name in datasets}
     fitting = [info for name, info in entries if os.path.basename(name.rstrip("/")) in names]

@@ -4,10 +4,8 @@ completion is trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from screen.data.trainers.stated import StatedConfig
+from screen.foreign import JsonObject
 
 _KEYS = frozenset((
     "dataset_name", "dataset_path", "dataset_text_field", "assistant_only_loss", "completion_only_loss",
@@ -16,11 +14,11 @@ _KEYS = frozenset((
 ))  # fmt: skip
 
 
-def is_trl(found: Mapping[str, Any]) -> bool:
+def is_trl(found: JsonObject) -> bool:
     return not _KEYS.isdisjoint(found)
 
 
-def given(found: Mapping[str, Any]) -> StatedConfig:
+def given(found: JsonObject) -> StatedConfig:
     text = found.get("dataset_text_field")
     fields = {"text": str(text)} if text and text != "text" else {}
     chat = "assistant" if found.get("assistant_only_loss") else "all"  # TRL's own default

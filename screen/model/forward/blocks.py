@@ -52,7 +52,7 @@ def _hooks(
 
         return hook
 
-    def before(_module: Any, args: Any, kwargs: Any) -> None:
+    def before(_module: object, args: tuple[torch.Tensor, ...], kwargs: Mapping[str, torch.Tensor]) -> None:
         see(0, args[0] if args else kwargs["hidden_states"])
         if deepest == 0:
             raise _Deep

@@ -221,7 +221,9 @@ def _varlen_call() -> Callable[..., torch.Tensor]:
         raise NotImplementedError(f"torch {torch.__version__} has no variable-length attention") from None
     known = inspect.signature(varlen_attn).parameters
 
-    def call(q: Any, k: Any, v: Any, those: Varlen, scale: float, window: int | None) -> torch.Tensor:
+    def call(
+        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, those: Varlen, scale: float, window: int | None
+    ) -> torch.Tensor:
         options: dict[str, Any] = {}
         if "window_size" in known:
             options["window_size"] = (-1 if window is None else window - 1, 0)
@@ -238,7 +240,7 @@ def _varlen_call() -> Callable[..., torch.Tensor]:
                 options["enable_gqa"] = True
             else:
                 k, v = (t.repeat_interleave(q.shape[1] // t.shape[1], dim=1) for t in (k, v))
-        out: Any = varlen_attn(q, k, v, those.asked, those.seen, those.most_asked, those.most_seen, **options)
+        out = varlen_attn(q, k, v, those.asked, those.seen, those.most_asked, those.most_seen, **options)
         return cast(torch.Tensor, out)
 
     return call

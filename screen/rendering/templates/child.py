@@ -12,10 +12,13 @@ import importlib
 import marshal
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from screen.rendering.templates import frames
 from screen.rendering.templates.language import compile_template, run_template
+
+if TYPE_CHECKING:
+    import jinja2
 
 MEMORY = 2 << 30
 OUTPUT_SLACK = 1_000_000  # characters a template may write whatever it is given
@@ -35,7 +38,7 @@ def main() -> None:
         importlib.import_module(name)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     frames.write(sink, frames.HELLO, ",".join(confine()).encode())
-    compiled: dict[int, object] = {}
+    compiled: dict[int, jinja2.Template] = {}
     while (batch := frames.read_batch(source)) is not None:
         seconds, jobs = batch
         for job in jobs:
@@ -46,7 +49,7 @@ def main() -> None:
                 return  # a fresh process is surer than one that has just run out of memory
 
 
-def reply(job: bytes, compiled: dict[int, Any]) -> tuple[bytes, bytes, list[tuple[int, int]]]:
+def reply(job: bytes, compiled: dict[int, jinja2.Template]) -> tuple[bytes, bytes, list[tuple[int, int]]]:
     """Kind, payload and spans of the answer to one job: (template's number, its source or None, variables or None)."""
     try:
         number, source, variables = marshal.loads(job)

@@ -26,7 +26,7 @@ class GenerationTag(jinja2.ext.Extension):
 
     tags = {"generation"}  # noqa: RUF012 - declared so by jinja2
 
-    def __init__(self, environment: Any) -> None:
+    def __init__(self, environment: jinja2.Environment) -> None:
         super().__init__(environment)
         self.written = 0
         self.spans: list[tuple[int, int]] = []
@@ -48,7 +48,7 @@ class _Dict:
     def __call__(self, *args: Any, **more: Any) -> dict[object, object]:
         return dict(*args, **more)
 
-    def fromkeys(self, *args: Any) -> dict[Any, Any]:
+    def fromkeys(self, *args: Any) -> dict[object, object]:
         return dict.fromkeys(*args)
 
 
@@ -61,7 +61,7 @@ class _Namespace(jinja2.utils.Namespace):
             _refuse_hidden(name)
         jinja2.utils.Namespace.__init__(args[0], values)
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         _refuse_hidden(name)
         super().__setitem__(name, value)
 
@@ -91,7 +91,8 @@ def run_template(
 
     Raises whatever the template raises.
     """
-    tag: Any = compiled.environment.extensions[GenerationTag.identifier]
+    tag = compiled.environment.extensions[GenerationTag.identifier]
+    assert isinstance(tag, GenerationTag)
     tag.written, tag.spans = 0, []
     blocks = []
     for block in compiled.generate(variables, strftime_now=_pinned_date):
@@ -103,7 +104,11 @@ def run_template(
 
 
 def _tojson(
-    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
 ) -> str:
     """JSON as written for people: jinja's own filter escapes HTML."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

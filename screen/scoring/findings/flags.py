@@ -37,6 +37,18 @@ class TraitReference(ScoreSummary, total=False):
     controls: TraitControls
 
 
+class Flagging(TypedDict, total=False):
+    """What rows of one trait are flagged by, in summary.json: `column` of the scores above `threshold` (below
+    `threshold_away`, for rows that are trained away from), and how much of a score is length."""
+
+    threshold: float | None
+    threshold_away: float | None
+    rule: str
+    column: str
+    length_slope: float | None
+    length_mean: float | None
+
+
 class TraitCard(TypedDict, total=False):
     """What a run goes by for one trait. `directions` (m, d_model): the control directions that its reference brings."""
 

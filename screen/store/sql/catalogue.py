@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from screen.disk import DISK, Disk, new_file, removed_on_error, storing
 from screen.errors import StoreError
+from screen.scoring.findings.flags import Flagging
 from screen.store import tables
 from screen.store.folder import SUMMARY, RunFolder
 from screen.store.sql import views
@@ -15,7 +16,7 @@ CATALOGUE = "catalogue.duckdb"
 _NEXT = "the run itself is whole: free some space or memory, then run the same command again"
 
 
-def build(run: RunFolder, flags: dict[str, Any] | None = None, disk: Disk = DISK) -> Path:
+def build(run: RunFolder, flags: Mapping[str, Flagging] | None = None, disk: Disk = DISK) -> Path:
     """Write the catalogue of a run's published shards: tables scores, turns, skipped, views samples, flagged.
 
     `flags` are thresholds by trait; without them, the summary's. Raises StoreError; the run is not touched.

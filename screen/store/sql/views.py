@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from screen.errors import StoreError
+from screen.scoring.findings.flags import Flagging
 from screen.store import tables
 
 NAMES = (*tables.NAMES, "samples", "flagged")
@@ -65,7 +65,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def samples(flags: Mapping[str, Any], traits: Sequence[str]) -> str:
+def samples(flags: Mapping[str, Flagging], traits: Sequence[str]) -> str:
     """Scores with text: the first scored turn's prompt, and answers laid end to end with an empty line between; and for
     each trait its score less what length explains of it (null in a run that has not finished)."""
     made = []
@@ -92,7 +92,7 @@ def table(name: str, files: Sequence[Path], traits: Sequence[str]) -> str:
     return f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false, union_by_name = false)"
 
 
-def flagged(flags: Mapping[str, Any], traits: Sequence[str]) -> str:
+def flagged(flags: Mapping[str, Flagging], traits: Sequence[str]) -> str:
     """Rows of scores above a threshold, and which: `flags` is trait -> {"threshold": float or None}.
 
     A row that is trained away from (sign -1) is flagged below `threshold_away`, and never where there is none.
@@ -107,15 +107,18 @@ def flagged(flags: Mapping[str, Any], traits: Sequence[str]) -> str:
                 f"there is no column {column!a} to flag {trait!a} by",
                 f"flag one of the run's traits: {', '.join(ascii(t) for t in traits)}",
             )
-        for key, sign in (("threshold", "> 0 AND {} >"), ("threshold_away", "< 0 AND {} <")):
-            if (limit := flag.get(key)) is not None:
+        limits = ((flag.get("threshold"), "> 0 AND {} >"), (flag.get("threshold_away"), "< 0 AND {} <"))
+        for limit, sign in limits:
+            if limit is not None:
                 over = f"sign {sign.format(quoted(column))} CAST({float(limit)!r} AS DOUBLE)"
                 tests.append(f"CASE WHEN {over} THEN [{literal(trait)}] ELSE CAST([] AS VARCHAR[]) END")
     listed = " || ".join(tests) if tests else "CAST([] AS VARCHAR[])"
     return f"SELECT * FROM (SELECT *, {listed} AS flags FROM scores) WHERE len(flags) > 0"
 
 
-def statements(files: Mapping[str, Sequence[Path]], traits: Sequence[str], flags: Mapping[str, Any]) -> dict[str, str]:
+def statements(
+    files: Mapping[str, Sequence[Path]], traits: Sequence[str], flags: Mapping[str, Flagging]
+) -> dict[str, str]:
     """Every view's SELECT, in the order in which they build on each other."""
     base = {name: table(name, files[name], traits) for name in tables.NAMES}
     return {**base, "samples": samples(flags, traits), "flagged": flagged(flags, traits)}

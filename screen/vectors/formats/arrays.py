@@ -7,7 +7,7 @@ array lies within its bytes; it runs in the child that parsed them, and again in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Scalar = str | int | float | bool | None
 MAX_FILE = 256 << 20  # bytes; 126 layers of 16,384 float32 are 8 MB
@@ -70,7 +70,7 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(strides)
 
 
-def shape_of(value: Any, what: str) -> tuple[int, ...]:
+def shape_of(value: object, what: str) -> tuple[int, ...]:
     """`value` as a shape of at most four dimensions, none negative or absurd."""
     if not isinstance(value, list | tuple) or len(value) > 4 or any(type(n) is not int for n in value):
         raise Unreadable(f"the shape of {what} is not one of a vector file")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +101,7 @@ def _check_width(path: Path, rows: layout.DirectionRows, stated: Stated) -> None
         )
 
 
-def _float32(values: npt.NDArray[Any], path: Path) -> tuple[Float32, list[str]]:
+def _float32(values: npt.NDArray[np.generic], path: Path) -> tuple[Float32, list[str]]:
     """`values` as float32: exact for narrower floats, rounded and said for wider ones."""
     if values.dtype.kind != "f":
         raise VectorError(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +35,7 @@ _ASK = (
 class DirectionRows:
     """`numbers`: how the file numbers each row of `values` (n, d_model), or () where it is one bare direction."""
 
-    values: npt.NDArray[Any]
+    values: npt.NDArray[np.generic]
     numbers: tuple[int, ...]
     dtype: str
     key: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from screen.errors import ModelError
 from screen.tensor_header import unique_json
@@ -29,6 +28,6 @@ def model_shape(folder: Path) -> tuple[int, int]:
     return layers, width
 
 
-def _first(config: Any, names: tuple[str, ...]) -> int | None:
+def _first(config: object, names: tuple[str, ...]) -> int | None:
     values = [config[name] for name in names if isinstance(config, dict) and name in config]
     return values[0] if values and type(values[0]) is int and values[0] > 0 else None

@@ -6,7 +6,6 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +166,7 @@ def _hint(vector: PersonaVector) -> str:
     return hint if isinstance(hint, str) else ""
 
 
-def _npy_bytes(array: npt.NDArray[Any]) -> bytes:
+def _npy_bytes(array: npt.NDArray[np.generic]) -> bytes:
     out = io.BytesIO()
     np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
     return out.getvalue()
