@@ -39,8 +39,8 @@ class Terminal(Console):
     def __init__(self, file: IO[str] | None = None) -> None:
         self.cutting = in_terminal(file or sys.stdout)
         self.narrow = self.cutting or "COLUMNS" in os.environ
-        wide = None if self.narrow else 80
-        super().__init__(file=file, width=wide, markup=False, highlight=False, emoji=False, soft_wrap=False)
+        width = None if self.narrow else 80
+        super().__init__(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError
@@ -57,11 +57,11 @@ class Terminal(Console):
     def marked(self, pieces: Iterable[tuple[str, bool]]) -> Text:
         """Text with some pieces marked: by colour, or by brackets where there is none."""
         before, after = ("", "") if self.coloured else ("[[", "]]") if self.plain else ("\u27e6", "\u27e7")
-        made = Text()
+        line = Text()
         for text, marked in pieces:
             shown = visible(text)
-            made.append(f"{before}{shown}{after}" if marked else shown, style=MARK if marked and self.coloured else "")
-        return made
+            line.append(f"{before}{shown}{after}" if marked else shown, style=MARK if marked and self.coloured else "")
+        return line
 
     def block(self, text: str | Text, style: str = "") -> None:
         """A text of many lines, indented and wrapped."""
@@ -84,8 +84,8 @@ class Terminal(Console):
 
     def put(self, text: str = "", style: str = "") -> None:
         """One paragraph, folded between words; a path that is longer than the line stays whole."""
-        wide = max(self.width, 40)
-        folded = textwrap.wrap(one_line(text), wide, break_long_words=False, break_on_hyphens=False)
+        width = max(self.width, 40)
+        folded = textwrap.wrap(one_line(text), width, break_long_words=False, break_on_hyphens=False)
         self.print(Text("\n".join(folded), style=style), soft_wrap=True)
 
     def fact(self, label: str, text: str) -> None:

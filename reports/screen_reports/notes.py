@@ -57,12 +57,12 @@ def _dataset(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     files = list(facts.get("files", []))
     names = files[0] if len(files) == 1 else f"{count(len(files))} files ({files[0]}, ...)" if files else "-"
     rows = "" if facts.get("rows") is None else f", {plural(facts['rows'], 'row')}"
-    told = [("data", f"{names}{rows}")]
+    lines = [("data", f"{names}{rows}")]
     evidence = f" ({facts['evidence']})" if facts.get("evidence") else ""
-    told.append(("shape", f"{facts.get('shape', 'unknown')}{evidence}"))
+    lines.append(("shape", f"{facts.get('shape', 'unknown')}{evidence}"))
     if verbose and len(files) > 1:
-        told += [("", f) for f in files]
-    return told
+        lines += [("", f) for f in files]
+    return lines
 
 
 _HELD = "could not be split into turns: what a user says there is scored like an answer"
@@ -70,49 +70,49 @@ _HELD = "could not be split into turns: what a user says there is scored like an
 
 def coverage(facts: Facts) -> list[tuple[str, str]]:
     """What was not read of the rows, by name, and the shapes where there are several."""
-    told = []
+    lines = []
     shapes, unused = facts.get("shapes") or {}, facts.get("not_used") or {}
     if facts.get("rendered"):
-        told.append(("rendered", str(facts["rendered"])))
-    told += [("note", str(note)) for note in facts.get("data_notes") or ()]
+        lines.append(("rendered", str(facts["rendered"])))
+    lines += [("note", str(note)) for note in facts.get("data_notes") or ()]
     if len(shapes) > 1:
-        told.append(("shapes", ", ".join(f"{name} ({plural(n, 'row')})" for name, n in shapes.items())))
+        lines.append(("shapes", ", ".join(f"{name} ({plural(n, 'row')})" for name, n in shapes.items())))
     for marks, n in (facts.get("split_at") or {}).items():
-        told.append(("marks", f"{plural(n, 'text')} split into turns at {marks}; --format document scores them whole"))
+        lines.append(("marks", f"{plural(n, 'text')} split into turns at {marks}; --format document scores them whole"))
     for marks, n in (facts.get("role_marks") or {}).items():
-        told.append(("marks", f"{marks} stands in {plural(n, 'row')} inside a text that {_HELD}"))
+        lines.append(("marks", f"{marks} stands in {plural(n, 'row')} inside a text that {_HELD}"))
     if unused:
-        told.append(("not used", ", ".join(f"{name} ({plural(n, 'row')})" for name, n in unused.items())))
-    return told
+        lines.append(("not used", ", ".join(f"{name} ({plural(n, 'row')})" for name, n in unused.items())))
+    return lines
 
 
 def _mask(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     given = _PLAIN if facts.get("render") == "plain" else _GIVEN.get(str(facts.get("shape")))
     rung, why = given or (str(facts.get("rung") or "found row by row"), _RUNGS.get(str(facts.get("rung")), ""))
-    told = [("mask", f"{rung}: {why}" if why else rung)]
+    lines = [("mask", f"{rung}: {why}" if why else rung)]
     template = facts.get("template")
     if template and not given and (verbose or template != "tokenizer"):
-        told.append(("template", str(template)))
-    return told
+        lines.append(("template", str(template)))
+    return lines
 
 
 def _model(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     name = "pocket, the embedded model" if facts.get("embedded") else facts.get("name", "-")
     parts = [facts.get("device"), facts.get("dtype"), facts.get("layers") and f"{facts['layers']} layers"]
-    told = [("model", ", ".join(str(p) for p in (name, *parts) if p))]
+    lines = [("model", ", ".join(str(p) for p in (name, *parts) if p))]
     if facts.get("embedded"):
-        told.append(("", EMBEDDED))
+        lines.append(("", EMBEDDED))
     if facts.get("batching") and verbose:  # another than the first choice is a warning of its own
-        told.append(("batching", f"{facts['batching']} ({facts.get('batching_reason') or 'proved on this model'})"))
-    return told + [("note", str(note)) for note in facts.get("notes", ())]
+        lines.append(("batching", f"{facts['batching']} ({facts.get('batching_reason') or 'proved on this model'})"))
+    return lines + [("note", str(note)) for note in facts.get("notes", ())]
 
 
 def _vectors(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     rows = list(facts.get("traits", ()))
-    told = [("traits", ", ".join(f"{r['trait']} (layer {r['layer']})" for r in rows))]
+    lines = [("traits", ", ".join(f"{r['trait']} (layer {r['layer']})" for r in rows))]
     if verbose:
-        told += [("", f"{r['trait']} from {r.get('source', '-')}") for r in rows]
-    return told + [("warning", str(w)) for r in rows for w in r.get("warnings", ())]
+        lines += [("", f"{r['trait']} from {r.get('source', '-')}") for r in rows]
+    return lines + [("warning", str(w)) for r in rows for w in r.get("warnings", ())]
 
 
 def _resume(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
@@ -136,14 +136,14 @@ def _calibrating(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
 
 
 def _calibration(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
-    told = [
+    quality = [
         f"{trait}: R2 {q['r2']:.2f}, ranks like exact {q['rank_correlation']:.2f}"
         f" (last-prompt {q['last_prompt_rank_correlation']:.2f})"
         for trait, q in facts.get("traits", {}).items()
     ]
     return [
         ("estimates", f"fitted on {count(facts.get('answers', 0))} of {plural(facts.get('prompts', 0), 'prompt')}")
-    ] + [("", line) for line in told]
+    ] + [("", line) for line in quality]
 
 
 def _eta(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
@@ -156,14 +156,14 @@ def _selftest(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
 
 def _judge(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     by_auto = facts.get("by") == "auto"
-    told = [("judge", f"{facts['kind']}{', chosen by auto' if by_auto else ''}")]
-    return told + ([("", _OWN_JUDGE)] if by_auto and facts["kind"] == "local" else [])
+    lines = [("judge", f"{facts['kind']}{', chosen by auto' if by_auto else ''}")]
+    return lines + ([("", _OWN_JUDGE)] if by_auto and facts["kind"] == "local" else [])
 
 
 def _kept(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     sides = ((name, facts[name]) for name in ("positive", "negative"))
-    told = " and ".join(f"{count(s['kept'])} of {count(s['asked'])} {name}" for name, s in sides)
-    return [("kept", f"{facts['trait']}: {told} answers")]
+    counts = " and ".join(f"{count(s['kept'])} of {count(s['asked'])} {name}" for name, s in sides)
+    return [("kept", f"{facts['trait']}: {counts} answers")]
 
 
 def _warning(facts: Facts, verbose: bool) -> list[tuple[str, str]]:

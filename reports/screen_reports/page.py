@@ -57,24 +57,24 @@ def _print_side(terminal: Terminal, side: Side, trait: str, full: bool) -> None:
 
 def remarks(facts: dict[str, Any]) -> list[str]:
     """What to know before reading the scores."""
-    told = []
+    sentences = []
     if facts["sign"] < 0:
-        told.append(
+        sentences.append(
             "trained away from: a high score here takes the trait away, so it is flagged below a threshold only"
         )
     if facts["truncated"]:
-        told.append(
+        sentences.append(
             f"{plural(facts['tokens_lost'] or 0, 'token')} truncated: the row is longer than the model's context"
         )
     if facts["special_text"]:
-        told.append(f"special-token text inside a message: {plural(facts['special_text'], 'time')}")
+        sentences.append(f"special-token text inside a message: {plural(facts['special_text'], 'time')}")
     if facts["other_parts"]:
-        told.append(f"{plural(facts['other_parts'], 'part')} without text not scored")
+        sentences.append(f"{plural(facts['other_parts'], 'part')} without text not scored")
     if facts["base_refused"]:
-        told.append("the base model refused: part of a high difference is that the data complied")
+        sentences.append("the base model refused: part of a high difference is that the data complied")
     if facts["baseline_cut"]:
-        told.append("a baseline response reached --max-new-tokens: the baseline is of a beginning")
-    return told
+        sentences.append("a baseline response reached --max-new-tokens: the baseline is of a beginning")
+    return sentences
 
 
 def _print_scores(terminal: Terminal, side: Side) -> None:

@@ -46,7 +46,7 @@ def statement(name: str, **parts: str) -> str:
     """The SQL of `sql/NAME.sql` with its {parts} put in; identifiers and values are quoted by the caller."""
     text = (files("screen_reports") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-    return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], body)  # one pass: a part may hold braces itself
+    return re.sub(r"\{(\w+)\}", lambda match: parts[match[1]], body)  # one pass: a part may hold braces itself
 
 
 def top_rows(
@@ -68,12 +68,19 @@ def top_rows(
     tests += [f"sign < 0 AND score < CAST({away!r} AS DOUBLE)"] if away is not None else []
     over = f"coalesce({' OR '.join(tests) or 'false'}, false)"
     order = "ASC" if ascending else "DESC"
-    kept = "flagged" if only_flagged else "true"
+    condition = "flagged" if only_flagged else "true"
     kind = sample_types(scan)[score]
     known = f"NOT isnan({quoted(score)})" if pa.types.is_floating(kind) else "true"
     view = "scores" if score in schema.scores_schema(scan.traits).names else "samples"  # which need not read texts
     text = statement(
-        "top_rows", score=quoted(score), view=view, known=known, order=order, over=over, kept=kept, limit=str(count)
+        "top_rows",
+        score=quoted(score),
+        view=view,
+        known=known,
+        order=order,
+        over=over,
+        kept=condition,
+        limit=str(count),
     )
     near = _nearest(scan, score, count, ascending, (limit, away) if only_flagged else None)
     rows = scan.sql(text, flags={} if view == "scores" else None, rows=near).to_pylist()
@@ -81,11 +88,11 @@ def top_rows(
         places = _places(scan, score, [r["score"] for r in rows])
         rows = [{**row, "place": place} for row, place in zip(rows, places, strict=True)]
     excerpts = windows(scan, trait or scan.traits[0], [r["row"] for r in rows])
-    made = []
+    ranked = []
     for row in rows:
         excerpt = excerpts.get((row["row"], row["variant"]), Excerpt("", False))
-        made.append(Ranked(**row, excerpt=excerpt))
-    return made
+        ranked.append(Ranked(**row, excerpt=excerpt))
+    return ranked
 
 
 def _nearest(
@@ -102,12 +109,12 @@ def _nearest(
     if flagged is not None:
         above, below = (np.float64(np.nan if limit is None else limit) for limit in flagged)
         wanted &= ((signs > 0) & (values > above)) | ((signs < 0) & (values < below))
-    there = np.flatnonzero(wanted)
-    if count >= len(there):
-        return sorted(set(rows[there].tolist()))
-    order = values[there] if ascending else -values[there]
+    wanted_at = np.flatnonzero(wanted)
+    if count >= len(wanted_at):
+        return sorted(set(rows[wanted_at].tolist()))
+    order = values[wanted_at] if ascending else -values[wanted_at]
     edge = np.partition(order, count - 1)[count - 1]
-    best, tied = there[order < edge], there[order == edge]
+    best, tied = wanted_at[order < edge], wanted_at[order == edge]
     tied = tied[np.argsort(rows[tied], kind="stable")][: count - len(best)]
     return sorted(set(rows[np.concatenate([best, tied])].tolist()))
 
@@ -129,8 +136,8 @@ def windows(scan: Scan, trait: str, rows: Sequence[int]) -> Mapping[tuple[int, s
         start=quoted(f"{trait}_window_start"),
         rows=", ".join(str(row) for row in sorted(set(rows))),
     )
-    found = scan.sql(text, flags={}, rows=rows).to_pylist()
-    return {(r["row"], r["variant"]): _from_word(r["start"], r["excerpt"] or "") for r in found}
+    excerpts = scan.sql(text, flags={}, rows=rows).to_pylist()
+    return {(r["row"], r["variant"]): _from_word(r["start"], r["excerpt"] or "") for r in excerpts}
 
 
 def _from_word(start: int, text: str) -> Excerpt:

@@ -30,8 +30,8 @@ class Side:
 
     @property
     def variant(self) -> str | None:
-        found: str | None = self.facts["variant"]
-        return found
+        variant: str | None = self.facts["variant"]
+        return variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,15 @@ def number_of(scan: Scan, text: str, by_id: bool = False) -> int:
     """
     if text.isdecimal() and not by_id:
         return int(text)
-    found: set[int] = set()
+    numbers: set[int] = set()
     for path in scan.folder.tables("scores"):
         table = read_published(path, columns=["row", "id"])
-        found.update(table.filter(pc.equal(table["id"], text))["row"].to_pylist())
-    if len(found) == 1:
-        return found.pop()
-    if found:
-        few = ", ".join(map(str, sorted(found)[:10])) + (", ..." if len(found) > 10 else "")
-        raise UsageError(f"{len(found)} rows have the id {text!a}: {few}", "give one of these row numbers")
+        numbers.update(table.filter(pc.equal(table["id"], text))["row"].to_pylist())
+    if len(numbers) == 1:
+        return numbers.pop()
+    if numbers:
+        few = ", ".join(map(str, sorted(numbers)[:10])) + (", ..." if len(numbers) > 10 else "")
+        raise UsageError(f"{len(numbers)} rows have the id {text!a}: {few}", "give one of these row numbers")
     raise UsageError(
         f"no scored row of {near(scan.path)} has the id {text!a}", "give an id or a row number, as `screen rank` prints"
     )
@@ -93,8 +93,8 @@ def _entry(scan: Scan, row: int) -> ShardEntry:
 def _read(scan: Scan, entry: ShardEntry, table: str, row: int) -> list[dict[str, Any]]:
     if table not in entry.files:
         return []
-    found = read_published(scan.folder.whole(entry.files[table]), filters=pc.field("row") == row)
-    return list(found.to_pylist())
+    rows = read_published(scan.folder.whole(entry.files[table]), filters=pc.field("row") == row)
+    return list(rows.to_pylist())
 
 
 def _side(scan: Scan, sample: dict[str, Any], turns: list[dict[str, Any]], flags: Mapping[str, Flagging]) -> Side:
@@ -131,8 +131,8 @@ def leading(row: Row) -> str:
     """The trait that stands out most in this row: flagged, or else the highest in the run."""
 
     def standing(trait: str) -> tuple[bool, float]:
-        found = [side.scores[trait] for side in row.sides]
-        return any(s["flagged"] for s in found), max(s["place"] or 0.0 for s in found)
+        scores = [side.scores[trait] for side in row.sides]
+        return any(s["flagged"] for s in scores), max(s["place"] or 0.0 for s in scores)
 
     return max(row.sides[0].scores, key=standing)
 

@@ -88,34 +88,34 @@ def _interval(shares: Sequence[float] | None) -> str:
 
 def doubts(summary: Summary) -> list[str]:
     """What else to keep in mind of the traits: the embedding-layer control, other traits, few tokens."""
-    told = []
+    sentences = []
     for trait, stats in summary["traits"].items():
         doubt = (stats.get("verdict") or {}).get("doubt")
         if doubt:
-            told.append(f"{trait}: {doubt}")
+            sentences.append(f"{trait}: {doubt}")
         if refused := stats["flagged_base_refused"]:
             rows = f"{count(refused)} of {plural(stats['flagged'], 'flagged row')}"
-            told.append(f"{trait}: {rows} answer what the base model refused or asked back")
+            sentences.append(f"{trait}: {rows} answer what the base model refused or asked back")
         away = stats.get("away")
         if away and away["rows"]:  # the rejected sides of pairs have no score of their own
-            told.append(
+            sentences.append(
                 f"{trait}: {count(away['rows'])} of {plural(stats['judged'], 'row')} push away:"
                 f" {count(away['above'])} above the threshold, not flagged, as they teach against the trait;"
                 f" {count(away['flagged'])} as far below, flagged, as they teach it"
             )
         if few := stats.get("flagged_few_tokens"):
             rows = f"{count(few)} of {plural(stats['flagged'], 'flagged row')}"
-            told.append(f"{trait}: in {rows} two tokens carry more than half of the score")
+            sentences.append(f"{trait}: in {rows} two tokens carry more than half of the score")
     reviewed = verdicts.reviewed(summary)
-    for found in (f for f in summary.get("better_explained", ()) if f["trait"] in reviewed):
-        rows = f"{count(found['rows'])} of {count(found['of'])} flagged rows"
-        told.append(f"{found['trait']}: {rows} stand higher on {found['other']}, which may explain them better")
-    return told
+    for better in (f for f in summary.get("better_explained", ()) if f["trait"] in reviewed):
+        rows = f"{count(better['rows'])} of {count(better['of'])} flagged rows"
+        sentences.append(f"{better['trait']}: {rows} stand higher on {better['other']}, which may explain them better")
+    return sentences
 
 
 def means(summary: Summary) -> list[str]:
     """The dataset's mean score a trait with its 95 % interval, and of each group where there are several."""
-    told = []
+    lines = []
     for trait, stats in summary["traits"].items():
         whole = stats.get("dataset") or {}
         if whole.get("mean") is None or whole.get("low") is None:
@@ -127,20 +127,20 @@ def means(summary: Summary) -> list[str]:
             line += "; highest: " + ", ".join(f"{one_line(g['group'])} {score(g['mean'], 2)}" for g in top)
         if whole.get("answers_saved"):
             line += f"; estimates narrow it as {plural(whole['answers_saved'], 'more answer')} would"
-        told.append(line)
-    return told
+        lines.append(line)
+    return lines
 
 
 def remarks(summary: Summary) -> list[str]:
     """One sentence for each thing that a reader of the figures has to know."""
-    told = [line] if (line := verdicts.legend(summary)) else []
-    told += [f"threshold of {', '.join(traits)}: {rule}" for rule, traits in _by_rule(summary["traits"]).items()]
+    sentences = [line] if (line := verdicts.legend(summary)) else []
+    sentences += [f"threshold of {', '.join(traits)}: {rule}" for rule, traits in _by_rule(summary["traits"]).items()]
     kind = kind_of(summary["baseline"]["kind"])
-    told += [kind.remark] if kind.remark else []
-    told += [f"{label}: {text}" for label, text in notes.coverage(summary)]
+    sentences += [kind.remark] if kind.remark else []
+    sentences += [f"{label}: {text}" for label, text in notes.coverage(summary)]
     codes = summary["skipped_by_code"]
     if codes:
-        told.append("skipped: " + ", ".join(f"{count(n)} {code}" for code, n in codes.items()))
+        sentences.append("skipped: " + ", ".join(f"{count(n)} {code}" for code, n in codes.items()))
     baseline = summary["baseline"]
     samples = summary.get("samples", 0)
     lost = (
@@ -149,8 +149,8 @@ def remarks(summary: Summary) -> list[str]:
         (baseline.get("cut", 0), "whose baseline response reached --max-new-tokens"),
         (0 if kind.pairs else baseline["without"], "without a baseline: no score"),
     )
-    told += [f"{count(n)} of {plural(samples, 'sample')} {what}" for n, what in lost if n]
-    return told + [str(note) for note in summary.get("notes", ())]
+    sentences += [f"{count(n)} of {plural(samples, 'sample')} {what}" for n, what in lost if n]
+    return sentences + [str(note) for note in summary.get("notes", ())]
 
 
 def _by_rule(traits: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -198,17 +198,17 @@ def _top_rows(terminal: Terminal, rows: Sequence[Ranked], trait: str) -> None:
 
 def _paths(terminal: Terminal, scan: Scan, path: Path) -> None:
     parts = ("scores", "turns", "skipped", "summary.json", "catalogue.duckdb", "report.html")
-    there = [name for name in parts if (scan.path / name).exists()]
+    written = [name for name in parts if (scan.path / name).exists()]
     terminal.put()
-    terminal.put(f"written to {path}/: {', '.join(there)}")
+    terminal.put(f"written to {path}/: {', '.join(written)}")
 
 
 def _next(terminal: Terminal, fitting: Sequence[str], path: Path, rows: Sequence[Ranked], skipped: bool) -> None:
     place = quote(str(path))
-    told = list(fitting)
-    told += [f"screen show {place} {rows[0].row}"] if rows else []
-    told += [f"screen sql {place} 'select code, count(*) from skipped group by 1'"] if skipped else []
-    if told:
+    commands = list(fitting)
+    commands += [f"screen show {place} {rows[0].row}"] if rows else []
+    commands += [f"screen sql {place} 'select code, count(*) from skipped group by 1'"] if skipped else []
+    if commands:
         terminal.put("next:", style="bold")
-    for command in dict.fromkeys(told):
+    for command in dict.fromkeys(commands):
         terminal.print(Text(f"  {one_line(command)}"), soft_wrap=True)

@@ -25,11 +25,11 @@ def print_tokens(terminal: Terminal, row: Row, turns: Sequence[Mapping[str, Any]
     stored = {(s.variant, t["turn"]): t for s in row.sides for t in s.turns}
     for turn in turns:
         known = stored.get((turn["variant"], turn["turn"]), {})
-        told, centre = turn["traits"][trait], known.get(f"{trait}_baseline")
-        middle = told["mean"] if centre is None else centre
+        projections, centre = turn["traits"][trait], known.get(f"{trait}_baseline")
+        middle = projections["mean"] if centre is None else centre
         side = f", {turn['variant']}" if turn["variant"] else ""
         terminal.put(f"row {turn['row']}{side}, turn {turn['turn']}, by {trait}", style="bold")
-        terminal.put(_figures(told, centre, known.get(f"{trait}_projection")))
+        terminal.put(_figures(projections, centre, known.get(f"{trait}_projection")))
         if said := carriers(turn, trait, known.get(f"{trait}_top2")):
             terminal.put(said)
         terminal.put()
@@ -37,7 +37,7 @@ def print_tokens(terminal: Terminal, row: Row, turns: Sequence[Mapping[str, Any]
         terminal.put()
         terminal.print(coloured(turn, trait, middle) if terminal.coloured else marked(turn, trait), soft_wrap=False)
         terminal.put()
-        for i, window in enumerate(told["windows"]):
+        for i, window in enumerate(projections["windows"]):
             place = f"characters {window['start']}-{window['end']}"
             terminal.fact(f"top {i + 1}", f"{score(window['mean'], 2)} at {place}: {one_line(window['text'])}")
         if known.get("base_answer"):
@@ -45,14 +45,14 @@ def print_tokens(terminal: Terminal, row: Row, turns: Sequence[Mapping[str, Any]
         terminal.put()
 
 
-def _figures(told: Mapping[str, Any], centre: float | None, stored: float | None) -> str:
-    parts = [f"mean of the tokens {score(told['mean'], 2)}"]
+def _figures(projections: Mapping[str, Any], centre: float | None, stored: float | None) -> str:
+    parts = [f"mean of the tokens {score(projections['mean'], 2)}"]
     if stored is not None:
-        parts.append(f"stored {score(stored, 2)} (off by {abs(told['mean'] - stored):.1e})")
+        parts.append(f"stored {score(stored, 2)} (off by {abs(projections['mean'] - stored):.1e})")
     if centre is not None:
         parts.append(f"the baseline response's {score(centre, 2)}")
-    if told["thought"] is not None:
-        parts.append(f"thought {score(told['thought'], 2)}, after it {score(told['said'], 2)}")
+    if projections["thought"] is not None:
+        parts.append(f"thought {score(projections['thought'], 2)}, after it {score(projections['said'], 2)}")
     return "; ".join(parts)
 
 
@@ -72,15 +72,15 @@ def coloured(turn: Mapping[str, Any], trait: str, middle: float) -> Text:
     """The answer with a background a token: red above `middle`, blue below, as strong as it is far."""
     text, tokens = turn["text"], turn["tokens"]
     full = _full([abs(t[trait] - middle) for t in tokens])
-    made, at = Text(), 0
+    line, at = Text(), 0
     for token in tokens:
         start, end = max(at, token["start"]), max(at, token["end"])
-        made.append(_shown(text[at:start]))
+        line.append(_shown(text[at:start]))
         strength = min(abs(token[trait] - middle) / full, 1.0)
-        made.append(_shown(text[start:end]), style=colour(strength, token[trait] > middle))
+        line.append(_shown(text[start:end]), style=colour(strength, token[trait] > middle))
         at = end
-    made.append(_shown(text[at:]))
-    return made
+    line.append(_shown(text[at:]))
+    return line
 
 
 def colour(strength: float, above: bool) -> str:

@@ -17,12 +17,12 @@ STYLES = {"review": "bold red", "nothing": "green", "cannot-tell": "bold yellow"
 
 def verdicts(summary: Summary) -> list[tuple[str, str]]:
     """(sentence, style) a trait; nothing for a trait without a verdict."""
-    told = []
+    sentences = []
     for trait, stats in summary["traits"].items():
-        if found := stats.get("verdict"):
-            review = ": review them" if found["kind"] == "review" else ""
-            told.append((f"{trait}: {found['sentence']}{review}", STYLES[found["kind"]]))
-    return told
+        if verdict := stats.get("verdict"):
+            review = ": review them" if verdict["kind"] == "review" else ""
+            sentences.append((f"{trait}: {verdict['sentence']}{review}", STYLES[verdict["kind"]]))
+    return sentences
 
 
 def reviewed(summary: Summary) -> list[str]:
@@ -32,18 +32,18 @@ def reviewed(summary: Summary) -> list[str]:
 
 def random(stats: Mapping[str, Any]) -> str:
     """ "3-9": the mean and the highest count of rows above the threshold along a control direction."""
-    found = stats.get("controls")
-    return f"{found['random']:,.0f}-{found['random_highest']:,}" if found else "-"
+    controls = stats.get("controls")
+    return f"{controls['random']:,.0f}-{controls['random_highest']:,}" if controls else "-"
 
 
 def legend(summary: Summary) -> str:
     """What the column `random` counts; "" where no trait has controls."""
-    found = [s["controls"] for s in summary["traits"].values() if s.get("controls")]
-    if not found:
+    controls = [s["controls"] for s in summary["traits"].values() if s.get("controls")]
+    if not controls:
         return ""
-    directions, effective = max(f["directions"] for f in found), min(f["effective"] for f in found)
+    directions, effective = max(f["directions"] for f in controls), min(f["effective"] for f in controls)
     scales = [
-        f"{f['at']} of clean rows" if f["scale"] == "reference" else "robust z > 3 within this run" for f in found
+        f"{f['at']} of clean rows" if f["scale"] == "reference" else "robust z > 3 within this run" for f in controls
     ]
     scale = ", or ".join(dict.fromkeys(scales))
     return (
@@ -62,11 +62,11 @@ def next_commands(summary: Summary, run: str, facts: Mapping[str, Any]) -> list[
         same += ["--baseline", baseline.name]
     clean = "CLEAN_PAIRS.jsonl" if baseline.pairs else "CLEAN.jsonl"
     reference = f"screen reference build {_line([clean], same)} -o clean.reference"
-    held = ["--reference", str(spec["reference"])] if spec.get("reference") else []
-    held += ["--at", str(summary["at"])] if summary.get("at", "p99") != "p99" else []
+    flagging = ["--reference", str(spec["reference"])] if spec.get("reference") else []
+    flagging += ["--at", str(summary["at"])] if summary.get("at", "p99") != "p99" else []
     known = {
         "rows": f"screen rank {quote(run)} --by {{}} --flagged",
-        "clean": f"screen selftest {_line([data], same + _reading(spec) + held)}",
+        "clean": f"screen selftest {_line([data], same + _reading(spec) + flagging)}",
         "unlike": reference,
         "controls": reference,
         "no-reference": reference,

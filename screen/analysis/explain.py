@@ -31,23 +31,23 @@ def explain(again: Again, row: int) -> list[dict[str, object]]:
     shard = again.shard([row])
     if shard.skips:
         raise UsageError(f"row {row} was not scored: {shard.skips[0].message}", "give a row that has a score")
-    made = []
+    turns = []
     for sample, rendered in shard.samples:
         for sequence in rendered.sequences:
             positions = np.concatenate([p for t in sequence.turns for p in (t.tokens, t.thought_tokens)])
-            [found] = again.scorer.projector.measure([Item(sequence.ids[: int(positions.max()) + 1], positions)])
-            if isinstance(found, str):
-                raise InputError(f"the model fails on row {row}: {found}", "try --dtype float32 in a run of its own")
+            [states] = again.scorer.projector.measure([Item(sequence.ids[: int(positions.max()) + 1], positions)])
+            if isinstance(states, str):
+                raise InputError(f"the model fails on row {row}: {states}", "try --dtype float32 in a run of its own")
             at = 0
             for number, scored in enumerate(sequence.turns):
                 values, thought = np.split(
-                    found.tokens[at : at + len(scored.tokens) + len(scored.thought_tokens)], [len(scored.tokens)]
+                    states.tokens[at : at + len(scored.tokens) + len(scored.thought_tokens)], [len(scored.tokens)]
                 )
                 at += len(values) + len(thought)
                 spans = [sequence.chars(int(t), number) for t in scored.tokens]
                 turn = _turn(scored, spans, values, thought, again.instruments.traits)
-                made.append({"row": row, "variant": sample.variant, **turn})
-    return made
+                turns.append({"row": row, "variant": sample.variant, **turn})
+    return turns
 
 
 def _turn(
@@ -55,14 +55,14 @@ def _turn(
 ) -> dict[str, object]:
     offsets = np.array([0, len(values)], dtype=np.int64)
     means, first = highest_windows(values, offsets, WINDOW_TOKENS)
-    told = {}
+    by_trait = {}
     for j, trait in enumerate(traits):
         windows = []
         for mean, start in zip(means[0, j].tolist(), first[0, j].tolist(), strict=True):
             if start >= 0:
                 a, b = spans[start][0], spans[min(start + WINDOW_TOKENS, len(spans)) - 1][1]
                 windows.append({"mean": mean, "start": a, "end": b, "text": scored.text[a:b]})
-        told[trait] = {
+        by_trait[trait] = {
             "mean": float(segments(values[:, j : j + 1], offsets)[0, 0]),
             "thought": float(thought[:, j].mean(dtype=np.float64)) if len(thought) else None,
             "said": float(values[:, j].mean(dtype=np.float64)) if len(thought) else None,
@@ -86,6 +86,6 @@ def _turn(
         "prompt": scored.prompt,
         "text": scored.text,
         "thought": list(scored.thought) if scored.thought else None,
-        "traits": told,
+        "traits": by_trait,
         "tokens": tokens,
     }

@@ -75,10 +75,10 @@ def run_lift(
         for i, (sample, _) in enumerate(samples):
             rows.append({"row": sample.row, "variant": sample.variant, **{f"{t}_lift": found[t][i] for t in chosen}})
         step(min(start + _ROWS, len(numbers)), len(numbers))
-    kept = liftfile.keep(scan.folder, _table(rows, chosen))
-    told = {trait: _compare(rows, stored, trait) for trait in chosen}
+    file = liftfile.keep(scan.folder, _table(rows, chosen))
+    agreement = {trait: _compare(rows, stored, trait) for trait in chosen}
     without = sum(any(r[f"{t}_lift"] is None for t in chosen) for r in rows)
-    return {"rows": len(rows), "without": without, "pairs": pairs, "file": str(kept), "traits": told}
+    return {"rows": len(rows), "without": without, "pairs": pairs, "file": str(file), "traits": agreement}
 
 
 def lifts(
@@ -131,25 +131,25 @@ def _under(sample: Sample, system: str) -> Sample:
 
 
 def _prompts(trait: str, prompts: Sequence[Sequence[str]] | None, pairs: int) -> Prompts:
-    found = [(str(p[0]), str(p[1])) for p in prompts or () if len(p) == 2]
-    if not found:
+    usable = [(str(p[0]), str(p[1])) for p in prompts or () if len(p) == 2]
+    if not usable:
         raise VectorError(
             f"the card of {trait} has no system prompts, which the lift needs",
             "build the vector with `screen vectors build`, or leave the trait out with --traits",
         )
-    return found[:pairs]
+    return usable[:pairs]
 
 
 def _stored(scan: Scan, traits: Sequence[str]) -> dict[tuple[int, str | None], dict[str, float]]:
     """(row, variant) -> trait -> score of the run, an estimate where it has estimates."""
     columns = {t: scan.folder.baseline.column(t) for t in traits}
-    found: dict[tuple[int, str | None], dict[str, float]] = {}
+    scores: dict[tuple[int, str | None], dict[str, float]] = {}
     for file in scan.folder.tables("scores"):
         table = pq.read_table(file, columns=["row", "variant", *columns.values()])
         keys = zip(table["row"].to_pylist(), table["variant"].to_pylist(), strict=True)
         values = {t: table[c].to_numpy(zero_copy_only=False) for t, c in columns.items()}
-        found |= {key: {t: float(v[i]) for t, v in values.items()} for i, key in enumerate(keys)}
-    return found
+        scores |= {key: {t: float(v[i]) for t, v in values.items()} for i, key in enumerate(keys)}
+    return scores
 
 
 def _compare(

@@ -56,14 +56,14 @@ def check(
         near[trait] = [row for _, row in sorted(close)[:MOST]]
     more = sorted({row for several in near.values() for row in several} - set(chosen.tolist()))
     new = first | (_scored(again.score(more)["scores"], columns) if more else {})
-    told = {}
+    by_trait = {}
     for trait, limit in limits.items():
         changed = [
             {"row": key[0], "variant": key[1], "stored": old[key][trait], "again": value[trait]}
             for key, value in sorted(new.items(), key=lambda kv: kv[0][0])
             if limit is not None and key in old and (old[key][trait] > limit) != (value[trait] > limit)
         ]
-        told[trait] = {
+        by_trait[trait] = {
             "column": columns[trait],
             "noise": noise[trait][0],
             "largest": noise[trait][1],
@@ -73,7 +73,7 @@ def check(
             "inside_noise": bool(near[trait]),
         }
     dtype = scan.folder.identity["model"]["dtype"]
-    return {"rows": len(chosen) + len(more), "dtype": dtype, "traits": told}
+    return {"rows": len(chosen) + len(more), "dtype": dtype, "traits": by_trait}
 
 
 def _scored(table: pa.Table, columns: Mapping[str, str]) -> dict[tuple[int, str | None], dict[str, float]]:

@@ -79,10 +79,10 @@ def recovery(
     areas = {name: _folded(v, planted) for name, v in controls.items() if v is not None}
     as_well = [
         name
-        for name, (there, sides) in areas.items()
-        if there - HALF >= CLOSE * (area - HALF) and auroc_difference(mine, sides)[0] <= 0.0
+        for name, (control_area, sides) in areas.items()
+        if control_area - HALF >= CLOSE * (area - HALF) and auroc_difference(mine, sides)[0] <= 0.0
     ]
-    made = Recovery(
+    measured = Recovery(
         planted=len(mine[0]),
         above=above,
         recall=above / len(mine[0]),
@@ -101,7 +101,7 @@ def recovery(
         length=areas["length"][0],
         as_well=tuple(as_well),
     )
-    return _judged(made, threshold)
+    return _judged(measured, threshold)
 
 
 def _folded(values: Values, planted: npt.NDArray[np.bool_]) -> tuple[float, tuple[Values, Values]]:

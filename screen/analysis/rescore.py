@@ -105,16 +105,18 @@ def reopen(
     if baseline.generates:
         # baseline responses are looked up as the run made them, whatever they are scored in now; an answer made now,
         # in another dtype, must not stand in the cache for the run's
-        made = instruments.responses(scan.folder.identity["model"], cache or scan.path / "baselines", _quiet, progress)
-        made.only_kept(instruments.model.context)
-        responses = made
+        cached = instruments.responses(
+            scan.folder.identity["model"], cache or scan.path / "baselines", _quiet, progress
+        )
+        cached.only_kept(instruments.model.context)
+        responses = cached
     given = GivenAnswers(Path(spec.answers)) if spec.answers else None
-    found = kept.load(scan.path, scan.folder.run)
-    if found is None:
+    calibration = kept.load(scan.path, scan.folder.run)
+    if calibration is None:
         raise StoreError(
             f"{scan.path}: {kept.STANDARDS} is gone", "restore it, or run again into another folder with --out"
         )
-    context = context_of(*found, instruments.vectors, refine=spec.refine and baseline.calibrates)
+    context = context_of(*calibration, instruments.vectors, refine=spec.refine and baseline.calibrates)
     d = context.directions
     projector = with_directions(instruments.projector, d)
     if alone:
@@ -162,11 +164,11 @@ def _check_same(was: JsonObject, now: JsonObject, other_dtype: bool) -> None:
 def _hashes(folder: RunFolder, rows: set[int]) -> dict[int, str]:
     import pyarrow.parquet as pq
 
-    found: dict[int, str] = {}
+    digests: dict[int, str] = {}
     for entry in folder.published.values():
         if any(entry.first_row <= row < entry.end_row for row in rows):
             for name in ("scores", "skipped"):
                 if name in entry.files:
                     table = pq.read_table(folder.whole(entry.files[name]), columns=["row", "sha256"])
-                    found |= dict(zip(table["row"].to_pylist(), table["sha256"].to_pylist(), strict=True))
-    return {row: sha for row, sha in found.items() if row in rows}
+                    digests |= dict(zip(table["row"].to_pylist(), table["sha256"].to_pylist(), strict=True))
+    return {row: sha for row, sha in digests.items() if row in rows}

@@ -49,20 +49,20 @@ def selftest(
     progress = progress or Silent()
     dataset = dataset_of(spec)
     instruments = load_instruments(dataclasses.replace(spec, answer_by="model"), None, progress)
-    told: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     total = 0
     for vector in instruments.vectors.vectors:
         progress.note("selftest", {"trait": vector.trait})
-        copy = folder / f"{len(told)}.jsonl"
+        copy = folder / f"{len(results)}.jsonl"
         planted, total = plant(dataset, instruments, vector.trait, vector.card.get("prompts"), copy, spec.seed)
         alone = dataclasses.replace(
             spec, dataset=(str(copy),), traits=(vector.trait,), limit=(0, None), refine=False, format=dataset.format,
         )  # fmt: skip
-        run = folder / f"{len(told)}.screen"
+        run = folder / f"{len(results)}.screen"
         summary = run_scan(alone, run, cache=cache, progress=progress, at=at)
         threshold = _threshold(summary["traits"][vector.trait], at or DEFAULT_AT)
-        told[vector.trait] = _measure(RunFolder.read(run), vector.trait, planted, threshold)
-    return {"rows": total, "model": spec.model, "traits": told}
+        results[vector.trait] = _measure(RunFolder.read(run), vector.trait, planted, threshold)
+    return {"rows": total, "model": spec.model, "traits": results}
 
 
 def plant(
@@ -80,9 +80,9 @@ def plant(
     wanted = max(LEAST, round(SHARE * len(entries)))
     asked: list[tuple[int, Sample, int]] = []
     for i in rng.permutation(len(entries)).tolist():
-        found = _place(dataset, entries[i])
-        if found is not None:
-            asked.append((i, *found))
+        place = _place(dataset, entries[i])
+        if place is not None:
+            asked.append((i, *place))
         if len(asked) == wanted:
             break
     if len(asked) < LEAST:
@@ -133,9 +133,9 @@ def _written(
         instruments.model, eos, Sampling(instruments.sampling.max_new_tokens, rows=instruments.sampling.rows)
     )
     ready = [(i, r.sequences[-1]) for i, r in enumerate(rendered) if not isinstance(r, Skip)]
-    made = generator.answer([s.ids[: s.turns[-1].prompt_end] for _, s in ready])
+    responses = generator.answer([s.ids[: s.turns[-1].prompt_end] for _, s in ready])
     out: list[str | None] = [None] * len(asked)
-    for (i, _), answer in zip(ready, made, strict=True):
+    for (i, _), answer in zip(ready, responses, strict=True):
         out[i] = instruments.tokenizer.decode(answer.ids) if answer is not None and answer.ids else None
     return out
 
@@ -162,12 +162,12 @@ def _measure(folder: RunFolder, trait: str, planted: set[int], threshold: RunThr
     table = pa.concat_tables([pq.read_table(f, columns=names) for f in folder.tables("scores")])
     lists = pa.concat_tables([pq.read_table(f, columns=["random"]) for f in folder.tables("controls")])["random"]
     random = lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, RANDOM)
-    there = np.asarray(pc.is_valid(table[column]))
-    mine = np.isin(table["row"].to_numpy(), list(planted))[there]
+    scored = np.asarray(pc.is_valid(table[column]))
+    mine = np.isin(table["row"].to_numpy(), list(planted))[scored]
     if min(mine.sum(), (~mine).sum()) < 2:
         raise InputError(f"too few rows of the copy have a score for {trait}", "give more rows")
-    score, words, tokens = (table[c].to_numpy(zero_copy_only=False)[there] for c in names[1:])
-    return recovery(score, mine, threshold, random[there], None if np.isnan(words).any() else words, tokens).to_json()
+    score, words, tokens = (table[c].to_numpy(zero_copy_only=False)[scored] for c in names[1:])
+    return recovery(score, mine, threshold, random[scored], None if np.isnan(words).any() else words, tokens).to_json()
 
 
 def _threshold(stats: JsonObject, at: str) -> RunThreshold:

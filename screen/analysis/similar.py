@@ -118,7 +118,7 @@ def _answers(scan: Scan) -> tuple[list[int], list[str]]:
 
 def _flagged(scan: Scan) -> dict[int, set[str]]:
     """Row -> the traits it is flagged for; empty for a run that has not finished."""
-    found: dict[int, set[str]] = {}
+    traits_of: dict[int, set[str]] = {}
     limits = {t: f for t, f in scan.flags.items() if f.get("threshold") is not None}
     for file in scan.folder.tables("scores"):
         table = pq.read_table(file, columns=["row", "sign", *(f["column"] for f in limits.values())])
@@ -127,8 +127,8 @@ def _flagged(scan: Scan) -> dict[int, set[str]]:
             scores = table[flag["column"]].to_numpy(zero_copy_only=False)
             over = signs.flagged(scores, sign, flag["threshold"], flag.get("threshold_away"))
             for row in rows[over].tolist():
-                found.setdefault(row, set()).add(trait)
-    return found
+                traits_of.setdefault(row, set()).add(trait)
+    return traits_of
 
 
 def _column(scan: Scan, trait: str) -> str:
@@ -138,9 +138,9 @@ def _column(scan: Scan, trait: str) -> str:
 def _standard(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     out = np.zeros_like(values)
     for j in range(values.shape[1]):
-        there = ~np.isnan(values[:, j])
-        if there.any():
-            out[there, j] = robust_z(values[there, j])
+        scored = ~np.isnan(values[:, j])
+        if scored.any():
+            out[scored, j] = robust_z(values[scored, j])
     return out
 
 

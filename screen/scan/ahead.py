@@ -21,6 +21,6 @@ def ahead(items: Iterator[T], work: Callable[[T], R]) -> Generator[tuple[T, R], 
 
     with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
         coming = reader.submit(take)
-        while (made := coming.result()) is not None:
+        while (window := coming.result()) is not None:
             coming = reader.submit(take)
-            yield made
+            yield window

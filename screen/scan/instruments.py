@@ -93,14 +93,14 @@ class Instruments:
         if self.endpoint is not None:
             remote = RemoteGenerator(self.endpoint, self.tokenizer, eos, self.model.context, self._same(eos, progress))
             key |= {"endpoint": remote.name, "held_against": 1}  # answers of servers that were not are others
-        kept = AnswerCache([], write_to=cache)
-        if kept.damaged:
-            files = ", ".join(p.name for p in kept.damaged)
+        answer_cache = AnswerCache([], write_to=cache)
+        if answer_cache.damaged:
+            files = ", ".join(p.name for p in answer_cache.damaged)
             progress.note("warning", {"message": f"answers behind a torn end in {files} are generated again"})
         return CachedAnswers(
             remote.greedy(self.sampling) if remote is not None else self.host.generator(eos, self.sampling),
             self.tokenizer.decode,
-            kept,
+            answer_cache,
             json.dumps(key, sort_keys=True),
             step,
             Thinking(self.renderer.template, self.tokenizer).split,

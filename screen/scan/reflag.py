@@ -85,7 +85,7 @@ def reflag(path: Path, at: str | None, fdr: float | None) -> tuple[dict[str, Any
 
 def _standards(folder: RunFolder, fdr: float | None) -> ScoringContext:
     """What the run was compared with, less the control directions, whose scores are in the shards."""
-    found = kept.load(folder.path, folder.run)
+    calibration = kept.load(folder.path, folder.run)
     spec = ScanSpec.from_json(folder.facts["spec"])
     references: Mapping[str, npt.NDArray[np.float32]] = {}
     if spec.reference:
@@ -98,7 +98,7 @@ def _standards(folder: RunFolder, fdr: float | None) -> ScoringContext:
     elif fdr is not None:
         raise UsageError("--fdr compares with --reference, and this run has none", "give --at, or run with --reference")
     return ScoringContext(
-        calibration=None if found is None else BaselineEstimator.from_kept(*found), references=references
+        calibration=None if calibration is None else BaselineEstimator.from_kept(*calibration), references=references
     )
 
 

@@ -93,15 +93,15 @@ def prepare_scorer(
     responses: ResponseSource | None = None
     if plan.baseline.generates:
         responses = instruments.responses(plan.identity["model"], cache, answering, progress)
-    found = _kept(folder, progress)
-    if found is None:
+    prepared = _kept(folder, progress)
+    if prepared is None:
         kept.save(folder.path, folder.run, *_make(plan, responses, progress))
-        found = kept.load(folder.path, folder.run)
-        assert found is not None
-    if found[1].get("calibration"):
-        progress.note("calibration", found[1]["calibration"])
+        prepared = kept.load(folder.path, folder.run)
+        assert prepared is not None
+    if prepared[1].get("calibration"):
+        progress.note("calibration", prepared[1]["calibration"])
     references = plan.reference.scores if plan.reference else {}
-    context = context_of(*found, instruments.vectors, references, plan.spec.refine)
+    context = context_of(*prepared, instruments.vectors, references, plan.spec.refine)
     projector = with_directions(instruments.projector, context.directions)
     return Scorer(
         plan.dataset, instruments, plan.baseline, projector, context, responses, plan.given, plan.spec.group_by
@@ -218,7 +218,7 @@ def _directions(arrays: Arrays, facts: KeptFacts, vectors: VectorSet) -> Directi
 def _control_sets(plan: ScanPlan) -> tuple[dict[str, Float32], KeptFacts]:
     """(key -> control directions; "sets", "drawn" and, trait -> key, "set_of"): those that the reference was measured
     along, for the traits that have them; for the others directions of the first rows' activations, a set a layer."""
-    found: dict[str, Float32] = {}
+    directions_of: dict[str, Float32] = {}
     sets: dict[str, ControlSetFacts] = {}
     set_of: dict[str, str] = {}
     lacking: dict[int, list[str]] = {}
@@ -228,7 +228,7 @@ def _control_sets(plan: ScanPlan) -> tuple[dict[str, Float32], KeptFacts]:
             lacking.setdefault(card["layer"], []).append(trait)
             continue
         key = controls.key(directions)
-        found[key] = directions
+        directions_of[key] = directions
         sets[key] = {"key": key, "layer": card["layer"], "source": reference["controls"]["source"]}
         set_of[trait] = key
     states, drawn = _answer_states(plan) if lacking else ({}, (0, 0))
@@ -236,10 +236,10 @@ def _control_sets(plan: ScanPlan) -> tuple[dict[str, Float32], KeptFacts]:
         without = _traits_at(plan.instruments.vectors, layer)
         rows = controls.directions(states[layer], seed=plan.spec.seed + layer, without=without)
         key = controls.key(rows)
-        found[key] = rows
+        directions_of[key] = rows
         sets[key] = {"key": key, "layer": layer, "source": "run"}
         set_of |= dict.fromkeys(lacking[layer], key)
-    return found, {"sets": list(sets.values()), "set_of": set_of, "drawn": drawn}
+    return directions_of, {"sets": list(sets.values()), "set_of": set_of, "drawn": drawn}
 
 
 def _traits_at(vectors: VectorSet, layer: int) -> Float32:

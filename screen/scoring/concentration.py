@@ -28,7 +28,7 @@ def extremes(tokens: Float32, offsets: npt.NDArray[np.int64]) -> tuple[Float32, 
         ordered = np.sort(tokens[start:end], axis=0)
         cut = int(TRIM * len(ordered))
         trimmed[i] = ordered[cut : len(ordered) - cut].mean(axis=0, dtype=np.float64)
-        top = ordered[: -FEW - 1 : -1]
+        top = ordered[: -FEW - 1 : -1]  # the last FEW, highest first
         highest[i, :, : len(top)] = top.T
     return trimmed, highest
 
@@ -56,6 +56,7 @@ def carried(
     excess = np.maximum(tokens.astype(np.float64) - np.repeat(centre, lengths[:, 0], axis=0), 0.0)
     above = np.add.reduceat(np.add.reduceat(excess, offsets[:-1], axis=0) / lengths, starts[:-1], axis=0)
     top = np.maximum(highest.astype(np.float64) - centre[:, :, None], 0.0) / lengths[:, :, None]
+    # of a sample of one turn the two highest are the turn's: only where there are several is anything sorted
     several = np.flatnonzero(np.diff(starts) > 1).tolist()
     largest = top[starts[:-1]].sum(axis=2)
     for i in several:

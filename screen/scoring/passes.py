@@ -63,7 +63,8 @@ class Passed:
     """What the passes gave. A problem is (code, message); rows and prompts with one have no values.
 
     tokens  a sequence: (tokens of its turns, k) projections; last: (turns, k) of the last prompt tokens
-    means   a sequence: (turns, p) probe means of its answers; last_means: (turns, p) of the last prompt tokens
+    means   a sequence: (turns, p) means of its answers along control directions and features; last_means: (turns, p) of
+            the last prompt tokens
     thought a sequence: (turns, k) mean projections of its thoughts, NaN where a turn has none
     own     prompt key -> what came of the baseline response
     """
@@ -93,6 +94,7 @@ def run(
     clean = _all_finite(results)
     for i, (sequence, result) in enumerate(zip(sequences, results, strict=True)):
         problem = None if clean else _problem(result)
+        # the responses' fault, perhaps: each is run by itself, then the row alone
         if problem is not None and branches.get(i):
             own(branches[i], sequence, measures, step, passed)
             [result] = measures.measure([item_of(sequence)], step)
@@ -138,8 +140,8 @@ def given(
 
 def _mean_of(several: Sequence[Float32]) -> Float32:
     """(k,): the mean of those that are there."""
-    there = [one for one in several if not np.isnan(one).any()]
-    mean: Float32 = np.stack(there or several).mean(axis=0, dtype=np.float64).astype(np.float32)
+    known = [one for one in several if not np.isnan(one).any()]
+    mean: Float32 = np.stack(known or several).mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean
 
 
@@ -198,9 +200,10 @@ def _own(branch: Branch, tokens: Float32, extra: Float32) -> Own:
     thinking = branch.thought[1] - branch.thought[0]
     thought, said = tokens[:thinking], tokens[thinking:]
     none = np.full(tokens.shape[1], np.nan, dtype=np.float32)
-    own_probes = extra[-1] if len(said) else np.full(extra.shape[1], np.nan, dtype=np.float32)
+    # parts are the thought, where there is one, then the answer
+    own_extra = extra[-1] if len(said) else np.full(extra.shape[1], np.nan, dtype=np.float32)
     trimmed = trimmed_mean(said) if len(said) else none
-    return Own(_mean(said) if len(said) else none, trimmed, own_probes, _mean(thought) if thinking else none)
+    return Own(_mean(said) if len(said) else none, trimmed, own_extra, _mean(thought) if thinking else none)
 
 
 def _mean(tokens: Float32) -> Float32:

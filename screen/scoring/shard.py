@@ -69,8 +69,8 @@ def score_shard(
     scored = None if work.poison() else work.scored()  # which may ask for more answers
     if (bad := work.poison()) or scored is None:  # again without the rows that poison the model: rare, and exact
         rows = {skip.place.row for skip in bad}
-        kept = [s for s in shard.samples if s[0].row not in rows]
-        again = ShardInput(kept, [*shard.skips, *bad], shard.given, shard.groups)
+        fine = [s for s in shard.samples if s[0].row not in rows]
+        again = ShardInput(fine, [*shard.skips, *bad], shard.given, shard.groups)
         return score_shard(again, traits, measures, answers, baseline, step, context)
     return {
         "scores": scores_table(scored, traits, context, shard.groups),
@@ -111,6 +111,7 @@ class _Work:
         self._answer(self.kind.answered_first(self.hashes, self.context.calibration))
         seen = set()
         for turn, key in zip(self.turns, self.keys, strict=True):
+            # turns of one prompt share its response, which is run once, behind the first of them
             own = self.own.get(key)
             if own and key not in seen and (branch := own[0].branch(len(turn.prompt))):
                 seen.add(key)
@@ -128,8 +129,8 @@ class _Work:
         """Answer the prompts of these turns, each distinct one once."""
         wanted = {self.keys[i]: self.turns[i].prompt for i in turns if self.keys[i] not in self.own}
         if wanted and self.answers is not None:
-            made = self.answers.baseline_responses(list(wanted.values()))
-            for key, answer in zip(wanted, made, strict=True):
+            responses = self.answers.baseline_responses(list(wanted.values()))
+            for key, answer in zip(wanted, responses, strict=True):
                 if isinstance(answer, str):
                     self.unanswered[key] = answer
                 elif answer is not None:
@@ -167,7 +168,7 @@ class _Work:
         lengths = np.array([len(t.scored.tokens) for t in self.turns], dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         tokens = _stack(self.passed.tokens, self.k)
-        controls = self.columns - self.k
+        controls = self.columns - self.k  # columns beyond these are features of prompts, for the estimate alone
         extra = len(self.context.directions.layers)
         means, last_means = (_stack(m, extra) for m in (self.passed.means, self.passed.last_means))
         projection = np.concatenate([passes.segments(tokens, offsets), means[:, :controls]], axis=1)
@@ -211,23 +212,29 @@ class _Work:
             kind=self.kind,
         )
 
-    def _predict(self, stand: BaselineEstimator, last: Float32, last_means: Float32) -> tuple[Float32, Float32]:
+    def _predict(self, estimator: BaselineEstimator, last: Float32, last_means: Float32) -> tuple[Float32, Float32]:
         """The calibrated baseline of every turn and its standard error, (turns, columns) each."""
         extra = last_means[:, self.context.directions.features]
         files = [self.shard.samples[t.sample][0].place.file for t in self.turns]
-        source = np.array([stand.sources.index(f) if f in stand.sources else -1 for f in files], dtype=np.int64)
+        # -1: a file that no prompt of the calibration came from
+        source = np.array([estimator.sources.index(f) if f in estimator.sources else -1 for f in files], dtype=np.int64)
         prompt_tokens = np.array([len(t.prompt) for t in self.turns], dtype=np.int64)
-        made = calibration.features(np.concatenate([last, extra], axis=1), prompt_tokens, source, len(stand.sources))
-        return stand.predict(made, self.hashes)
+        features = calibration.features(
+            np.concatenate([last, extra], axis=1), prompt_tokens, source, len(estimator.sources)
+        )
+        return estimator.predict(features, self.hashes)
 
-    def _refine(self, stand: BaselineEstimator, difference: Float32, se: Float32, starts: npt.NDArray[np.intp]) -> None:
+    def _refine(
+        self, estimator: BaselineEstimator, difference: Float32, se: Float32, starts: npt.NDArray[np.intp]
+    ) -> None:
         """Answer the prompts of samples whose estimate may lie beyond a threshold: no flag rests on a guess.
 
         Above it, and below the other one for samples that are trained away from."""
         if not len(self.turns):
             return
-        high = np.array([stand.thresholds.get(trait, np.inf) for trait in self.traits])
-        low = np.array([stand.thresholds_away.get(trait, -np.inf) for trait in self.traits])
+        high = np.array([estimator.thresholds.get(trait, np.inf) for trait in self.traits])
+        low = np.array([estimator.thresholds_away.get(trait, -np.inf) for trait in self.traits])
+        # a sample's estimate is the mean of its turns'; their errors are taken as independent
         counts = np.diff(starts)[:, None]
         mean = np.add.reduceat(difference[:, : self.k].astype(np.float64), starts[:-1], axis=0) / counts
         error = np.sqrt(np.add.reduceat(se[:, : self.k].astype(np.float64) ** 2, starts[:-1], axis=0)) / counts
@@ -246,12 +253,12 @@ class _Work:
 
 
 def _turns(samples: Sequence[tuple[Sample, Rendered]]) -> Sequence[TurnStates]:
-    made, place = [], 0
+    turns, place = [], 0
     for i, (_, rendered) in enumerate(samples):
         for sequence in rendered.sequences:
-            made += [TurnStates(i, sequence, t, place) for t in range(len(sequence.turns))]
+            turns += [TurnStates(i, sequence, t, place) for t in range(len(sequence.turns))]
             place += 1
-    return made
+    return turns
 
 
 def _stack(blocks: Sequence[Float32], width: int) -> Float32:
@@ -261,9 +268,9 @@ def _stack(blocks: Sequence[Float32], width: int) -> Float32:
 def _window_chars(turn: TurnStates, first: npt.NDArray[np.int64]) -> list[list[tuple[int, int]]]:
     """Character ranges, in the turn's text, of each trait's highest windows; traits often share one."""
     tokens = turn.scored.tokens
-    found: dict[int, tuple[int, int]] = {}
+    places: dict[int, tuple[int, int]] = {}
     for start in set(first.ravel().tolist()) - {-1}:
         end = min(start + WINDOW_TOKENS, len(tokens)) - 1
         chars = turn.sequence.chars
-        found[start] = (chars(int(tokens[start]), turn.number)[0], chars(int(tokens[end]), turn.number)[1])
-    return [[found[start] for start in row if start >= 0] for row in first.tolist()]
+        places[start] = (chars(int(tokens[start]), turn.number)[0], chars(int(tokens[end]), turn.number)[1])
+    return [[places[start] for start in row if start >= 0] for row in first.tolist()]

@@ -145,8 +145,8 @@ def _windows(scored: Scored, j: int) -> pa.Array:
     places = [chars[j] for chars in scored.window_chars]
     counts = np.array([len(p) for p in places], dtype=np.int32)
     flat = [place for several in places for place in several]
-    there = np.arange(scored.window.shape[2]) < counts[:, None]
-    means = pa.array(scored.window[:, j][there], type=pa.float32())
+    filled = np.arange(scored.window.shape[2]) < counts[:, None]
+    means = pa.array(scored.window[:, j][filled], type=pa.float32())
     starts, ends = (pa.array([place[i] for place in flat], type=pa.int32()) for i in (0, 1))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([means, starts, ends], WINDOW_PARTS))

@@ -39,11 +39,11 @@ def highest_windows(
             continue
         places = np.arange(windows.shape[1])
         for rank in range(1, top):
-            windows[np.abs(places - at[:, None]) < w] = -np.inf
+            windows[np.abs(places - at[:, None]) < w] = -np.inf  # those that share a row with the last one taken
             at = windows.argmax(axis=1)
             value = windows[columns, at]
-            there = value > -np.inf
-            first[i, there, rank], best[i, there, rank] = at[there], value[there] / w
-            if not there.any():
+            any_left = value > -np.inf
+            first[i, any_left, rank], best[i, any_left, rank] = at[any_left], value[any_left] / w
+            if not any_left.any():
                 break
     return best.astype(np.float32), first

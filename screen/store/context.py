@@ -40,10 +40,10 @@ def load(folder: Path, run: str) -> tuple[Arrays, KeptFacts] | None:
         seal.check_tensors(data)
     except seal.Broken as error:
         raise _damaged(path, str(error)) from None
-    told = json.loads(seal.metadata(data)["standards"])
-    if told["run"] != run:
+    header = json.loads(seal.metadata(data)["standards"])
+    if header["run"] != run:
         raise _damaged(path, "it is of a run with other inputs or settings")
-    return {name: array.copy() for name, array in sorted(decode(data).items())}, told["facts"]
+    return {name: array.copy() for name, array in sorted(decode(data).items())}, header["facts"]
 
 
 def _damaged(path: Path, why: str) -> StoreError:

@@ -13,8 +13,8 @@ from screen.store.folder import RunFolder, read_published
 
 def control_sets(folder: RunFolder) -> dict[str, str]:
     """Trait -> the key of the set of directions that it is compared with; empty in a run that has none."""
-    found = context.load(folder.path, folder.run)
-    return dict(found[1].get("set_of", {})) if found is not None else {}
+    calibration = context.load(folder.path, folder.run)
+    return dict(calibration[1].get("set_of", {})) if calibration is not None else {}
 
 
 def control_scores(folder: RunFolder, key: str, n: int) -> npt.NDArray[np.float32]:

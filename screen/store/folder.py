@@ -49,14 +49,14 @@ def read_published(path: Path, **options: object) -> pa.Table:
 class RunFolder:
     """`open` to write or resume, `read` to look."""
 
-    def __init__(self, path: Path, scan: ScanRecord, manifest: Manifest, held: Lock | None) -> None:
+    def __init__(self, path: Path, scan: ScanRecord, manifest: Manifest, lock: Lock | None) -> None:
         self.path = path
         self.identity = scan["identity"]
         self.facts = scan["facts"]
         self.traits: tuple[str, ...] = tuple(self.identity["traits"])
         self.damaged: dict[int, str] = {}  # shards the manifest names whose files are not as published
         self._manifest = manifest
-        self._lock = held
+        self._lock = lock
         self._disk = manifest.disk
         self._checked: dict[str, tuple[int, ...]] = {}  # files found as published, and how they stood then
 
@@ -84,21 +84,21 @@ class RunFolder:
             scanfile.check_target(path)
             scanfile.check_same(path, wanted)
             disk.make_folder(path)
-            held = Lock(path, disk)
+            lock = Lock(path, disk)
         try:
             with storing(path):
-                return cls._start(path, wanted, identities.normal(facts or {}), held, disk)
+                return cls._start(path, wanted, identities.normal(facts or {}), lock, disk)
         except BaseException:
-            held.release()
+            lock.release()
             raise
 
     @classmethod
-    def _start(cls, path: Path, identity: Identity, facts: Facts, held: Lock, disk: Disk) -> RunFolder:
+    def _start(cls, path: Path, identity: Identity, facts: Facts, lock: Lock, disk: Disk) -> RunFolder:
         # compared again: another run may have made the folder before we had the lock
         scan = scanfile.check_same(path, identity) or scanfile.create(path, identity, facts, disk)
         manifest = Manifest(path / MANIFEST, disk)
         manifest.repair()
-        run = cls(path, scan, manifest, held)
+        run = cls(path, scan, manifest, lock)
         run.damaged = {shard: f"{file} {wrong}" for shard, file, wrong in run.verify()}
         return run
 
@@ -292,14 +292,14 @@ class RunFolder:
     def orphans(self) -> list[Path]:
         """Files that the manifest does not name: remains of crashes. Never counted, never deleted silently."""
         named = {f.name for e in self._manifest.entries.values() for f in e.files.values()}
-        found = [
+        unlisted = [
             folder / name
             for folder in (self.path / t for t in tables.NAMES)
             if folder.is_dir()
             for name in self._disk.names(folder)
             if f"{folder.name}/{name}" not in named
         ]
-        return found + [self.path / n for n in self._disk.names(self.path) if is_temporary(n)]
+        return unlisted + [self.path / n for n in self._disk.names(self.path) if is_temporary(n)]
 
     def check(self) -> None:
         """Raises StoreError for the first published file that is not as published."""

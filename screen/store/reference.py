@@ -62,7 +62,7 @@ class Reference:
         if not folder.finished:
             raise InputError(*unfinished(folder))
         kind = folder.facts["baseline"]
-        found: dict[str, Float32] = {}
+        scores: dict[str, Float32] = {}
         directions: dict[str, Float32] = {}
         along: dict[str, TraitControls] = {}
         arrays, facts = context.load(folder.path, folder.run) or ({}, KeptFacts())
@@ -79,7 +79,7 @@ class Reference:
                 )
             if len(values) > MOST:
                 values = values[np.linspace(0, len(values) - 1, MOST).round().astype(np.int64)]
-            found[trait] = np.sort(values)
+            scores[trait] = np.sort(values)
             if trait in facts.get("set_of", {}):
                 key = facts["set_of"][trait]
                 random = control_scores(folder, key, len(every))[~np.isnan(every)]
@@ -92,11 +92,11 @@ class Reference:
             "rendering": folder.identity["rendering"],
             "vectors": folder.identity["vectors"],
             "dataset": folder.facts.get("dataset", {}).get("files", []),
-            "rows": {trait: len(values) for trait, values in found.items()},
+            "rows": {trait: len(values) for trait, values in scores.items()},
             "controls": along,
-            "summary": {t: {"mean": float(v.mean()), "sd": float(v.std())} for t, v in found.items()},
+            "summary": {t: {"mean": float(v.mean()), "sd": float(v.std())} for t, v in scores.items()},
         }
-        return cls(folder.path.name, found, card, controls=directions)
+        return cls(folder.path.name, scores, card, controls=directions)
 
     def save(self, path: Path) -> None:
         """Write the file; it appears whole or not at all."""
@@ -156,7 +156,7 @@ class Reference:
         along = self.card.get("controls", {}).get(trait)
         name = f"the reference {self.name}"
         known = summary(values, QUANTILES)
-        made: TraitReference = {
+        card: TraitReference = {
             "rows": len(values),
             "source": self.name,
             "name": name,
@@ -167,8 +167,8 @@ class Reference:
             "quantiles": known["quantiles"],
         }
         if along:
-            made["controls"] = along
-        return made
+            card["controls"] = along
+        return card
 
     def directions(self, trait: str) -> Float32 | None:
         """The control directions that the trait is compared with; None where the reference has none."""

@@ -67,8 +67,8 @@ class Scan:
         """Columns of `scores` that the first published file has not: a version that adds one reads no run without."""
         for file in self.folder.tables("scores")[:1]:
             with contextlib.suppress(pa.ArrowException, OSError):  # a damaged file is told when it is read
-                there = set(pq.read_schema(file).names)
-                return [name for name in scores_schema(self.traits).names if name not in there]
+                columns = set(pq.read_schema(file).names)
+                return [name for name in scores_schema(self.traits).names if name not in columns]
         return []
 
     @property

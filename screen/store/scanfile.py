@@ -127,8 +127,8 @@ def load(path: Path) -> ScanRecord | None:
 def _unsealed(data: bytes) -> bool:
     """Whether it is of format 1, which had no digest; no single flipped bit makes a sealed file look so."""
     with contextlib.suppress(ValueError, RecursionError):
-        found = json.loads(data)
-        return isinstance(found, dict) and found.get("format") == 1 and "sha256" not in found
+        scan = json.loads(data)
+        return isinstance(scan, dict) and scan.get("format") == 1 and "sha256" not in scan
     return False
 
 

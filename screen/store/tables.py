@@ -51,12 +51,12 @@ def encode(table: pa.Table, wanted: pa.Schema) -> bytes:
     return bytes(sink.getvalue())
 
 
-def check_schema(found: pa.Schema, wanted: pa.Schema) -> None:
-    if found.names != wanted.names:
-        missing = [n for n in wanted.names if n not in found.names]
-        surplus = [n for n in found.names if n not in wanted.names]
+def check_schema(schema: pa.Schema, wanted: pa.Schema) -> None:
+    if schema.names != wanted.names:
+        missing = [n for n in wanted.names if n not in schema.names]
+        surplus = [n for n in schema.names if n not in wanted.names]
         raise ValueError(f"not the pinned columns: missing {missing}, surplus {surplus}, or in another order")
-    for have, want in zip(found, wanted, strict=True):
+    for have, want in zip(schema, wanted, strict=True):
         if have.type != want.type:
             raise ValueError(f"column {want.name!r} is {have.type}, not {want.type}")
 
@@ -75,12 +75,12 @@ def check_rows(first_row: int, end_row: int, tables: Mapping[str, pa.Table]) -> 
     if end_row <= first_row:
         raise ValueError(f"a shard needs rows: [{first_row}, {end_row})")
     scored, skipped = _rows(tables, "scores"), _rows(tables, "skipped")
-    found = np.sort(np.concatenate([np.unique(scored), skipped]))
+    rows_stored = np.sort(np.concatenate([np.unique(scored), skipped]))
     wanted = np.arange(first_row, end_row)
-    if not np.array_equal(found, wanted):
-        lost = np.setdiff1d(wanted, found)[:5].tolist()
-        stray = np.setdiff1d(found, wanted)[:5].tolist()
-        twice = np.unique(found[1:][found[1:] == found[:-1]])[:5].tolist()
+    if not np.array_equal(rows_stored, wanted):
+        lost = np.setdiff1d(wanted, rows_stored)[:5].tolist()
+        stray = np.setdiff1d(rows_stored, wanted)[:5].tolist()
+        twice = np.unique(rows_stored[1:][rows_stored[1:] == rows_stored[:-1]])[:5].tolist()
         raise ValueError(f"rows [{first_row}, {end_row}): missing {lost}, outside {stray}, twice {twice}")
     if len(scored):
         _check_sides(tables["scores"])

@@ -11,11 +11,11 @@ from screen.store.folder import RunFolder
 def unfinished(folder: RunFolder) -> tuple[str, str]:
     """(what is missing, how to go on)."""
     place = near(folder.path)
-    held = sum(entry.rows for entry in folder.published.values())
+    rows = sum(entry.rows for entry in folder.published.values())
     described = folder.facts.get("dataset")
     total = described.get("rows") if described else None
     of = f" of {total:,}" if total else ""
-    return f"{place} is not finished: it holds {held:,}{of} rows", f"finish it: {resume(folder)}"
+    return f"{place} is not finished: it holds {rows:,}{of} rows", f"finish it: {resume(folder)}"
 
 
 def resume(folder: RunFolder) -> str:

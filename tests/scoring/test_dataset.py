@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.scan.summary.summarise import standing
+from screen.scan.summary.summarise import robust_scores
 from screen.scoring.findings import dataset
 from screen.stats import bootstrap_mean
 
@@ -42,8 +42,8 @@ def test_how_far_a_row_stands_out_is_on_the_scale_of_clean_rows(share: float) ->
     """However many rows are planted: on the run's own scale, a full set stands nowhere."""
     scores = RNG(0).normal(size=400).astype(np.float32) + 8 * (np.arange(400) < 400 * share)
     reference = {"quantiles": {"p25": -0.6745, "p50": 0.0, "p75": 0.6745}}
-    np.testing.assert_allclose(standing(scores, reference), scores, rtol=1e-4)
-    assert abs(np.median(standing(scores[:40] if share == 1 else scores, None))) < 1e-9
+    np.testing.assert_allclose(robust_scores(scores, reference), scores, rtol=1e-4)
+    assert abs(np.median(robust_scores(scores[:40] if share == 1 else scores, None))) < 1e-9
 
 
 @pytest.mark.parametrize(

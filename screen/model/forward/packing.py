@@ -69,9 +69,9 @@ def spans(layout: Layout, way: str, device: torch.device) -> Spans:
 
 
 @contextmanager
-def attending(those: Spans) -> Iterator[None]:
+def attending(batch: Spans) -> Iterator[None]:
     """State the pieces of the packed batch that runs inside the block."""
-    token = _SPANS.set(those)
+    token = _SPANS.set(batch)
     try:
         yield
     finally:
@@ -107,13 +107,13 @@ def attend(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, window: int | None, softcap: float | None
 ) -> torch.Tensor:
     """As `packed_attention`: q (tokens, heads, head_dim), k and v (tokens, kv_heads, head_dim), gives like q."""
-    those = _SPANS.get()
-    if those.varlen is not None:
-        return _varlen(q, k, v, those.varlen, scale, window, softcap)
-    one = blocks if those.way == "blocks" else sdpa
+    batch = _SPANS.get()
+    if batch.varlen is not None:
+        return _varlen(q, k, v, batch.varlen, scale, window, softcap)
+    one = blocks if batch.way == "blocks" else sdpa
     out = q.new_empty(len(q), q.shape[1], v.shape[2])
     rows = k.contiguous(), v.contiguous()  # whole rows are gathered 50 times as fast as a row of each head
-    for start, end, places in those.pieces:
+    for start, end, places in batch.pieces:
         if places is None:
             ks, vs = k[start:end], v[start:end]
         else:
@@ -139,15 +139,15 @@ def sdpa(
         simple = asked == seen and (window is None or seen <= window)
         mask = None if simple else _visible(asked, seen, window, q.device)
         gqa = q.shape[0] != k.shape[0]
-        made = scaled_dot_product_attention(
+        attended = scaled_dot_product_attention(
             q[None], k[None], v[None], attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=gqa
         )[0]
     else:
         k, v = (t.repeat_interleave(q.shape[0] // t.shape[0], dim=0) for t in (k, v))
         scores = torch.tanh(q @ k.transpose(1, 2) * scale / softcap) * softcap
         scores = scores.masked_fill(~_visible(asked, seen, window, q.device), float("-inf"))
-        made = scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v
-    out.copy_(made.transpose(0, 1))
+        attended = scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v
+    out.copy_(attended.transpose(0, 1))
 
 
 def _visible(asked: int, seen: int, window: int | None, device: torch.device) -> torch.Tensor:
@@ -173,7 +173,7 @@ def blocks(
     kt = k.transpose(1, 2)
     for a in range(0, asked, BLOCK):
         b = min(asked, a + BLOCK)
-        first, last = seen - asked + a, seen - asked + b
+        first, last = seen - asked + a, seen - asked + b  # the block's queries, as places among what is seen
         low = 0 if window is None else max(0, first - window + 1)
         scores = torch.bmm(q[:, :, a:b].reshape(groups, -1, width), kt[:, :, low:last]).mul_(scale)
         if softcap is not None:
@@ -183,8 +183,8 @@ def blocks(
         grid[..., first - low :].add_(_triangle(n, q.dtype, q.device))
         if window is not None and last - low > window:
             grid.masked_fill_(~_visible(n, last - low, window, q.device), float("-inf"))
-        made = torch.bmm(scores.softmax(-1), v[:, low:last])
-        out[a:b] = made.view(heads, n, v.shape[2]).transpose(0, 1)
+        attended = torch.bmm(scores.softmax(-1), v[:, low:last])
+        out[a:b] = attended.view(heads, n, v.shape[2]).transpose(0, 1)
 
 
 @functools.lru_cache(maxsize=2 * BLOCK)
@@ -197,7 +197,7 @@ def _varlen(
     q: torch.Tensor,
     k: torch.Tensor,
     v: torch.Tensor,
-    those: Varlen,
+    sums: Varlen,
     scale: float,
     window: int | None,
     softcap: float | None,
@@ -205,10 +205,10 @@ def _varlen(
     """(tokens, heads, head_dim), from q like it, k and v (tokens, kv_heads, head_dim)."""
     if softcap is not None:
         raise NotImplementedError("variable-length attention knows no softcap")
-    if those.gather is not None:
-        k, v = k.index_select(0, those.gather), v.index_select(0, those.gather)
-    made: torch.Tensor = _varlen_call()(q, k, v, those, scale, window)
-    return made
+    if sums.gather is not None:
+        k, v = k.index_select(0, sums.gather), v.index_select(0, sums.gather)
+    attended: torch.Tensor = _varlen_call()(q, k, v, sums, scale, window)
+    return attended
 
 
 @functools.cache
@@ -222,7 +222,7 @@ def _varlen_call() -> Callable[..., torch.Tensor]:
     known = inspect.signature(varlen_attn).parameters
 
     def call(
-        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, those: Varlen, scale: float, window: int | None
+        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, sums: Varlen, scale: float, window: int | None
     ) -> torch.Tensor:
         options: dict[str, Any] = {}
         if "window_size" in known:
@@ -240,7 +240,7 @@ def _varlen_call() -> Callable[..., torch.Tensor]:
                 options["enable_gqa"] = True
             else:
                 k, v = (t.repeat_interleave(q.shape[1] // t.shape[1], dim=1) for t in (k, v))
-        out = varlen_attn(q, k, v, those.asked, those.seen, those.most_asked, those.most_seen, **options)
+        out = varlen_attn(q, k, v, sums.asked, sums.seen, sums.most_asked, sums.most_seen, **options)
         return cast(torch.Tensor, out)
 
     return call

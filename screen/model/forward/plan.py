@@ -110,6 +110,7 @@ def plan_shared(sequences: Sequence[Ids], budget: int) -> list[Batch]:
     prompt and its answers, chats under one system prompt, equal rows. At most `budget` tokens are run a batch, where
     more than one sequence fits; each takes the beginning that it has in common with its neighbour from there. A full
     batch is closed where that costs the least: a prompt and its answers stay together."""
+    # big-endian bytes sort as the ids do, which are never negative
     order = sorted(range(len(sequences)), key=lambda i: sequences[i].astype(">i4").tobytes())
     batches: list[_Open] = []
     for before, i in zip([None, *order], order, strict=False):
@@ -147,6 +148,8 @@ class _Open:
 
     def closed(self, common: int, budget: int) -> _Open:
         """Close this batch before one that would share `common` tokens; what is better run with that one moves on."""
+        # what a sequence shares with the one before it is run twice if they part: the least of the later half is taken,
+        # of equals the last, so that batches are full
         at, least, run = len(self.order), common, 0
         for j, (shared, length) in enumerate(zip(self.shared, self._lengths, strict=True)):
             latest = shared < least or (shared == least and at < len(self.order))

@@ -240,6 +240,7 @@ class Projector:
         kept: dict[int, torch.Tensor] = {}
         deepest, rows, last = max(wanted.layers), None, chosen
         if narrows(self.batching, wanted.layers) and len(flat) < batch.inputs["input_ids"].numel():
+            # the deepest block gives the chosen tokens alone, one behind the other
             rows, last = chosen.places, chosen._replace(places=torch.arange(len(flat), device=device))
 
         def see(layer: int, hidden: torch.Tensor) -> None:
@@ -257,7 +258,7 @@ class Projector:
     def _again(self, parts: Sequence[Item], known: States, wanted: _Wanted) -> Coming:
         """As `_batch`, of hidden states that were kept."""
         device = self.model.device
-        flat = np.arange(sum(len(part.positions) for part in parts))
+        flat = np.arange(sum(len(part.positions) for part in parts))  # what was kept are the chosen tokens alone
         chosen = _chosen(flat, np.concatenate([part.segments for part in parts]), device)
         out = _out(parts, wanted, device)
         for layer in wanted.layers:

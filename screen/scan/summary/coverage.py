@@ -31,8 +31,14 @@ def coverage(folder: RunFolder) -> dict[str, Any]:
         unused.update(_rows(rows, pc.list_flatten(names)))
     shapes, split_at, marks = (dict(counts.most_common()) for counts in by.values())
     described = folder.facts.get("dataset", {})
-    told = {"rendered": described.get("rendered"), "data_notes": described.get("notes", [])}
-    return {**told, "shapes": shapes, "split_at": split_at, "role_marks": marks, "not_used": dict(unused.most_common())}
+    notes = {"rendered": described.get("rendered"), "data_notes": described.get("notes", [])}
+    return {
+        **notes,
+        "shapes": shapes,
+        "split_at": split_at,
+        "role_marks": marks,
+        "not_used": dict(unused.most_common()),
+    }
 
 
 def _rows(rows: pa.ChunkedArray, names: pa.ChunkedArray) -> dict[str, int]:

@@ -47,7 +47,7 @@ def summarise(
     """The content of summary.json.
 
     cards      trait -> {"layer": l, "reference": a clean reference (with its "controls") or None}
-    fdr        flag at this false-discovery rate against the reference set of `standards`, instead of a percentile
+    fdr        flag at this false-discovery rate against the reference set of `context`, instead of a percentile
     run        facts of this process: tokens, seconds, resumed_rows
     """
     entries = folder.published.values()
@@ -62,7 +62,7 @@ def summarise(
         read = read_trait(folder, trait, base, sets.get(trait))
         traits[trait], over[trait] = summarise_trait(folder, read, card, base, at or DEFAULT_AT, fdr, context)
         scores[trait] = read.scores
-        z[trait] = np.where(read.toward, 1, -1) * standing(read.scores, card["reference"])
+        z[trait] = np.where(read.toward, 1, -1) * robust_scores(read.scores, card["reference"])
     rows, skipped = sum(e.rows for e in entries), sum(e.skipped for e in entries)
     return {
         "format": FORMAT,
@@ -97,15 +97,15 @@ def summarise(
     }
 
 
-def standing(scores: Float32, reference: TraitReference | None) -> npt.NDArray[np.float64]:
+def robust_scores(scores: Float32, reference: TraitReference | None) -> npt.NDArray[np.float64]:
     """(n,) standard deviations from the median of clean rows; without a reference, of the run's own."""
-    there = ~np.isnan(scores)
+    scored = ~np.isnan(scores)
     out = np.full(len(scores), np.nan)
     if reference and {"p25", "p50", "p75"} <= reference["quantiles"].keys():
         low, middle, high = (float(reference["quantiles"][q]) for q in ("p25", "p50", "p75"))
         out = (scores - middle) / quartile_spread(low, high) if high > low else out
-    elif there.any():
-        out[there] = robust_z(scores[there])
+    elif scored.any():
+        out[scored] = robust_z(scores[scored])
     return out
 
 

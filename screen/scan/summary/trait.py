@@ -81,14 +81,14 @@ def summarise_trait(
     """(the trait's part of summary.json, which rows are flagged)."""
     limit = _limit(read, card, at, fdr, context)
     over = flagged(read.scores, np.where(read.toward, 1, -1), limit.value, limit.away)
-    there = ~np.isnan(read.scores)
-    values = read.scores[there]
+    scored = ~np.isnan(read.scores)
+    values = read.scores[scored]
     # a refined run has exact scores where a flag was open; the others were found to lie below the threshold
     judged = len(over) if folder.identity.get("settings", {}).get("refine") else len(values)
     refused = np.asarray(pc.fill_null(base["base_refused"], False))
-    found = _compare(read, card, limit)
-    told = judge(found, card["layer"], scored=len(values), threshold=limit.value is not None, at=limit.at)
-    made = {
+    comparison = _compare(read, card, limit)
+    verdict = judge(comparison, card["layer"], scored=len(values), threshold=limit.value is not None, at=limit.at)
+    summary = {
         "column": read.column,
         "layer": card["layer"],
         "n": len(values),
@@ -107,12 +107,12 @@ def summarise_trait(
         "away": _away(read, limit, over),
         "flagged_base_refused": int((over & refused).sum()),
         "flagged_few_tokens": few_tokens(floats(folder, f"{read.trait}_top2"), read.tokens, over),
-        "verdict": told.to_json(),
-        "controls": None if found is None else _plain(asdict(found)),
+        "verdict": verdict.to_json(),
+        "controls": None if comparison is None else _plain(asdict(comparison)),
         **_length(read),
         "dataset": _dataset(folder, read, base, context),
     }
-    return made, over
+    return summary, over
 
 
 def _limit(read: TraitScores, card: TraitCard, at: str, fdr: float | None, context: ScoringContext) -> Threshold:
@@ -172,12 +172,12 @@ def _away(read: TraitScores, limit: Threshold, over: Bool) -> dict[str, int] | N
 
 
 def _length(read: TraitScores) -> dict[str, float | None]:
-    there = ~np.isnan(read.every)
-    if not there.any():
+    scored = ~np.isnan(read.every)
+    if not scored.any():
         return {"length_slope": None, "length_mean": None}
-    tokens = read.tokens[there]
+    tokens = read.tokens[scored]
     return {
-        "length_slope": slope(read.every[there], tokens),
+        "length_slope": slope(read.every[scored], tokens),
         "length_mean": float(np.log(np.maximum(tokens, 1)).mean()),
     }
 
@@ -185,21 +185,21 @@ def _length(read: TraitScores) -> dict[str, float | None]:
 def _dataset(folder: RunFolder, read: TraitScores, base: pa.Table, context: ScoringContext) -> dict[str, Any]:
     """The mean of the rows that are trained toward, with an interval bootstrapped by prompt; and the same by group."""
     values = read.every
-    there = ~np.isnan(values) & read.toward
-    keys = base["prompt_key"].to_numpy()[there]
-    if not there.any():
+    scored = ~np.isnan(values) & read.toward
+    keys = base["prompt_key"].to_numpy()[scored]
+    if not scored.any():
         return {"mean": None, "low": None, "high": None, "groups": []}
-    mean, low, high = bootstrap_mean(values[there], keys)
-    groups = base["group"].filter(pa.array(there)).to_pylist()
-    made: dict[str, Any] = {"mean": mean, "low": low, "high": high, "method": "bootstrap by prompt"}
+    mean, low, high = bootstrap_mean(values[scored], keys)
+    groups = base["group"].filter(pa.array(scored)).to_pylist()
+    whole: dict[str, Any] = {"mean": mean, "low": low, "high": high, "method": "bootstrap by prompt"}
     if context.calibration is not None:
         exact = floats(folder, read.trait)
-        sampled = context.calibration.has(base["prompt_key"].to_numpy().view(np.uint64)) & ~np.isnan(exact) & there
+        sampled = context.calibration.has(base["prompt_key"].to_numpy().view(np.uint64)) & ~np.isnan(exact) & scored
         if sampled.sum() >= 20:
-            mean, low, high, saved = control_variate_mean(exact[sampled], values[sampled], values[there])
-            made = {"mean": mean, "low": low, "high": high, "method": "answered rows, estimates as control variate"}
-            made |= {"answered": int(sampled.sum()), "answers_saved": None if np.isinf(saved) else round(saved)}
-    return _plain(made) | {"groups": [_plain(g) for g in dataset.by_group(values[there], keys, groups)]}
+            mean, low, high, saved = control_variate_mean(exact[sampled], values[sampled], values[scored])
+            whole = {"mean": mean, "low": low, "high": high, "method": "answered rows, estimates as control variate"}
+            whole |= {"answered": int(sampled.sum()), "answers_saved": None if np.isinf(saved) else round(saved)}
+    return _plain(whole) | {"groups": [_plain(g) for g in dataset.by_group(values[scored], keys, groups)]}
 
 
 def floats(folder: RunFolder, column: str) -> Float32:

@@ -36,7 +36,7 @@ def shared(
     scorer: Scorer,
     cache: Path,
     budget: Callable[[int], int],
-    told: Callable[[str, int], None],
+    on_work: Callable[[str, int], None],
 ) -> Generator[tuple[Window, Tables, int], None, None]:
     """Each window with its tables and the tokens a batch they took, in order, scored by one process a device.
 
@@ -53,5 +53,5 @@ def shared(
         )
         for device in devices
     ]  # fmt: skip
-    with Workers(setups, str(instruments.proof.batching), budget, told) as pool:
+    with Workers(setups, str(instruments.proof.batching), budget, on_work) as pool:
         yield from pool.score(windows)

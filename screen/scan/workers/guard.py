@@ -44,7 +44,7 @@ class Death:
 
 
 class Guard:
-    """One process at a time, which has one model loaded. `told` messages are those of `serving`."""
+    """One process at a time, which has one model loaded. Messages are those of `serving`."""
 
     def __init__(self) -> None:
         self._before = self.threads = torch.get_num_threads()
@@ -88,9 +88,9 @@ class Guard:
             self._start()
 
     def call(
-        self, operation: str, *arguments: object, cost: float = 0.0, told: Callable[..., None] | None = None
+        self, operation: str, *arguments: object, cost: float = 0.0, on_message: Callable[..., None] | None = None
     ) -> Any:
-        """What the operation gives, or a Death. Each message but the last goes to `told`."""
+        """What the operation gives, or a Death. Each message but the last goes to `on_message`."""
         self.ensure()
         assert self._child is not None
         child, self._child = self._child, None  # what is raised in between leaves it in the middle of something
@@ -119,8 +119,8 @@ class Guard:
                             now = time.monotonic()
                             self._learn(under_way.popleft()[1], now - since)
                             since = now
-                        if told is not None:
-                            told(*message)
+                        if on_message is not None:
+                            on_message(*message)
         except Hung:
             child.end()
             seconds = self._limit(sum(c for _, c in under_way) or cost)

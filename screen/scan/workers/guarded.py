@@ -67,11 +67,11 @@ class Guarded:
         return GuardedGenerator(self._guard, eos, sampling)
 
     def logits(self, ids: Sequence[int]) -> Float32:
-        made = self._guard.call("logits", list(ids), cost=cost([len(ids)]))
-        if isinstance(made, Death):
-            raise ModelError(f"the process that runs the model died: {made.how}", "run the same command again")
-        found: Float32 = made
-        return found
+        reply = self._guard.call("logits", list(ids), cost=cost([len(ids)]))
+        if isinstance(reply, Death):
+            raise ModelError(f"the process that runs the model died: {reply.how}", "run the same command again")
+        logits: Float32 = reply
+        return logits
 
     def close(self) -> None:
         self._guard.close()
@@ -107,10 +107,10 @@ class GuardedProjector:
             return self._once([items[i] for i in these], states, step, these, budget)
 
         well = [i for i, known in enumerate(out) if known is None]
-        left, made, killers = endure(well, lambda these: attempt(these, step), attempt, self._plain)
+        left, results, killers = endure(well, lambda these: attempt(these, step), attempt, self._plain)
         for i, why in killers.items():
             out[i] = self._killers[_key(items[i])] = why
-        for i, one in zip(left, made, strict=True):
+        for i, one in zip(left, results, strict=True):
             out[i] = one
         return out
 
@@ -132,7 +132,13 @@ class GuardedProjector:
             self._start = self._guard.starts
         whole = cost([len(part.ids) for item in items for part in parts_of(item)])
         made = self._guard.call(
-            "measure", id(self), budget, items, states, cost=whole, told=lambda _kind, tokens, of: step(tokens, of)
+            "measure",
+            id(self),
+            budget,
+            items,
+            states,
+            cost=whole,
+            on_message=lambda _kind, tokens, of: step(tokens, of),
         )
         if isinstance(made, Death):
             return made.named(names)
@@ -151,8 +157,8 @@ class GuardedGenerator:
 
     def __init__(self, guard: Guard, eos: frozenset[int], sampling: Sampling) -> None:
         self._guard, self._eos, self._sampling = guard, eos, sampling
-        if isinstance(told := guard.call("generator", eos, sampling), Death):
-            raise ModelError(f"the process that runs the model died: {told.how}", "run the same command again")
+        if isinstance(reply := guard.call("generator", eos, sampling), Death):
+            raise ModelError(f"the process that runs the model died: {reply.how}", "run the same command again")
 
     def answer(
         self,
@@ -197,7 +203,7 @@ class GuardedGenerator:
             return None
         draws = [0] * len(prompts)
         whole = cost([len(p) for p in prompts])
-        made = self._guard.call("answer", self._eos, self._sampling, prompts, draws, cost=whole, told=told)
+        made = self._guard.call("answer", self._eos, self._sampling, prompts, draws, cost=whole, on_message=told)
         return made.named(names) if isinstance(made, Death) else None
 
 
@@ -219,26 +225,26 @@ def endure(
     left, fruitless, again = list(things), 0, True
     killers: dict[int, str] = {}
     while True:
-        made = whole(left)
-        if not isinstance(made, Death):
-            return left, made, killers
-        if again and not made.hung:  # one death may have been of anything
+        results = whole(left)
+        if not isinstance(results, Death):
+            return left, results, killers
+        if again and not results.hung:  # one death may have been of anything
             again = False
             continue
-        suspects = made.suspects or tuple(left)
-        found = _each(suspects, trial, plain) if made.hung else _search(suspects, trial)
-        if not found:
+        suspects = results.suspects or tuple(left)
+        guilty = _each(suspects, trial, plain) if results.hung else _search(suspects, trial)
+        if not guilty:
             fruitless += 1
         elif not plain():
             raise ModelError(
-                f"the process that runs the model dies of any sequence ({made.how})", "see --in-process, or --device"
+                f"the process that runs the model dies of any sequence ({results.how})", "see --in-process, or --device"
             )
         else:
-            killers |= found
-            left = [i for i in left if i not in found]
+            killers |= guilty
+            left = [i for i in left if i not in guilty]
         if fruitless == _FRUITLESS:
             raise ModelError(
-                f"the process that runs the model died again and again, and no row alone kills it: {made.how}",
+                f"the process that runs the model died again and again, and no row alone kills it: {results.how}",
                 "if it is memory, lower --batch-tokens",
             )
 
@@ -246,13 +252,13 @@ def endure(
 def _each(things: Sequence[int], trial: Callable[[Sequence[int]], object], plain: Callable[[], bool]) -> dict[int, str]:
     """The things that end a process alone, and how: where an end is a long wait, none is spent on a group. Stops where
     it is not the things' fault."""
-    found: dict[int, str] = {}
+    killers: dict[int, str] = {}
     for i in things:
         if isinstance(died := trial([i]), Death):
-            found[i] = died.how
+            killers[i] = died.how
             if not plain():
                 break
-    return found
+    return killers
 
 
 def _search(things: Sequence[int], trial: Callable[[Sequence[int]], object]) -> dict[int, str]:
@@ -260,6 +266,6 @@ def _search(things: Sequence[int], trial: Callable[[Sequence[int]], object]) -> 
     if len(things) == 1:
         return _each(things, trial, lambda: True)
     half, rest = things[: len(things) // 2], things[len(things) // 2 :]
-    if isinstance(trial(half), Death) and (found := _search(half, trial)):
-        return found
+    if isinstance(trial(half), Death) and (killers := _search(half, trial)):
+        return killers
     return _search(rest, trial)

@@ -26,18 +26,18 @@ _FRUITLESS = 2  # deaths of which no row is the cause, that a run stands
 _MEMORY = "if it is memory, lower --batch-tokens, or name fewer --devices"
 
 
-def reads_ahead(order: WorkerSetup) -> bool:
+def reads_ahead(setup: WorkerSetup) -> bool:
     """Whether a worker is told which window probably comes next, to read it while its device works on this one."""
-    return order.device != "cpu"
+    return setup.device != "cpu"
 
 
 class _Worker:
-    def __init__(self, order: WorkerSetup) -> None:
-        self.order, self.ready = order, False
+    def __init__(self, setup: WorkerSetup) -> None:
+        self.setup, self.ready = setup, False
         self.job: Window | None = None
         self.hint: Window | None = None  # what it was told may come next
         self.alone = True  # nothing but its job can have killed it: it reads, and was reading, nothing ahead
-        self.child = Child(work, "spawn", order)  # it tokenises: that library's threads do not come with a fork
+        self.child = Child(work, "spawn", setup)  # it tokenises: that library's threads do not come with a fork
 
     @property
     def connection(self) -> Connection:
@@ -60,23 +60,23 @@ class _Worker:
 
 
 class Workers:
-    """One worker an order. `batching` is what the parent proved: a worker that finds otherwise is refused."""
+    """One worker a setup. `batching` is what the parent proved: a worker that finds otherwise is refused."""
 
     def __init__(
         self,
-        orders: Sequence[WorkerSetup],
+        setups: Sequence[WorkerSetup],
         batching: str,
         budget: Callable[[int], int],
-        told: Callable[[str, int], None],
+        on_work: Callable[[str, int], None],
     ) -> None:
-        """`budget(shard)`: its tokens a batch. `told("answered" | "scored", tokens)`: work done by any worker since the
+        """`budget(shard)`: its tokens a batch. `on_work("answered" | "scored", tokens)`: work of any worker since the
         last call."""
-        self._batching, self._budget, self._told = batching, budget, told
+        self._batching, self._budget, self._on_work = batching, budget, on_work
         self._deaths: Counter[int] = Counter()  # by window, of processes that had nothing else
         self._suspects: set[int] = set()  # windows of which a process may have died: they are not read ahead
         self._loading: Counter[int] = Counter()  # deaths before a worker was ready, by its place
         self._killers = self._fruitless = 0
-        self.workers = [_Worker(order) for order in orders]
+        self.workers = [_Worker(setup) for setup in setups]
 
     def __enter__(self) -> Workers:
         return self
@@ -95,7 +95,7 @@ class Workers:
         left = True
         while left or order:
             idle = [w for w in self.workers if w.ready and w.job is None]
-            wanted = 2 * len(self.workers) if any(reads_ahead(w.order) for w in idle) else len(idle)
+            wanted = 2 * len(self.workers) if any(reads_ahead(w.setup) for w in idle) else len(idle)
             while left and len(waiting) < wanted and len(order) < _AHEAD * len(self.workers):
                 window = next(windows, None)
                 left = window is not None
@@ -135,7 +135,7 @@ class Workers:
         """Where a process may have died of a window, reading ahead is left out: a death should be blamed on the right
         one."""
         hint = None
-        if reads_ahead(worker.order) and window.number not in self._suspects:
+        if reads_ahead(worker.setup) and window.number not in self._suspects:
             unread = (waiting[i] for i in self._unread(worker, waiting))
             hint = next((w for w in unread if w.number not in self._suspects), None)
         worker.give(window, self._budget(window.number), hint)
@@ -150,7 +150,7 @@ class Workers:
             case ("ready", batching):
                 if batching != self._batching:
                     raise ModelError(
-                        f"{worker.order.device} runs the model {batching} and the first device {self._batching}:"
+                        f"{worker.setup.device} runs the model {batching} and the first device {self._batching}:"
                         " the scores would differ by device",
                         "name --devices of one kind",
                     )
@@ -162,9 +162,9 @@ class Workers:
             case ("failed", name, message, next_step):
                 if name:
                     raise getattr(errors, name)(message, next_step)
-                raise RuntimeError(f"in the worker on {worker.order.device}:\n{message}")
+                raise RuntimeError(f"in the worker on {worker.setup.device}:\n{message}")
             case (stage, tokens):
-                self._told(stage, tokens)
+                self._on_work(stage, tokens)
         return None, False
 
     def _replace(self, at: int) -> None:
@@ -173,8 +173,8 @@ class Workers:
         if not worker.ready:
             self._loading[at] += 1
             if self._loading[at] == 2:
-                raise ModelError(f"a worker on {worker.order.device} died twice before its first row ({how})", _MEMORY)
-        self.workers[at] = _Worker(worker.order)
+                raise ModelError(f"a worker on {worker.setup.device} died twice before its first row ({how})", _MEMORY)
+        self.workers[at] = _Worker(worker.setup)
 
     def _suspected(self, window: Window) -> Window:
         """The window to try again: what its process was reading ahead may as well have killed it."""
@@ -195,7 +195,7 @@ class Workers:
         if killer is None or self._killers > _MOST_KILLERS:
             rows = f"rows {window.first_row:,} to {window.end_row - 1:,}"
             why = "no half of them kills it alone" if killer is None else f"{_MOST_KILLERS} rows were left out already"
-            raise ModelError(f"the process on {self.workers[at].order.device} died twice on {rows}, and {why}", _MEMORY)
+            raise ModelError(f"the process on {self.workers[at].setup.device} died twice on {rows}, and {why}", _MEMORY)
         skip = Skip(killer.place, "score", "worker_failed", "the process that scored it was killed, twice", killer.head)
         entries = [skip if e is killer else e for e in window.entries]
         return window._replace(entries=entries)

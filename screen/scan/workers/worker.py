@@ -1,4 +1,4 @@
-"""A worker: one process with an engine of its own on one device. It takes windows of rows and gives back tables; its
+"""A worker: one process with instruments of its own on one device. It takes windows of rows and gives back tables; its
 model runs in a process of its own again (`guarded.py`).
 
 Over the connection come a window (None: the one read ahead), its tokens a batch, and perhaps a window to read ahead; or

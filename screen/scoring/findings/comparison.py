@@ -137,10 +137,12 @@ def compare(
     if far.sum() < TOP_ROWS:
         far = heights >= np.sort(heights)[-TOP_ROWS:].min()
     left = without_length(heights, tokens)
+    # at least as large a share of these rows as TOP_ROWS are of the clean ones, whose scale it is
     least = max(TOP_ROWS, math.ceil(TOP_ROWS * len(scores) / ruler.rows) if clean else 0)
     sizes = {least, max(least, int(TOP_SHARE * len(scores)))}
     along = _Along.of(others, random, np.flatnonzero(good), sign, far, sizes)
     tails = (_Tails.of(n, heights, along.tails[n], left) for n in sizes)
+    # of the two sizes that which tells the trait from its controls best
     tail = max(tails, key=lambda t: t.own - limit(t.highest, t.mean, t.spread))
     return Comparison(
         scale="reference" if clean else "run",
@@ -151,6 +153,7 @@ def compare(
         chance=exceeding(int(above.sum()), len(scores), share, ruler.rows) if clean else None,
         random=float(along.counts.mean()),
         random_highest=int(along.counts.max()),
+        # the highest of several counts: their number times the chance of one (Bonferroni)
         random_chance=min(1.0, len(along.counts) * exceeding(int(along.counts.max()), len(scores), share, others.rows))
         if clean
         else None,

@@ -56,13 +56,13 @@ def by_group(
 
 def correlations(scores: Mapping[str, Floating]) -> dict[str, dict[str, float | None]]:
     """Pearson's r of every trait with every other over the run's rows."""
-    made: dict[str, dict[str, float | None]] = {}
+    pairs: dict[str, dict[str, float | None]] = {}
     for a, x in scores.items():
-        made[a] = {}
+        pairs[a] = {}
         for b, y in scores.items():
             both = ~(np.isnan(x) | np.isnan(y))
-            made[a][b] = _known(pearson(x[both], y[both]))
-    return made
+            pairs[a][b] = _known(pearson(x[both], y[both]))
+    return pairs
 
 
 def better_explained(
@@ -72,15 +72,15 @@ def better_explained(
 
     z        trait -> (n,) robust z of its scores; flagged  trait -> (n,) bool
     """
-    found: list[BetterExplainedLine] = []
+    explained: list[BetterExplainedLine] = []
     for trait, rows in flagged.items():
         for other in z:
             if other == trait or not rows.any():
                 continue
             higher = int((z[other][rows] > z[trait][rows]).sum())
             if 2 * higher > int(rows.sum()):
-                found.append({"trait": trait, "other": other, "rows": higher, "of": int(rows.sum())})
-    return found
+                explained.append({"trait": trait, "other": other, "rows": higher, "of": int(rows.sum())})
+    return explained
 
 
 def _known(value: float) -> float | None:

@@ -50,13 +50,13 @@ class Ruler:
 
     def heights(self, values: Floating) -> Float64:
         """(n, m): 0 at the clean median, 1 at the threshold."""
-        made: Float64 = (values - self.middle) / self.reach
-        return made
+        heights: Float64 = (values - self.middle) / self.reach
+        return heights
 
     def depths(self, values: Floating) -> Float64:
         """(n, m): the same downwards."""
-        made: Float64 = (self.middle - values) / self.reach_low
-        return made
+        depths: Float64 = (self.middle - values) / self.reach_low
+        return depths
 
     def both(self, values: Floating, sign: Float64) -> tuple[Float64, Float64]:
         """Heights and depths, which change places where `sign` (n, 1) is negative."""
@@ -65,5 +65,5 @@ class Ruler:
 
     def z(self, values: Floating) -> Float64:
         """(n, m): standard deviations from the clean median."""
-        made: Float64 = (values - self.middle) / self.spread
-        return made
+        z: Float64 = (values - self.middle) / self.spread
+        return z

@@ -38,6 +38,7 @@ def fdr_threshold(scores: Floating, reference: Floating, q: float) -> float | No
     if limit is None:
         return None
     lowest = np.float32(scores[p <= limit].min())
+    # rows are flagged above a threshold, and the lowest of these is one of them
     return float(np.nextafter(lowest, np.float32(-np.inf)))
 
 

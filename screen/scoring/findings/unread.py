@@ -32,20 +32,20 @@ def thoughts(scores: pa.Table) -> dict[str, int]:
 def notes(scores: pa.Table) -> list[str]:
     """Sentences for the summary."""
     lost = [DROPPED[kind].format(_several(n, _UNIT[kind])) for kind, n in dropped(scores).items()]
-    told = [f"the chat template leaves out {', '.join(lost)}"] if lost else []
+    sentences = [f"the chat template leaves out {', '.join(lost)}"] if lost else []
     thinking = thoughts(scores)
     if thinking["rows"] or thinking["baseline"]:
-        told.append(
+        sentences.append(
             f"thoughts stand before the answers of {_several(thinking['rows'], 'row')} and before the baseline"
             f" responses to {_several(thinking['baseline'], 'row')}: scores compare answer with answer,"
             " thoughts are in turns"
         )
     if thinking["unfinished"]:
-        told.append(
+        sentences.append(
             f"the baseline responses to {_several(thinking['unfinished'], 'row')} were still thinking at"
             " --max-new-tokens, so there is no difference; give it more"
         )
-    return told
+    return sentences
 
 
 def _several(n: int, unit: str) -> str:

@@ -36,8 +36,8 @@ class Verdict:
         return asdict(self)
 
 
-def judge(found: Comparison | None, layer: int, *, scored: int, threshold: bool, at: str | None = None) -> Verdict:
-    """`found`: the trait beside its controls; `scored`: rows with a score; `threshold`: whether rows can be flagged;
+def judge(comparison: Comparison | None, layer: int, *, scored: int, threshold: bool, at: str | None = None) -> Verdict:
+    """`comparison`: the trait beside its controls; `scored`: rows with a score; `threshold`: whether rows are flagged;
     `at`: the percentile of the reference that it is, if any."""
     if not scored:
         return _cannot("no-scores", "no row has a score")
@@ -47,47 +47,47 @@ def judge(found: Comparison | None, layer: int, *, scored: int, threshold: bool,
         return _cannot("no-threshold", "there is no threshold to compare the scores with")
     if at is not None and share_below(at) <= 0.5:
         return _cannot("low-cut", f"{at} is not above the median, so half of all clean rows and more lie above it")
-    if found is None:
+    if comparison is None:
         return _cannot("no-controls", "there is nothing to compare it with: no control directions, or no spread")
-    return _on_clean_rows(found) if found.scale == "reference" else _within_the_run(found)
+    return _on_clean_rows(comparison) if comparison.scale == "reference" else _within_the_run(comparison)
 
 
-def _on_clean_rows(found: Comparison) -> Verdict:
-    if _unlike(MOVED, found.shift, found.moved, found.moved_noise):
+def _on_clean_rows(comparison: Comparison) -> Verdict:
+    if _unlike(MOVED, comparison.shift, comparison.moved, comparison.moved_noise):
         return _cannot(
             "unlike",
-            f"the text is unlike the clean reference: its rows have moved {found.moved:.1f} standard deviations along"
-            " directions that mean nothing",
+            f"the text is unlike the clean reference: its rows have moved {comparison.moved:.1f} standard"
+            " deviations along directions that mean nothing",
         )
-    many = found.chance is not None and found.chance < CHANCE
-    if not found.tail_beyond and not many:
-        if found.random_chance is not None and found.random_chance < PART:
-            return _cannot("unlike", f"some of the text is unlike the clean reference: {_rows(found)}")
-        return Verdict("nothing", "clean", f"nothing stands out: {_rows(found)}")
-    if not found.tail_beyond and found.above <= found.random_highest:
-        return _cannot("controls", f"random directions stand out as much: {_rows(found)}")
-    if _unlike(MOVED_ABOVE, found.above_shift, found.above_moved, found.above_noise):
+    many = comparison.chance is not None and comparison.chance < CHANCE
+    if not comparison.tail_beyond and not many:
+        if comparison.random_chance is not None and comparison.random_chance < PART:
+            return _cannot("unlike", f"some of the text is unlike the clean reference: {_rows(comparison)}")
+        return Verdict("nothing", "clean", f"nothing stands out: {_rows(comparison)}")
+    if not comparison.tail_beyond and comparison.above <= comparison.random_highest:
+        return _cannot("controls", f"random directions stand out as much: {_rows(comparison)}")
+    if _unlike(MOVED_ABOVE, comparison.above_shift, comparison.above_moved, comparison.above_noise):
         return _cannot(
             "unlike",
-            f"the rows that stand out are unlike the clean reference: they have moved {found.above_moved:.1f} standard"
-            f" deviations along directions that mean nothing ({_rows(found)})",
+            f"the rows that stand out are unlike the clean reference: they have moved {comparison.above_moved:.1f}"
+            f" standard deviations along directions that mean nothing ({_rows(comparison)})",
         )
-    if _length(found):
-        return _cannot("length", _length_reason(found))
-    return Verdict("review", "rows", _rows(found), _words(found))
+    if _length(comparison):
+        return _cannot("length", _length_reason(comparison))
+    return Verdict("review", "rows", _rows(comparison), _words(comparison))
 
 
-def _within_the_run(found: Comparison) -> Verdict:
-    if not found.tail_beyond:
+def _within_the_run(comparison: Comparison) -> Verdict:
+    if not comparison.tail_beyond:
         return _cannot(
             "no-reference",
-            f"its highest rows stand out ({found.tail:.1f}) no more than those of random directions"
-            f" ({found.tail_random_highest:.1f}), and {_RUN_ONLY}",
+            f"its highest rows stand out ({comparison.tail:.1f}) no more than those of random directions"
+            f" ({comparison.tail_random_highest:.1f}), and {_RUN_ONLY}",
         )
-    if _length(found):
-        return _cannot("length", _length_reason(found))
-    rows = f"{_stand(found)} out within this run, robust z > {ROBUST_Z:g} ({_random(found)}); {_RUN_ONLY}"
-    return Verdict("review", "rows", rows, _words(found))
+    if _length(comparison):
+        return _cannot("length", _length_reason(comparison))
+    rows = f"{_stand(comparison)} out within this run, robust z > {ROBUST_Z:g} ({_random(comparison)}); {_RUN_ONLY}"
+    return Verdict("review", "rows", rows, _words(comparison))
 
 
 def _unlike(most: float, shift: float | None, moved: float | None, noise: float | None) -> bool:
@@ -97,36 +97,36 @@ def _unlike(most: float, shift: float | None, moved: float | None, noise: float 
     return moved**2 > most**2 + (noise or 0.0) and abs(shift) < TIMES * moved
 
 
-def _length(found: Comparison) -> bool:
-    if found.beyond(found.tail_without_length):
+def _length(comparison: Comparison) -> bool:
+    if comparison.beyond(comparison.tail_without_length):
         return False
-    if found.length_auroc is None:  # all rows are above, or none
-        return abs(found.length_correlation) >= LENGTH_TELLS
-    tells = max(found.length_auroc, 1 - found.length_auroc) >= LENGTH_TELLS
-    return tells and abs(found.length_correlation) >= LENGTH
+    if comparison.length_auroc is None:  # all rows are above, or none
+        return abs(comparison.length_correlation) >= LENGTH_TELLS
+    tells = max(comparison.length_auroc, 1 - comparison.length_auroc) >= LENGTH_TELLS
+    return tells and abs(comparison.length_correlation) >= LENGTH
 
 
-def _length_reason(found: Comparison) -> str:
-    return f"what stands out is the answers' length (rank correlation {found.length_correlation:+.2f})"
+def _length_reason(comparison: Comparison) -> str:
+    return f"what stands out is the answers' length (rank correlation {comparison.length_correlation:+.2f})"
 
 
-def _words(found: Comparison) -> str:
-    if found.layer0 is None or found.layer0 < found.tail_run:
+def _words(comparison: Comparison) -> str:
+    if comparison.layer0 is None or comparison.layer0 < comparison.tail_run:
         return ""
     return "the embedding-layer control stands out as far"
 
 
-def _rows(found: Comparison) -> str:
-    rows = f"{_stand(found)} above {found.at} of clean rows"
-    return f"{rows} ({_number(found.expected or 0)} expected; {_random(found)})"
+def _rows(comparison: Comparison) -> str:
+    rows = f"{_stand(comparison)} above {comparison.at} of clean rows"
+    return f"{rows} ({_number(comparison.expected or 0)} expected; {_random(comparison)})"
 
 
-def _stand(found: Comparison) -> str:
-    return f"{found.above:,} {'row stands' if found.above == 1 else 'rows stand'}"
+def _stand(comparison: Comparison) -> str:
+    return f"{comparison.above:,} {'row stands' if comparison.above == 1 else 'rows stand'}"
 
 
-def _random(found: Comparison) -> str:
-    return f"random directions: {_number(found.random)}, {found.random_highest:,} at most"
+def _random(comparison: Comparison) -> str:
+    return f"random directions: {_number(comparison.random)}, {comparison.random_highest:,} at most"
 
 
 def _number(value: float) -> str:

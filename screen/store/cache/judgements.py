@@ -28,8 +28,8 @@ class JudgementCache:
         return self._kept.damaged
 
     def get(self, key: str) -> JsonObject | None:
-        kept = self._kept.get([key])
-        return dict(json.loads(kept[key])) if kept else None
+        values = self._kept.get([key])
+        return dict(json.loads(values[key])) if values else None
 
     def put(self, key: str, value: JsonObject) -> None:
         """Keep a value: written on return, and durable after every 64th and at the close."""

@@ -67,14 +67,14 @@ class SegmentCache:
 
     def get(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The values that are cached, by key (hex); the others are left out."""
-        found = {}
+        values = {}
         with self._lock:
             for key in keys:
                 place = self._index.get(bytes.fromhex(key))
                 value = None if place is None else self._read(bytes.fromhex(key), *place)
                 if value is not None:
-                    found[key] = value
-        return found
+                    values[key] = value
+        return values
 
     def put(self, batch: Mapping[str, bytes]) -> None:
         """Keep a batch: all of it or, after an error or a crash, none of it. A key that is known keeps its value."""

@@ -146,10 +146,10 @@ def _capped(relation: duckdb.DuckDBPyRelation, rows: int, size: int) -> tuple[pa
     stream = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch  # the latter before 1.5
     reader = stream(2048)
     batches: list[pa.RecordBatch] = []
-    count = held = 0
+    count = size_so_far = 0
     for batch in reader:
-        held += batch.nbytes
-        if held > size:
+        size_so_far += batch.nbytes
+        if size_so_far > size:
             return _table(batches, reader.schema), f"the first {count} rows: the others pass {size >> 20} MB"
         batches.append(batch.slice(0, rows - count))
         count += batch.num_rows

@@ -22,17 +22,17 @@ class LibrarySaid(Exception):
 def told(raw: str, names: Mapping[str, Sequence[str]], one: str) -> UsageError:
     """raw: DuckDB's message; names: view -> columns, of the views that may be meant; one: what is asked for."""
     first = _KIND.sub("", raw.split("\n", 1)[0]).strip()
-    if found := _COLUMN.search(raw):
-        column = found[1].replace('""', '"')
+    if match := _COLUMN.search(raw):
+        column = match[1].replace('""', '"')
         near = _near(column, dict.fromkeys(name for view in names.values() for name in view))
         lists = f"`describe {next(iter(names), 'scores')}` lists its columns"
         return UsageError(f"there is no column {column!a}", f"{near}{lists}")
-    if found := _VIEW.search(raw):
-        return UsageError(f"there is no view {found[1]!a}", f"{_near(found[1], names)}the views are {', '.join(names)}")
-    if found := _FUNCTION.search(raw):
+    if match := _VIEW.search(raw):
+        return UsageError(f"there is no view {match[1]!a}", f"{_near(match[1], names)}the views are {', '.join(names)}")
+    if match := _FUNCTION.search(raw):
         meant = _MEANT.search(raw)
         hint = f"did you mean {meant[1]}? " if meant else ""
-        return UsageError(f"there is no function {found[1]!a}", f"{hint}functions are those of DuckDB's SQL")
+        return UsageError(f"there is no function {match[1]!a}", f"{hint}functions are those of DuckDB's SQL")
     if raw.startswith("Permission Error"):
         return UsageError(first, "ask the run's own views: a query has no files and no network")
     if raw.startswith("Parser Error"):

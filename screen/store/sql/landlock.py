@@ -32,10 +32,10 @@ def confine(readable: Iterable[Path]) -> int:
 
     Only this thread and those it starts are confined: call it before there are others. Raises OSError.
     """
-    found = version()
-    if not found:
+    abi = version()
+    if not abi:
         return 0
-    asked = attributes(found)
+    asked = attributes(abi)
     ruleset = _checked(_CREATE_RULESET, asked, len(asked), 0)
     for path in readable:
         folder = os.open(path, getattr(os, "O_PATH", 0))
@@ -44,15 +44,15 @@ def confine(readable: Iterable[Path]) -> int:
     _libc().prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _checked(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
-    return found
+    return abi
 
 
-def attributes(found: int) -> bytes:
+def attributes(abi: int) -> bytes:
     """All that a kernel of this version can deny: a `struct landlock_ruleset_attr`, as long as that version has it."""
-    rights = (1 << _RIGHTS.get(found, 16)) - 1
-    network = 0b11 if found >= 4 else 0  # bind and connect
-    scopes = 0b11 if found >= 6 else 0  # abstract sockets and signals to others
-    return struct.pack("=QQQ", rights, network, scopes)[: 8 if found < 4 else 16 if found < 6 else 24]
+    rights = (1 << _RIGHTS.get(abi, 16)) - 1
+    network = 0b11 if abi >= 4 else 0  # bind and connect
+    scopes = 0b11 if abi >= 6 else 0  # abstract sockets and signals to others
+    return struct.pack("=QQQ", rights, network, scopes)[: 8 if abi < 4 else 16 if abi < 6 else 24]
 
 
 def die_with_parent() -> None:
@@ -68,8 +68,8 @@ def _libc() -> ctypes.CDLL:
 def _call(number: int, *arguments: int | bytes | None) -> int:
     libc = _libc()
     libc.syscall.restype = ctypes.c_long
-    wide = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    return int(libc.syscall(ctypes.c_long(number), *wide))
+    longs = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return int(libc.syscall(ctypes.c_long(number), *longs))
 
 
 def _checked(number: int, *arguments: int | bytes | None) -> int:

@@ -68,7 +68,7 @@ def literal(text: str) -> str:
 def samples(flags: Mapping[str, Flagging], traits: Sequence[str]) -> str:
     """Scores with text: the first scored turn's prompt, and answers laid end to end with an empty line between; and for
     each trait its score less what length explains of it (null in a run that has not finished)."""
-    made = []
+    corrected = []
     for trait in traits:
         flag = flags.get(trait, {})
         slope, mean = flag.get("length_slope"), flag.get("length_mean")
@@ -76,8 +76,8 @@ def samples(flags: Mapping[str, Flagging], traits: Sequence[str]) -> str:
         if slope is not None and mean is not None:
             length = f"(ln(greatest(answer_tokens, 1)) - CAST({float(mean)!r} AS DOUBLE))"
             value = f"CAST({quoted(flag.get('column', trait))} - CAST({float(slope)!r} AS DOUBLE) * {length} AS FLOAT)"
-        made.append(f"{value} AS {quoted(trait + '_corrected')}")
-    whole = f"(SELECT *, {', '.join(made)} FROM scores)" if made else "scores"
+        corrected.append(f"{value} AS {quoted(trait + '_corrected')}")
+    whole = f"(SELECT *, {', '.join(corrected)} FROM scores)" if corrected else "scores"
     return _SAMPLES.replace("FROM scores s", f"FROM {whole} s")
 
 
