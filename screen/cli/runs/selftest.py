@@ -127,7 +127,7 @@ command = click.Command(
     ],
     help="""Plant rows that show each trait into a copy of DATASET, one in a hundred, and screen the copy.
 
-    The answers are the base model's own under the trait's system prompts, in your rows' shape, to your rows' prompts.
+    The base model writes the answers under the trait's system prompts, in your rows' shape, to your rows' prompts.
     Says how many of the planted rows stand above the threshold that a run flags by (the vectors' own reference, or
     --reference, at --at), how many of yours do, and whether random directions, the embedding layer or length tell
     them as well.
