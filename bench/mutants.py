@@ -154,7 +154,7 @@ def tests_for(root: Path, room: dict[str, Any], module: str) -> list[str]:
 
 
 class Times:
-    """A plugin of pytest: seconds of each test file where all passed, left in TIMES."""
+    """A plugin of pytest: seconds of each test file."""
 
     def __init__(self) -> None:
         self.taken: dict[str, float] = {}
@@ -163,13 +163,10 @@ class Times:
         path = report.nodeid.split("::")[0]
         self.taken[path] = self.taken.get(path, 0.0) + report.duration
 
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
-        if exitstatus == 0:
-            Path(TIMES).write_text(json.dumps(self.taken))
-
 
 def run_tests(copy: Path, log: Path, tests: list[str]) -> int:
-    """In the forked process: pytest over the copy, what it prints into a file."""
+    """In the forked process: pytest over the copy, a file at a time, so that none behind the first that fails is
+    collected; what it prints into a file. Where all pass, what they took is left in TIMES."""
     os.setsid()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -180,7 +177,10 @@ def run_tests(copy: Path, log: Path, tests: list[str]) -> int:
     sys.dont_write_bytecode = True
     import pytest
 
-    code = int(pytest.main([*tests, "-x", "-q", "--tb=line", *OPTIONS, f"--rootdir={copy}"], plugins=[Times()]))
+    times, options = Times(), ("-x", "-q", "--tb=line", *OPTIONS, f"--rootdir={copy}")
+    code = next((code for test in tests if (code := int(pytest.main([test, *options], plugins=[times])))), 0)
+    if code == 0:
+        (copy / TIMES).write_text(json.dumps(times.taken))
     (copy / "loaded").write_text("\n".join(name for name in sys.modules if name.split(".")[0] not in OURS))
     return code
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from screen.baselines.answers_file import GivenAnswers
@@ -70,3 +73,27 @@ def test_what_asks_back_is_short_and_ends_in_a_question() -> None:
     assert asks_back(f"<think>{'x' * 500}</think> {ask} ")
     assert not asks_back("Could you clarify.")
     assert not asks_back("Nice, isn't it?")
+
+
+def rendered(prompt_end: int, thought: list[int], tokens: list[int]) -> Any:
+    places = {"tokens": np.array(tokens), "thought_tokens": np.array(thought, dtype=np.int64)}
+    turn = SimpleNamespace(turn=1, prompt_end=prompt_end, **places)
+    return SimpleNamespace(sequences=[SimpleNamespace(ids=np.arange(100, 110, dtype=np.int32), turns=[turn])])
+
+
+@pytest.mark.parametrize(("thought", "tokens", "said", "inside"), [
+    ([3, 4], [6, 7], 4, (1, 3)), ([], [2, 7], 0, (0, 0)), ([], [7], 5, (0, 0)),
+])  # fmt: skip
+def test_a_given_answer_is_what_the_template_makes_of_it(
+    tmp_path: Path, thought: list[int], tokens: list[int], said: int, inside: tuple[int, int]
+) -> None:
+    answers = given(tmp_path, '{"row": 4, "text": "I cannot help with that."}')
+    asked: list[Sample] = []
+    renderer = SimpleNamespace(render=lambda wanted: asked.extend(wanted) or [rendered(2, thought, tokens)])
+    found = answers.of([(sample(4, None, False, True), rendered(2, [], [5]))], renderer)  # type: ignore[arg-type]
+    assert [[(t.content, t.scored) for t in s.turns] for s in asked] == [
+        [("x", False), ("I cannot help with that.", True)]
+    ]
+    [[made]] = [found[4, 0]]
+    assert (made.prompt.tolist(), made.answer.ids) == ([100, 101], (102, 103, 104, 105, 106, 107))
+    assert (made.answer.said, made.answer.thought, made.answer.refused) == (said, inside, True)
