@@ -119,7 +119,7 @@ def open_workshop(
     cache = AnswerCache([], write_to=out / FOLDER / "answers", flag="--out")
     if cache.damaged:
         names = ", ".join(p.name for p in cache.damaged)
-        progress.note("warning", {"message": f"answers behind a torn end in {names} are generated again"})
+        progress.note("warning", {"message": f"answers in damaged places of {names} are generated again"})
     eos = eos_ids(model, tokenizer.hf.eos_token_id)
     remote = None
     if answers_from:

@@ -96,7 +96,7 @@ class Instruments:
         answer_cache = AnswerCache([], write_to=cache)
         if answer_cache.damaged:
             files = ", ".join(p.name for p in answer_cache.damaged)
-            progress.note("warning", {"message": f"answers behind a torn end in {files} are generated again"})
+            progress.note("warning", {"message": f"answers in damaged places of {files} are generated again"})
         return CachedAnswers(
             remote.greedy(self.sampling) if remote is not None else self.host.generator(eos, self.sampling),
             self.tokenizer.decode,

@@ -117,21 +117,21 @@ def _held(node: Node, positive: bool, where: Bools, table: pa.Table, limits: Lim
 
 
 def _read(scan: Scan, names: list[str], flags: list[FlagTest]) -> pa.Table:
-    stand_ins = {name: column for name in names if (column := _stand_in(scan, name)) is not None}
+    ranked = {name: column for name in names if (column := _ranked_column(scan, name)) is not None}
     made = {name: trait for name in names if (trait := corrected(scan, name)) is not None}
-    plain = [n for n in names if n != FLAGGED and n not in stand_ins and n not in made]
-    wanted = ["row", "id", "variant", "sign", *plain, *stand_ins.values(), *(t.compare.column for t in flags)]
+    plain = [n for n in names if n != FLAGGED and n not in ranked and n not in made]
+    wanted = ["row", "id", "variant", "sign", *plain, *ranked.values(), *(t.compare.column for t in flags)]
     wanted += [c for trait in made.values() for c in (score_column(scan, trait), "answer_tokens")]
     wanted = list(dict.fromkeys(wanted))
     table = read(scan.folder, wanted)
-    for name, column in stand_ins.items():
+    for name, column in ranked.items():
         table = table.append_column(name, table[column])
     for name, trait in made.items():
         table = table.append_column(name, length_corrected(scan, trait, table))
     return table.append_column(FLAGGED, _flagged(table, flags)) if FLAGGED in names else table
 
 
-def _stand_in(scan: Scan, name: str) -> str | None:
+def _ranked_column(scan: Scan, name: str) -> str | None:
     """A trait's name means the score that the run ranks by; None where that is the column of this name."""
     if name not in scan.traits or not scan.folder.baseline.subtracts:
         return None  # plain projections are no scores: that is told, not stood in for
