@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from research.pocket.corpus.chats import mixed
-from screen.baselines.calibration import tail_factors
+from screen.baselines.estimates.calibration import tail_factors
 from screen.pocket import TRAITS
 from screen.scan.run import run_scan
 from screen.spec import ScanSpec

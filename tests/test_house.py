@@ -199,7 +199,7 @@ def test_a_spec_becomes_a_dataset_in_one_place() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open_dataset"
     ]
-    allowed = {"screen/scan/inputs.py", "screen/cli/runs/inspect.py"}  # inspect has flags and no spec
+    allowed = {"screen/data/from_spec.py", "screen/cli/runs/inspect.py"}  # inspect has flags and no spec
     assert set(opens) == allowed, f"a copy forgets a field, as config once: call dataset_of instead: {opens}"
 
 

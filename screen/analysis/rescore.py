@@ -19,13 +19,13 @@ from screen.baselines.kind import ResponseSource
 from screen.baselines.none import NoBaseline
 from screen.baselines.table import kind_of
 from screen.data.dataset import Dataset, Window
+from screen.data.from_spec import dataset_of
 from screen.data.sample import RawRow, Skip
 from screen.errors import InputError, StoreError
 from screen.foreign import JsonObject
 from screen.model.forward.plan import Batching
 from screen.model.forward.projector import Projector
 from screen.progress import Progress, Silent
-from screen.scan.inputs import dataset_of
 from screen.scan.instruments import Instruments, load_instruments
 from screen.scan.scorer import Scorer, context_of, with_directions
 from screen.scoring.context import ScoringContext

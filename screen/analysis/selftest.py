@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 
 from screen.analysis.recovery import RunThreshold, recovery
 from screen.data.dataset import Dataset
+from screen.data.from_spec import dataset_of
 from screen.data.sample import RawRow, Sample, Skip, Turn
 from screen.errors import InputError, VectorError
 from screen.foreign import JsonObject
 from screen.model.generate import Generator, Sampling, eos_ids
 from screen.progress import Progress, Silent
-from screen.scan.inputs import dataset_of
 from screen.scan.instruments import Instruments, load_instruments
 from screen.scan.run import run_scan
 from screen.scoring.findings.flags import DEFAULT_AT

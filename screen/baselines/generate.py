@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from screen.baselines.estimator import BaselineEstimator
 from screen.baselines.kind import Baseline, Float32, ShardValues
+
+if TYPE_CHECKING:
+    from screen.baselines.estimates.estimator import BaselineEstimator
 
 
 class Generate(Baseline):

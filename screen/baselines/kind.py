@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from screen.baselines.estimator import Arrays, BaselineEstimator, KeptFacts
-from screen.baselines.response import BaselineResponse
-from screen.model.forward.items import Item, Measured
+if TYPE_CHECKING:
+    from screen.baselines.estimates.estimator import Arrays, BaselineEstimator, KeptFacts
+    from screen.baselines.response import BaselineResponse
+    from screen.model.forward.items import Item, Measured
 
 Float32 = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
@@ -118,8 +119,8 @@ class Preparing(Protocol):
 class Fitted:
     """What a kind fixes before the first shard: arrays and facts, for the run folder."""
 
-    arrays: Arrays = field(default_factory=dict)
-    facts: KeptFacts = field(default_factory=KeptFacts)
+    arrays: Arrays
+    facts: KeptFacts
 
 
 class Baseline:
@@ -149,7 +150,7 @@ class Baseline:
 
     def prepare(self, run: Preparing) -> Fitted:
         """Fix, once and before the first shard, what the kind needs."""
-        return Fitted()
+        return Fitted({}, {})
 
     def column(self, trait: str, refined: bool = False) -> str:
         """The column that a run is ranked and flagged by."""

@@ -14,8 +14,9 @@ import numpy as np
 
 from screen.baselines import table
 from screen.baselines.kind import Baseline
+from screen.data.from_spec import READING, dataset_of
 from screen.errors import InputError, ResumeRefused, StoreError, UsageError
-from screen.scan.inputs import READING, dataset_of, vectors_of
+from screen.scan.inputs import vectors_of
 from screen.spec import ScanSpec
 from screen.vectors.persona import VectorSet
 

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from screen.errors import StoreError, UsageError
-from screen.library.settings import paths
 from screen.library.summary import Summary, read
-from screen.scoring.findings.flags import Flagging
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from screen.library.rows import Rows
+    from screen.scoring.findings.flags import Flagging
     from screen.select.subset import Rest, Subset
 
 
@@ -199,6 +198,7 @@ class Run:
         >>> less.write(folder / "clean.jsonl").name
         'clean.jsonl'
         """
+        from screen.library.settings import paths
         from screen.select.subset import subset
 
         files = paths(dataset)
@@ -213,6 +213,7 @@ class Run:
         >>> run.keep("flagged").counts.kept + run.drop("flagged").counts.kept
         40
         """
+        from screen.library.settings import paths
         from screen.select.subset import subset
 
         files = paths(dataset)

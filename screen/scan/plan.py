@@ -16,7 +16,7 @@ import torch
 
 from screen.baselines import table
 from screen.baselines.answers_file import GivenAnswers
-from screen.baselines.estimator import prompt_hashes
+from screen.baselines.estimates.estimator import prompt_hashes
 from screen.baselines.kind import Baseline
 from screen.baselines.response import BaselineResponse
 from screen.data.dataset import Dataset

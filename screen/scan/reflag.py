@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from screen.baselines.estimator import BaselineEstimator
+from screen.baselines.estimates.estimator import BaselineEstimator
 from screen.errors import StoreError, UsageError
 from screen.progress import Progress
 from screen.scan.summary.summarise import summarise

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from screen.data.dataset import Dataset, Window
+from screen.data.from_spec import dataset_of
 from screen.errors import InputError
 from screen.model.host import Here, Host
 from screen.progress import Progress, Silent
 from screen.rendering.renderer import Renderer
 from screen.scan.ahead import ahead
-from screen.scan.inputs import dataset_of
 from screen.scan.instruments import Instruments, load_instruments
 from screen.scan.meter import MaxErrors, Meter
 from screen.scan.plan import describe, known_baseline, plan_scan

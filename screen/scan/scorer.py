@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from screen.baselines.answers_file import GivenAnswers
-from screen.baselines.estimator import Arrays, BaselineEstimator, ControlSetFacts, KeptFacts
+from screen.baselines.estimates.estimator import Arrays, BaselineEstimator, ControlSetFacts, KeptFacts
 from screen.baselines.kind import Baseline, Fitted, Preparing, ResponseSource
 from screen.baselines.response import BaselineResponse
 from screen.data.dataset import Dataset, Window

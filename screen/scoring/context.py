@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from screen.baselines.estimator import BaselineEstimator
+from screen.baselines.estimates.estimator import BaselineEstimator
 from screen.scoring.schema import RANDOM
 
 Float32 = npt.NDArray[np.float32]

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from screen.baselines import calibration
-from screen.baselines.estimator import BaselineEstimator, prompt_hashes
+from screen.baselines.estimates import calibration
+from screen.baselines.estimates.estimator import BaselineEstimator, prompt_hashes
 from screen.baselines.kind import Baseline, ResponseSource
 from screen.baselines.response import BaselineResponse, GivenResponse
 from screen.data.sample import Sample, Skip

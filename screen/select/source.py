@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from screen.data.dataset import Dataset
+from screen.data.from_spec import dataset_of
 from screen.errors import StoreError, UsageError, near
-from screen.scan.inputs import dataset_of
 from screen.spec import ScanSpec
 from screen.store.scan import Scan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from screen import seal
-from screen.baselines.estimator import Arrays, KeptFacts
+from screen.baselines.estimates.estimator import Arrays, KeptFacts
 from screen.disk import DISK, Disk, storing, write_atomically
 from screen.errors import StoreError
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from screen.data.files import Fingerprint
-from screen.rendering.rendered import RenderingFacts
-from screen.vectors.persona import AppliedVector
+if TYPE_CHECKING:  # readers of runs need no reader of datasets, and start sooner
+    from screen.data.files import Fingerprint
+    from screen.rendering.rendered import RenderingFacts
+    from screen.vectors.persona import AppliedVector
 
 T = TypeVar("T")
 _ABSENT = object()

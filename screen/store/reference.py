@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from screen import seal
-from screen.baselines.estimator import KeptFacts
+from screen.baselines.estimates.estimator import KeptFacts
 from screen.baselines.kind import Baseline
 from screen.baselines.table import kind_of
 from screen.disk import DISK, storing, write_atomically

@@ -6,16 +6,18 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from screen import seal
 from screen.disk import Disk, is_temporary, write_atomically
 from screen.errors import ResumeRefused, StoreError
-from screen.scoring.findings.flags import TraitReference
 from screen.store import identity as identities
 from screen.store import lock, tables
 from screen.store.identity import Identity
 from screen.store.manifest import MANIFEST, Manifest
+
+if TYPE_CHECKING:
+    from screen.scoring.findings.flags import TraitReference
 
 FORMAT = 2
 SCAN = "scan.json"

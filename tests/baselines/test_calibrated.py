@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from screen.baselines.calibrated import COMPONENTS, _components, _fitted, _sample, _Seen, _too_few
-from screen.baselines.estimator import prompt_hashes
+from screen.baselines.estimates.estimator import prompt_hashes
+from screen.baselines.estimates.fitting import COMPONENTS, _components, _fitted, _sample, _Seen, _too_few
 from screen.baselines.response import BaselineResponse
 from screen.stats import spearman
 

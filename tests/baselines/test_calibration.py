@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.baselines import calibration
+from screen.baselines.estimates import calibration
 from screen.scoring.findings.lengths import corrected, slope, without_length
 from screen.stats import pearson, ranks, spearman
 

@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import numpy.testing as npt
 
-from screen.baselines import calibration
-from screen.baselines.estimator import BaselineEstimator, prompt_hashes
+from screen.baselines.estimates import calibration
+from screen.baselines.estimates.estimator import BaselineEstimator, prompt_hashes
 from screen.baselines.table import score_column
 from screen.scoring.context import NO_DIRECTIONS, ControlSet, Directions
 from screen.scoring.schema import RANDOM

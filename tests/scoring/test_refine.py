@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from screen.baselines.estimator import BaselineEstimator
+from screen.baselines.estimates.estimator import BaselineEstimator
 from screen.scoring.context import ScoringContext
 from tests.scoring.test_shard import STATES, Says, V, sample
 from tests.scoring.test_shard_context import constant, score

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from screen.baselines import calibration
-from screen.baselines.calibration import Calibration
-from screen.baselines.estimator import BaselineEstimator, prompt_hashes
+from screen.baselines.estimates import calibration
+from screen.baselines.estimates.calibration import Calibration
+from screen.baselines.estimates.estimator import BaselineEstimator, prompt_hashes
 from screen.baselines.table import kind_of
 from screen.scoring.context import ControlSet, Directions, ScoringContext
 from screen.scoring.schema import RANDOM

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from screen.baselines.calibration import control_variate_mean
+from screen.baselines.estimates.calibration import control_variate_mean
 from screen.scoring.concentration import few_tokens
 from screen.scoring.context import ScoringContext
 from screen.scoring.findings import dataset

@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from screen.baselines.calibration import Calibration
+from screen.baselines.estimates.calibration import Calibration
 
 Float32 = npt.NDArray[np.float32]
 Arrays = Mapping[str, npt.NDArray[np.generic]]  # of a run folder, by name
