@@ -63,9 +63,10 @@ class _Rows:
     def __init__(self, scan: Scan, column: str) -> None:
         table = index.read(scan.folder, ["row", "sign", "answer_tokens", column])
         scores = table[column].to_numpy(zero_copy_only=False).astype(np.float32)
-        toward = (table["sign"].fill_null(1).to_numpy() >= 0) & ~np.isnan(scores)
+        signs = table["sign"].fill_null(1).to_numpy()
+        toward = (signs >= 0) & ~np.isnan(scores)
         row, tokens = table["row"].to_numpy(), table["answer_tokens"].to_numpy().astype(np.int64)
-        self.away = bool((table["sign"].fill_null(1).to_numpy() < 0).any())
+        self.away = bool((signs < 0).any())
         numbers, of = np.unique(row[toward], return_inverse=True)
         highest = np.full(len(numbers), -np.inf, dtype=np.float32)
         np.maximum.at(highest, of, scores[toward])
@@ -73,10 +74,9 @@ class _Rows:
         self.scores: npt.NDArray[np.float32] = highest[order]
         sums = np.bincount(of, weights=scores[toward].astype(np.float64), minlength=len(numbers))[order]
         counts = np.bincount(of, minlength=len(numbers))[order]
-        every = np.searchsorted(numbers, row)
-        every = np.where(every < len(numbers), every, 0)
-        mine = numbers[every] == row if len(numbers) else np.zeros(len(row), dtype=bool)
-        lost = np.bincount(every[mine], weights=tokens[mine].astype(np.float64), minlength=len(numbers))[order]
+        mine = np.isin(row, numbers)  # every sample of these rows goes with them
+        at = np.searchsorted(numbers, row[mine])
+        lost = np.bincount(at, weights=tokens[mine].astype(np.float64), minlength=len(numbers))[order]
         self.sums = np.concatenate([[0.0], np.cumsum(sums)])
         self.counts = np.concatenate([[0], np.cumsum(counts)])
         self.tokens = np.concatenate([[0], np.cumsum(lost)]).astype(np.int64)
@@ -153,8 +153,8 @@ def suggest(
     left = rows.counts[-1] - rows.counts[steps]
     means = (rows.sums[-1] - rows.sums[steps])[left > 0] / left[left > 0]
     enough = np.flatnonzero(means <= mean)
-    if len(enough) and rows.after(int(steps[enough[0]])).threshold >= floor:
-        point = rows.after(int(steps[enough[0]]))
+    point = rows.after(int(steps[enough[0]])) if len(enough) else None
+    if point is not None and point.threshold >= floor:
         return point, f"the fewest rows whose loss brings the mean of {trait} down to clean rows' {mean:.2f}"
     last = rows.point(floor)
     return None, (

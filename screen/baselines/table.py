@@ -9,6 +9,7 @@ from screen.baselines.given import Given
 from screen.baselines.kind import Baseline
 from screen.baselines.last_prompt import LastPrompt
 from screen.baselines.none import NoBaseline
+from screen.errors import UsageError
 
 AUTO = "auto"
 AUTO_MOST = 2048  # distinct prompts up to which `auto` answers them all
@@ -40,3 +41,12 @@ def for_pairs() -> Baseline:
 def score_column(trait: str, baseline: str, refined: bool = False) -> str:
     """The column that a run with this kind of baseline is ranked and flagged by."""
     return KINDS[baseline].column(trait, refined)
+
+
+def check_refine(baseline: Baseline) -> None:
+    """Raises UsageError for a kind that --refine does not go with: without responses nothing can be refined."""
+    if not baseline.generates:
+        raise UsageError(
+            f"--refine goes with a calibrated baseline, and this run's is {baseline.name}",
+            "leave it out, or give --baseline calibrated",
+        )

@@ -36,11 +36,8 @@ def check(chosen: Mapping[str, Any], out: Path | None, at: str | None, cache: Pa
     vectors = vectors_of(model, tuple(chosen.get("vectors", ())), chosen.get("traits", ()), chosen.get("layers", {}))
     dataset = _dataset(chosen)
     kind = _baseline(chosen, dataset)
-    if chosen.get("refine") and not kind.generates:
-        raise UsageError(
-            f"--refine goes with a calibrated baseline, and this run's is {kind.name}",
-            "leave it out, or give --baseline calibrated",
-        )
+    if chosen.get("refine"):
+        table.check_refine(kind)
     if dataset is not None or chosen.get("baseline") not in (None, table.AUTO):
         _check_percentile(chosen, vectors, kind, at)
     if out is not None and out.is_dir():

@@ -90,12 +90,8 @@ def plan_scan(
         reference.check(identity, baseline)
         cards = {trait: _by_reference(card, reference, trait) for trait, card in cards.items()}
     given = _given(spec, dataset, baseline, progress)
-    if spec.refine and not baseline.generates:
-        # nothing is left to refine where every prompt is answered; without responses there is nothing to refine with
-        raise UsageError(
-            f"--refine goes with a calibrated baseline, and this run's is {baseline.name}",
-            "leave it out, or give --baseline calibrated",
-        )
+    if spec.refine:
+        table.check_refine(baseline)
     settings = _settings(spec, instruments, baseline, cards)
     if reference is not None:
         settings["reference"] = reference.sha256

@@ -41,7 +41,7 @@ def command(run: Path, by: str | None, as_json: bool) -> None:
     scan = open_run(run)
     found = curve(scan, by or scan.traits[0])
     if as_json:
-        print_json({**dataclasses.asdict(found), "points": [dataclasses.asdict(p) for p in found.points]})
+        print_json(dataclasses.asdict(found))
     else:
         _print(Terminal(), found, run)
 
