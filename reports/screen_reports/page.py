@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
+from screen.store.labels.record import Label
 from screen_reports.console import Head, Terminal
 from screen_reports.ranking import percentile
 from screen_reports.rows import Row, Side, highest, leading
@@ -16,6 +17,8 @@ _AROUND = 400  # characters shown before and after the highest window
 
 
 def print_row(terminal: Terminal, row: Row, trait: str | None, full: bool) -> None:
+    for label in row.labels:
+        terminal.put(labelled(label))
     if row.skipped is not None:
         _print_skip(terminal, row.skipped)
         return
@@ -24,6 +27,12 @@ def print_row(terminal: Terminal, row: Row, trait: str | None, full: bool) -> No
         if number:
             terminal.put()
         _print_side(terminal, side, trait, full)
+
+
+def labelled(label: Label) -> str:
+    """What somebody said of the row, in a line."""
+    of = f" for {label.trait}" if label.trait is not None else ""
+    return f"labelled {label.label}{of}" + (f": {label.note}" if label.note else "")
 
 
 def _print_skip(terminal: Terminal, skip: dict[str, Any]) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from screen.errors import UsageError, near
 from screen.scoring.findings.flags import Flagging
 from screen.scoring.schema import SCORES, TURNS, score_columns
+from screen.select.named import entry_of
 from screen.select.scores import score_column, score_values, thresholds_of
 from screen.store.folder import read_published
+from screen.store.labels.record import Label
 from screen.store.manifest import ShardEntry
 from screen.store.scan import Scan
 
@@ -41,53 +42,19 @@ class Row:
     row: int
     sides: list[Side] = field(default_factory=list)
     skipped: dict[str, Any] | None = None
-
-
-def number_of(scan: Scan, text: str, by_id: bool = False) -> int:
-    """The row that a user names: a row number where it is all digits, unless `by_id`; else the id of its sample.
-
-    Raises UsageError for an id that no row has, or several have.
-    """
-    if text.isdecimal() and not by_id:
-        return int(text)
-    numbers: set[int] = set()
-    for path in scan.folder.tables("scores"):
-        table = read_published(path, columns=["row", "id"])
-        numbers.update(table.filter(pc.equal(table["id"], text))["row"].to_pylist())
-    if len(numbers) == 1:
-        return numbers.pop()
-    if numbers:
-        few = ", ".join(map(str, sorted(numbers)[:10])) + (", ..." if len(numbers) > 10 else "")
-        raise UsageError(f"{len(numbers)} rows have the id {text!a}: {few}", "give one of these row numbers")
-    raise UsageError(
-        f"no scored row of {near(scan.path)} has the id {text!a}", "give an id or a row number, as `screen rank` prints"
-    )
+    labels: list[Label] = field(default_factory=list)
 
 
 def find(scan: Scan, row: int) -> Row:
     """Raises UsageError for a row that the run does not hold."""
-    entry = _entry(scan, row)
+    entry = entry_of(scan, row)
+    labels = list(scan.labels.current.get(row, {}).values())
     skips = _read(scan, entry, "skipped", row)
     if skips:
-        return Row(row, skipped=skips[0])
+        return Row(row, skipped=skips[0], labels=labels)
     turns = _read(scan, entry, "turns", row)
     flags = thresholds_of(scan)
-    return Row(row, [_side(scan, s, turns, flags) for s in _read(scan, entry, "scores", row)])
-
-
-def _entry(scan: Scan, row: int) -> ShardEntry:
-    entries = sorted(scan.folder.published.values(), key=lambda e: e.first_row)
-    for entry in entries:
-        if entry.first_row <= row < entry.end_row:
-            return entry
-    if not entries:
-        raise UsageError(f"{near(scan.path)} holds no rows yet", "wait for its first shard, or see screen status")
-    first, last = entries[0].first_row, entries[-1].end_row - 1
-    gaps = "" if sum(e.rows for e in entries) == last - first + 1 else ", with gaps: the run is not finished"
-    raise UsageError(
-        f"there is no row {row:,} in {near(scan.path)}",
-        f"it holds rows {first:,} to {last:,}{gaps}; an id of digits only is asked for with --id",
-    )
+    return Row(row, [_side(scan, s, turns, flags) for s in _read(scan, entry, "scores", row)], labels=labels)
 
 
 def _read(scan: Scan, entry: ShardEntry, table: str, row: int) -> list[dict[str, Any]]:
@@ -145,10 +112,11 @@ def highest(side: Side, trait: str) -> dict[str, Any] | None:
 
 def as_object(row: Row) -> dict[str, Any]:
     """Plain JSON: the row's columns as they are stored, traits and turns nested."""
+    labels = [asdict(label) for label in row.labels]
     if row.skipped is not None:
-        return {"row": row.row, "scored": False, "skipped": row.skipped}
+        return {"row": row.row, "scored": False, "skipped": row.skipped, "labels": labels}
     samples = [{**s.facts, "traits": s.scores, "turns": [_turn(t, s) for t in s.turns]} for s in row.sides]
-    return {"row": row.row, "scored": True, "samples": samples}
+    return {"row": row.row, "scored": True, "samples": samples, "labels": labels}
 
 
 def _turn(turn: dict[str, Any], side: Side) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Run: a scan on disk, as a notebook or a pipeline looks at it. Changes nothing, but for `reflag`.
+"""Run: a scan on disk, as a notebook or a pipeline looks at it. Changes nothing, but for `reflag` and `label`.
 
 The examples are of the first 40 rows of examples/support-chats.jsonl; tests execute them.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from screen.library.rows import Rows
     from screen.scoring.findings.flags import Flagging
     from screen.select.subset import Rest, Subset
+    from screen.store.labels.record import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Run:
         return self._scan.skipped()
 
     def sql(self, statement: str, *, seconds: float = 60.0) -> pl.DataFrame:
-        """The rows of one SELECT over scores, turns, skipped, samples and flagged, in a process that can only read.
+        """The rows of one SELECT over scores, turns, skipped, samples, flagged, labels, in a process that only reads.
 
         seconds  after which the query is stopped
 
@@ -174,10 +175,44 @@ class Run:
 
         return explain(reopen(self._scan), self._number(row))
 
-    def _number(self, row: int | str) -> int:
-        from screen_reports import rows
+    def label(
+        self, row: int | str | Sequence[int | str], label: Word | None, *, note: str | None = None,
+        trait: str | None = None,
+    ) -> None:  # fmt: skip
+        """Say of a row, or of several, that it is to be kept or dropped; the last label counts (docs/labels.md).
 
-        return row if isinstance(row, int) else rows.number_of(self._scan, row, by_id=True)
+        row    a number (from 0) or the dataset's own id
+        label  "keep", "drop" or "unsure"; None takes an earlier one back
+        trait  what it is about; without one the label is of the whole row
+
+        Raises UsageError for a row that is not there, with nothing written. No score depends on labels.
+
+        >>> run.label([38, 25], "drop", note="threatens the user")
+        """
+        from screen.select.labels import LabelGiven, add
+
+        rows = [row] if isinstance(row, int | str) else row
+        texts = [(None, r) if isinstance(r, str) else (int(r), None) for r in rows]
+        add(self._scan, [LabelGiven(number, own, label, note, trait) for number, own in texts])
+
+    def labels(self) -> pl.DataFrame:
+        """The labels that count: row, label, trait (null: the whole row), note, at (UTC).
+
+        >>> run.labels().select("row", "label", "note").rows()
+        [(25, 'drop', 'threatens the user'), (38, 'drop', 'threatens the user')]
+        """
+        from dataclasses import asdict
+
+        import polars as pl
+
+        schema = {"row": pl.Int64, "label": pl.String, "trait": pl.String, "note": pl.String, "at": pl.String}
+        frame = pl.DataFrame([asdict(label) for label in self._scan.labels.listed()], schema=schema)
+        return frame.with_columns(pl.col("at").str.to_datetime("%Y-%m-%dT%H:%M:%SZ"))
+
+    def _number(self, row: int | str) -> int:
+        from screen.select.named import number_of
+
+        return row if isinstance(row, int) else number_of(self._scan, row, by_id=True)
 
     def drop(
         self, expression: str, *, drop_skipped: bool = False, rest: Rest | None = None,

@@ -1,9 +1,7 @@
 """manifest.jsonl: one checksummed line a published shard. A line that is there and whole is the commit.
 
-A crash can tear the last line only, since every append is synced before the next. A torn line is a part of a line: it
-lacks its end, or, where the disk wrote its end first, it has a hole of NUL bytes, which no line has and no single
-flipped bit makes of one. Readers ignore it and the next writer cuts it off. Any other bad line is damage, the last one
-too. Knows nothing of tables' contents.
+A crash can tear the last line only (screen/seal.py): readers ignore a torn line and the next writer cuts it off. Any
+other bad line is damage. Knows nothing of tables' contents.
 """
 
 from __future__ import annotations
@@ -11,19 +9,18 @@ from __future__ import annotations
 import bisect
 import contextlib
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from screen import seal
 from screen.disk import DISK, Disk, append_durably, truncate_durably
 from screen.errors import StoreError
 
 MANIFEST = "manifest.jsonl"
 _NAME = re.compile(r"(scores|turns|controls|skipped)/[0-9]{6,}\.parquet")  # never a way out of the folder
-_LINE = re.compile(rb'(\{.*),"sha":"([0-9a-f]{16})"\}', re.DOTALL)
-_WHOLE = re.compile(rb'\{.*,"sha":"[0-9a-f]{16}"\}.', re.DOTALL)  # more than a line, so no part of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +48,15 @@ class ShardEntry:
     token_budget: int | None = None  # tokens a batch, where memory ran out at what the settings say
 
     def line(self) -> bytes:
-        body = json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
-        return body[:-1] + b',"sha":"' + _sha(body) + b'"}\n'
+        return seal.sealed_line(asdict(self))
 
     @classmethod
-    def parse(cls, line: bytes) -> ShardEntry:
-        """Raises ValueError where the line, without its newline, is not what `line` wrote."""
-        match = _LINE.fullmatch(line)
-        if match is None or _sha(match[1] + b"}") != match[2]:
-            raise ValueError("its checksum does not match")
-        body = json.loads(match[1] + b"}")
+    def of(cls, body: dict[str, Any]) -> ShardEntry:
+        """Raises ValueError, or what a wrong type raises, where the object is not what `line` wrote."""
         files = {table: FileEntry(**entry) for table, entry in body.pop("files").items()}
         if not all(_NAME.fullmatch(f.name) and f.name.startswith(f"{t}/") for t, f in files.items()):
             raise ValueError("it names a file outside the run's tables")
         return cls(**body, files=files)
-
-
-def _sha(body: bytes) -> bytes:
-    return hashlib.sha256(body).hexdigest()[:16].encode()
 
 
 class Manifest:
@@ -85,18 +73,17 @@ class Manifest:
         self._load(disk.read(path))
 
     def _load(self, data: bytes) -> None:
-        *lines, tail = data.split(b"\n")
-        for number, line in enumerate(lines, 1):
+        try:
+            found = seal.open_lines(data)
+        except seal.BrokenLine as error:
+            raise self._damage(error.number, error.why, error.last) from error
+        for number, value in enumerate(found.values, 1):
             try:
-                entry = ShardEntry.parse(line)
+                entry = ShardEntry.of(value)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                if number == len(lines) and not tail and b"\0" in line:
-                    return
-                raise self._damage(number, str(error), last=number == len(lines) and not tail) from error
+                raise self._damage(number, str(error), last=number == len(found.values)) from error
             self._take(entry, number)
-            self._passed(line + b"\n")
-        if _WHOLE.match(tail) and b"\0" not in tail:
-            raise self._damage(len(lines) + 1, "something else stands where it ends", last=True)
+        self._passed(found.data)
 
     def _take(self, entry: ShardEntry, number: int) -> None:
         if entry.shard in self.entries:

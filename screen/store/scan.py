@@ -17,6 +17,8 @@ from screen.scoring.schema import scores_schema
 from screen.store import liftfile, tables
 from screen.store.folder import RunFolder
 from screen.store.index import Index
+from screen.store.labels import file as labels
+from screen.store.labels.record import LabelRecord
 from screen.store.lock import NAME as LOCK
 from screen.store.lock import Holder
 from screen.store.sql import sandbox, views
@@ -43,6 +45,11 @@ class Scan:
     def index(self) -> Index | None:
         """A copy of the scores that the run is ranked by; None in a run that goes on."""
         return self.folder.index()
+
+    @property
+    def labels(self) -> LabelRecord:
+        """What people said of its rows, as the file is now. Raises StoreError for a damaged one."""
+        return labels.read(self.folder)
 
     def scores(self) -> pl.LazyFrame:
         return self._frame("scores")
@@ -97,7 +104,7 @@ class Scan:
         flags: Mapping[str, Flagging] | None = None,
         rows: Collection[int] | None = None,
     ) -> pa.Table:
-        """The rows of one SELECT over scores, turns, skipped, samples and flagged; see `query`."""
+        """The rows of one SELECT over scores, turns, skipped, samples, flagged and labels; see `query`."""
         return self.query(statement, limits=limits, flags=flags, rows=rows).table
 
     def query(
@@ -122,6 +129,8 @@ class Scan:
         if "lift" in reached and (lift := liftfile.find(folder)) is not None:
             texts["lift"] = f"SELECT * FROM read_parquet({views.literal(str(lift))})"
             every.append(lift)
+        if "labels" in reached:
+            texts["labels"] = labels.view(self.labels)
         try:
             return sandbox.run(statement, texts, every, limits or sandbox.Limits(), self._names(statement))
         except RuntimeError:  # the child could not even make its views
@@ -134,6 +143,7 @@ class Scan:
         known = {name: tables.pinned(name, self.traits).names for name in tables.NAMES}
         known["samples"] = [*scores, *(f"{t}_corrected" for t in self.traits), "prompt", "answer", "base_answer"]
         known["flagged"] = [*scores, "flags"]
+        known["labels"] = list(labels.COLUMNS)
         words = set(re.findall(r"\w+", statement.lower()))
         return {view: names for view, names in known.items() if view in words} or known
 
@@ -142,7 +152,7 @@ def _reached(statement: str) -> set[str]:
     """The tables that a statement can read, by the words in it: their files are hashed first. With `query` and
     `query_table` DuckDB reads a table whose name the statement puts together, so these reach all."""
     text = statement.lower()
-    named = {name for name in (*views.NAMES, "lift") if name in text or "query" in text}
+    named = {name for name in (*views.NAMES, "lift", "labels") if name in text or "query" in text}
     named |= {"scores"} if named & {"flagged", "samples"} else set()
     return named | ({"turns"} if "samples" in named else set())
 

@@ -28,6 +28,7 @@ _BESIDE = {
     "catalogue.duckdb",
     "lift.parquet",
     "lift.json",
+    "labels.jsonl",
     "baselines",
 }
 _ELSEWHERE = "give --out a folder that is new or empty"

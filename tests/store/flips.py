@@ -23,6 +23,8 @@ from screen.store import context, liftfile, scanfile
 from screen.store.cache.answers import AnswerCache, KeptResponse
 from screen.store.cache.judgements import JudgementCache
 from screen.store.folder import RunFolder
+from screen.store.labels.file import append, read
+from screen.store.labels.record import Draw, DrawnStratum, Label
 from screen.store.reference import Reference
 from screen.store.scan import Scan
 from screen.store.sql import catalogue
@@ -46,6 +48,9 @@ def make(folder: Path) -> Path:
     context.save(run, at.run, {"random.2": np.ones((2, 3), np.float32)}, {"screened": [2]})
     liftfile.keep(at, pa.table({"row": [0, 1], "evil_lift": pa.array([0.5, 1.5], pa.float32())}))
     catalogue.build(at)
+    said = Label(1, "drop", None, "a note @ last", "2026-01-01T00:00:00Z")
+    stratum = DrawnStratum("above", 0.0, None, 3, (1,), (4, 5))
+    append(at, [said, Draw("evil", 0.9, None, 0, (stratum,), said.at), said])
     scores = {"evil": np.arange(5, dtype=np.float32)}
     card = {"vectors": {}, "model": {}, "rendering": {}, "baseline": "generate", "rows": 5}
     Reference("clean", scores, card).save(folder / "clean.reference")
@@ -77,6 +82,7 @@ def parts(folder: Path) -> dict[str, Part]:
         "standards.safetensors": lambda: _plain(context.load(run, RunFolder.read(run).run)),
         "lift.parquet": lambda: liftfile.find(RunFolder.read(run)),
         "index.safetensors": lambda: _ranked(run),
+        "labels.jsonl": lambda: read(RunFolder.read(run)),
         "lift.json": lambda: liftfile.find(RunFolder.read(run)),
     }
     found = {name: Part(run / name, read) for name, read in readers.items()}

@@ -10,7 +10,7 @@ from tests.store import flips
 
 FILES = (
     "scan.json", "summary.json", "manifest.jsonl", "standards.safetensors", "index.safetensors", "lift.parquet",
-    "lift.json", "clean.reference", "answers", "judgements",
+    "lift.json", "labels.jsonl", "clean.reference", "answers", "judgements",
 )  # fmt: skip
 
 

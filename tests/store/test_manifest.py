@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from screen import seal
 from screen.errors import StoreError
 from screen.store.folder import RunFolder
 from screen.store.manifest import FileEntry, Manifest, ShardEntry
@@ -120,4 +121,4 @@ def test_lines_whose_rows_overlap_are_damage(tmp_path):
 def test_a_line_reads_back_as_it_was_written():
     file = FileEntry("scores/000000.parquet", 7, "ab", 5)
     entry = ShardEntry(0, 0, 5, 5, 4, 1, "run", {"scores": file}, token_budget=512)
-    assert ShardEntry.parse(entry.line()[:-1]) == entry
+    assert ShardEntry.of(*seal.open_lines(entry.line()).values) == entry

@@ -262,7 +262,7 @@ def test_what_is_said_of_an_unfinished_run(tmp_path, monkeypatch, facts, of, how
         ("from flagged", {"flagged", "scores"}),
         ("from samples", {"samples", "scores", "turns"}),
         ("from lift", {"lift"}),
-        ("from query('from sc' || 'ores')", {*views.NAMES, "lift"}),
+        ("from query('from sc' || 'ores')", {*views.NAMES, "lift", "labels"}),
     ],
 )
 def test_the_tables_that_a_statement_reaches_are_hashed(statement, reached):

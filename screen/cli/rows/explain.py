@@ -33,11 +33,12 @@ def command(run: Path, row: str, by_id: bool, by: str | None, as_json: bool) -> 
     from screen_reports import rows
 
     from screen.cli.opened import open_run
+    from screen.select.named import number_of
 
     scan = open_run(run)
     if by is not None and by not in scan.traits:
         raise UsageError(f"there is no trait {by!a} in {near(scan.path)}", f"its traits are {', '.join(scan.traits)}")
-    found = rows.find(scan, rows.number_of(scan, row, by_id))
+    found = rows.find(scan, number_of(scan, row, by_id))
     if found.skipped is not None:
         raise UsageError(f"row {found.row} was not scored: {found.skipped['message']}", "give a row that has a score")
     from screen.analysis.explain import explain

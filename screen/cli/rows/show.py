@@ -35,11 +35,12 @@ def command(run: Path, row: str, by_id: bool, by: str | None, full: bool, as_jso
     from screen_reports import rows
 
     from screen.cli.opened import open_run
+    from screen.select.named import number_of
 
     scan = open_run(run)
     if by is not None and by not in scan.traits:
         raise UsageError(f"there is no trait {by!a} in {near(scan.path)}", f"its traits are {', '.join(scan.traits)}")
-    found = rows.find(scan, rows.number_of(scan, row, by_id))
+    found = rows.find(scan, number_of(scan, row, by_id))
     if as_json:
         print_json(rows.as_object(found))
         return

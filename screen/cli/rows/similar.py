@@ -30,10 +30,9 @@ def command(run: Path, row: str | None, by_id: bool, count: int, grouped: bool, 
     """List the rows of RUN whose traits are most like ROW's; or, with --copies, rows that hold copies of one answer, so
     that one copied answer does not count a hundred times.
     """
-    from screen_reports import rows
-
     from screen.analysis import similar
     from screen.cli.opened import open_run
+    from screen.select.named import number_of
 
     if (row is None) != grouped:
         raise UsageError(
@@ -44,7 +43,7 @@ def command(run: Path, row: str | None, by_id: bool, count: int, grouped: bool, 
         groups = similar.copies(scan, at_least)
         print_json({"groups": groups}) if as_json else _print_copies(groups, count)
     else:
-        number = rows.number_of(scan, row, by_id)
+        number = number_of(scan, row, by_id)
         found = similar.neighbours(scan, number, count)
         print_json({"row": number, "similar": found}) if as_json else _print_near(scan, number, found)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from screen.store.scan import Scan
 
 _EPILOG = """\b
-Views: scores, turns, skipped, samples (scores with text), flagged.
+Views: scores, turns, skipped, samples (scores with text), flagged, labels.
 
 \b
 Examples:
@@ -32,7 +32,7 @@ Examples:
 """
 _HELP = """\
 A statement ends with a semicolon. Views: scores, turns, skipped, samples,
-flagged. Nothing here changes the run.
+flagged, labels. Nothing here changes the run.
   .tables      views and their columns
   .help        this
   .quit        leave (or \\q, exit, Ctrl-D)"""
@@ -181,6 +181,7 @@ def _dotted(scan: Scan, word: str) -> None:
         from screen_reports.console import Terminal
 
         from screen.scoring import schema
+        from screen.store.labels.file import COLUMNS
         from screen.store.scan import ascii_name
 
         views = {
@@ -189,6 +190,7 @@ def _dotted(scan: Scan, word: str) -> None:
             "skipped": schema.skipped_schema().names,
             "samples": ["everything in scores", "prompt", "answer", "base_answer"],
             "flagged": ["everything in scores", "flags"],
+            "labels": list(COLUMNS),
         }
         for view, names in views.items():
             columns = names if view in ("samples", "flagged") else [ascii_name(n) for n in names]

@@ -1,0 +1,1 @@
+"""Verbs that come after a run: from scores to a decision."""

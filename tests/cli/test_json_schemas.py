@@ -1,0 +1,29 @@
+"""What verbs print with --json is as docs/json/ describes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.cli.conftest import Screen
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "json"
+COMMANDS = {  # verb -> a command line on the run of eight rows, whose output fills as much of the schema as one can
+    "label": ("label", "chats.screen", "5", "6", "drop", "--note", "mean", "--list", "--json"),
+}
+
+
+@pytest.mark.parametrize("verb", sorted(COMMANDS))
+def test_json_is_as_its_schema_says(verb: str, screen: Screen, run: Path) -> None:
+    schema = json.loads((SCHEMAS / f"{verb}.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    said = screen(*COMMANDS[verb])
+    assert said.code == 0
+    jsonschema.Draft202012Validator(schema).validate(json.loads(said.out))
+
+
+def test_every_schema_is_held_against_real_output() -> None:
+    assert {path.name.removesuffix(".schema.json") for path in SCHEMAS.iterdir()} == set(COMMANDS)
