@@ -94,8 +94,9 @@ def test_too_many_unreadable_rows(screen: Screen, chats: Path, flags: list[str])
         ),
         (
             ["chats.jsonl", "--fail-on", "evil>1"],
-            "error: --fail-on 'evil>1' is not understood\n"
-            "next: give a trait and a share, 'evil>1%', or cannot-tell, or 'evil=cannot-tell'\n",
+            "error: --fail-on: share(evil) is a share: write 1%, or the number of them: count(evil) > 1"
+            " (at character 6)\n  evil>1\n       ^\n"
+            "next: write 'evil > 1%', 'mean(evil) > reference' or 'skipped > 0.5%'; docs/gates.md has all\n",
         ),
         (
             ["chats.jsonl", "--limit", "9-3"],

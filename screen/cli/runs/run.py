@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 import click
 
 from screen.cli.output import print_json
-from screen.cli.runs import flags, gates
+from screen.cli.runs import flags
 from screen.library.options import ScanOptions
 from screen.library.request import ScanRequest, scan_request
+from screen.select.gates.parser import check_names, parse
 
 if TYPE_CHECKING:
     from screen.cli.progress import PlainProgress
+    from screen.select.gates.tree import Gate
 
 _EPILOG = """\b
---fail-on 'evil>1%' also fails where the share is lower but the verdict is that
-nothing can be told; --fail-on cannot-tell (or 'evil=cannot-tell') alone fails
-where the verdict on a trait is that nothing can be told.
+--fail-on takes gates (docs/gates.md): 'evil>1%', 'max(evil)>p99',
+'mean(evil) > reference', 'skipped > 0.5%', cannot-tell. It also
+fails where the figure does not exist, or where nothing can be told of the trait.
 
 \b
 Examples:
@@ -77,8 +79,8 @@ Examples:
 @click.option("--fdr", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="Q",
               help="Flag at this false-discovery rate against --reference.")  # fmt: skip
 @click.option("--reference", metavar="FILE", help="Scores of clean data, from `screen reference build`.")
-@click.option("--fail-on", multiple=True, metavar="'TRAIT>N%'|cannot-tell",
-              help="Exit 1 if more rows are flagged, or nothing can be told; repeatable.")  # fmt: skip
+@click.option("--fail-on", multiple=True, metavar="GATE",
+              help="Exit 1 where this holds, such as 'evil>1%', or cannot be told; repeatable.")  # fmt: skip
 @click.option("--spec", type=click.Path(path_type=Path), metavar="scan.json", help="Settings of an earlier run.")
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where baseline responses are kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -89,12 +91,22 @@ def command(dataset: tuple[str, ...], **options: Any) -> None:
 
     The same command, typed again, goes on where a run stopped.
     """
-    wanted = gates.parse(options["fail_on"])
+    gates = [parse(text, "--fail-on") for text in options["fail_on"]]
     request = asked(dataset, options)
-    gates.check_names(wanted, request.traits)
+    check_names(gates, request.traits)
     summary = perform(request, progress_of(options))
     _report(request.out, summary, options["as_json"])
-    gates.check(wanted, summary["traits"], request.out)
+    if gates:
+        _check(gates, request.out)
+
+
+def _check(gates: Sequence[Gate], out: Path) -> None:
+    """Raises GateFailed where a gate fails on the run."""
+    from screen.select.gates.evaluate import evaluate, raise_failed
+    from screen.select.gates.figures import Figures
+    from screen.store.scan import Scan
+
+    raise_failed(evaluate(Figures(Scan.open(out)), gates), out)
 
 
 def asked(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanRequest:
