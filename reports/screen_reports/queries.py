@@ -85,8 +85,8 @@ def top_rows(
     near = _nearest(scan, score, count, ascending, (limit, away) if only_flagged else None)
     rows = scan.sql(text, flags={} if view == "scores" else None, rows=near).to_pylist()
     if near is not None:
-        places = _places(scan, score, [r["score"] for r in rows])
-        rows = [{**row, "place": place} for row, place in zip(rows, places, strict=True)]
+        found = places(scan, score, [r["score"] for r in rows])
+        rows = [{**row, "place": place} for row, place in zip(rows, found, strict=True)]
     excerpts = windows(scan, trait or scan.traits[0], [r["row"] for r in rows])
     ranked = []
     for row in rows:
@@ -119,7 +119,7 @@ def _nearest(
     return sorted(set(rows[np.concatenate([best, tied])].tolist()))
 
 
-def _places(scan: Scan, score: str, values: Sequence[float]) -> list[float]:
+def places(scan: Scan, score: str, values: Sequence[float]) -> list[float]:
     """The share of the run's samples with a lower score, for each value."""
     known = score_values(scan, score)
     known = np.sort(known[~np.isnan(known)])

@@ -72,7 +72,7 @@ def _traits(terminal: Terminal, summary: Summary) -> None:
                 terminal.cut(trait, 24),
                 Text(count(flagged), style="bold red" if flagged else ""),
                 share(flagged, stats.get("judged", stats["n"])),
-                _interval(stats.get("share_interval")),
+                interval(stats.get("share_interval")),
                 *([verdicts.random(stats)] if controlled else []),
                 *(score(stats[name], decimals) for name in shown),
             ]
@@ -81,7 +81,7 @@ def _traits(terminal: Terminal, summary: Summary) -> None:
     terminal.put()
 
 
-def _interval(shares: Sequence[float] | None) -> str:
+def interval(shares: Sequence[float] | None) -> str:
     """(0.085, 0.158) -> "8.5-15.8"."""
     return f"{100 * shares[0]:.1f}-{100 * shares[1]:.1f}" if shares else "-"
 
@@ -117,10 +117,10 @@ def means(summary: Summary) -> list[str]:
     """The dataset's mean score a trait with its 95 % interval, and of each group where there are several."""
     lines = []
     for trait, stats in summary["traits"].items():
-        whole = stats.get("dataset") or {}
-        if whole.get("mean") is None or whole.get("low") is None:
+        if not (line := mean_line(stats)):
             continue
-        line = f"{trait} {score(whole['mean'], 2)} ({score(whole['low'], 2)} to {score(whole['high'], 2)})"
+        whole = stats["dataset"]
+        line = f"{trait} {line}"
         groups = [g for g in whole["groups"] if g.get("low") is not None]
         if len(whole["groups"]) > 1 and groups:
             top = sorted(groups, key=lambda g: -g["mean"])[:2]
@@ -129,6 +129,14 @@ def means(summary: Summary) -> list[str]:
             line += f"; estimates narrow it as {plural(whole['answers_saved'], 'more answer')} would"
         lines.append(line)
     return lines
+
+
+def mean_line(stats: Mapping[str, Any]) -> str:
+    """ "+3.49 (+2.68 to +4.44)": the dataset's mean score with its 95 % interval; "" where there is none."""
+    whole = stats.get("dataset") or {}
+    if whole.get("mean") is None or whole.get("low") is None:
+        return ""
+    return f"{score(whole['mean'], 2)} ({score(whole['low'], 2)} to {score(whole['high'], 2)})"
 
 
 def remarks(summary: Summary) -> list[str]:

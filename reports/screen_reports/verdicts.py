@@ -20,9 +20,14 @@ def verdicts(summary: Summary) -> list[tuple[str, str]]:
     sentences = []
     for trait, stats in summary["traits"].items():
         if verdict := stats.get("verdict"):
-            review = ": review them" if verdict["kind"] == "review" else ""
-            sentences.append((f"{trait}: {verdict['sentence']}{review}", STYLES[verdict["kind"]]))
+            sentences.append((f"{trait}: {sentence(stats)}", STYLES[verdict["kind"]]))
     return sentences
+
+
+def sentence(stats: Mapping[str, Any]) -> str:
+    """The verdict on one trait, and what it asks for."""
+    verdict = stats["verdict"]
+    return f"{verdict['sentence']}{': review them' if verdict['kind'] == 'review' else ''}"
 
 
 def reviewed(summary: Summary) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -52,15 +53,30 @@ def neighbours(scan: Scan, row: int, count: int = 10) -> list[dict[str, object]]
 
 
 def copies(scan: Scan, threshold: float = 0.8) -> list[dict[str, object]]:
-    """Groups of at least two rows whose answers are near-duplicates, the largest first: rows (all of them), text (of
-    the first), flagged (how many are flagged, a trait).
+    """Groups of at least two rows whose answers are near-duplicates (`alike`), the largest first: rows (all of them),
+    text (of the first), flagged (how many are flagged, a trait)."""
+    rows, texts = _answers(scan)
+    flags = _flagged(scan)
+    groups = [g for g in alike(texts, threshold) if len({rows[i] for i in g}) > 1]
+    groups.sort(key=lambda g: (-len(g), rows[g[0]]))
+    return [
+        {
+            "rows": sorted({rows[i] for i in group}),
+            "text": texts[group[0]],
+            "flagged": dict(Counter(t for r in {rows[i] for i in group} for t in flags.get(r, ()))),
+        }
+        for group in groups
+    ]
 
-    Answers are compared as sets of five-word shingles by MinHash (128 permutations, 16 bands; Broder 1997): pairs above
-    `threshold` of estimated Jaccard similarity are joined to groups.
+
+def alike(texts: Sequence[str], threshold: float = 0.8) -> list[list[int]]:
+    """Groups of at least two texts that are near-duplicates, as their numbers from 0, ascending.
+
+    Texts are compared as sets of five-word shingles by MinHash (128 permutations, 16 bands; Broder 1997): pairs above
+    `threshold` of estimated Jaccard similarity are joined to groups. A text without words is like no other.
     """
     from rensa import RMinHash, RMinHashLSH
 
-    rows, texts = _answers(scan)
     exact: dict[str, int] = {}
     index = RMinHashLSH(threshold, _PERMUTATIONS, _BANDS)
     marks: dict[int, RMinHash] = {}
@@ -92,17 +108,7 @@ def copies(scan: Scan, threshold: float = 0.8) -> list[dict[str, object]]:
     members: dict[int, list[int]] = {}
     for i in range(len(texts)):
         members.setdefault(root(i), []).append(i)
-    flags = _flagged(scan)
-    groups = [g for g in members.values() if len({rows[i] for i in g}) > 1]
-    groups.sort(key=lambda g: (-len(g), rows[g[0]]))
-    return [
-        {
-            "rows": sorted({rows[i] for i in group}),
-            "text": texts[group[0]],
-            "flagged": dict(Counter(t for r in {rows[i] for i in group} for t in flags.get(r, ()))),
-        }
-        for group in groups
-    ]
+    return [group for group in members.values() if len(group) > 1]
 
 
 def _answers(scan: Scan) -> tuple[list[int], list[str]]:

@@ -18,6 +18,7 @@ from screen.errors import ScreenError, UsageError
 VERBS = {
     "run": ("runs.run", "Score a dataset, example by example."),
     "inspect": ("runs.inspect", "Show rows as the model sees them."),
+    "report": ("decision.report", "Write a run as one page that opens anywhere."),
     "rank": ("rows.rank", "List the rows of a run by score."),
     "cut": ("rows.cut", "Show what dropping high rows would cost."),
     "label": ("decision.label", "Say of rows: keep, drop or unsure."),

@@ -14,7 +14,7 @@ from screen.cli.output import print_json
 if TYPE_CHECKING:
     from screen_reports.console import Terminal
 
-    from screen.analysis.curve import CutCurve, CutPoint
+    from screen.analysis.curve import CutCurve
 
 _EPILOG = """\b
 Examples:
@@ -47,39 +47,18 @@ def command(run: Path, by: str | None, as_json: bool) -> None:
 
 
 def _print(terminal: Terminal, curve: CutCurve, run: Path) -> None:
-    from screen_reports.console import Head
+    from screen_reports import cuts
     from screen_reports.text import plural
 
     clean = "" if curve.reference_mean is None else f"; clean rows' mean is {curve.reference_mean:.2f}"
     terminal.put(f"{plural(curve.rows, 'row')} by {curve.trait}{clean}")
     terminal.put()
-    named = {p.rows: name for p, name in ((curve.flagged, "flagged"), (curve.suggested, "suggested")) if p is not None}
-    shown = {p.rows: p for p in (*_few(curve.points), curve.flagged, curve.suggested) if p is not None}
-    names = ("drop above", "rows lost", "%", "tokens lost", "%", "mean left")
-    heads: list[Head] = [*((name, "right") for name in names), ("", "left")]
-    terminal.table(heads, [_cells(shown[n], curve, named.get(n, "")) for n in sorted(shown)])
+    terminal.table([*((name, "right") for name in cuts.NAMES), ("", "left")], cuts.lines(curve))
     terminal.put()
     if curve.suggested is None:
         terminal.put(curve.reason)
         return
     terminal.put(f"suggested: drop above {curve.suggested.threshold:g}: {curve.reason}")
-    drop = shlex.quote(curve.expression.format(repr(curve.suggested.threshold)))
     terminal.put()
     terminal.put("next:", style="bold")
-    terminal.print(
-        f"  screen filter {shlex.quote(str(run))} --drop {drop} -o clean.jsonl", soft_wrap=True, markup=False
-    )
-
-
-def _cells(point: CutPoint, curve: CutCurve, name: str) -> list[str]:
-    mean = "-" if point.mean != point.mean else f"{point.mean:+.2f}"
-    share, of_tokens = 100 * point.rows / curve.rows, 100 * point.tokens / max(curve.tokens, 1)
-    lost = [f"{point.rows:,}", f"{share:.1f}", f"{point.tokens:,}", f"{of_tokens:.1f}"]
-    return [f"{point.threshold:+.2f}", *lost, mean, name]
-
-
-def _few(points: tuple[CutPoint, ...], most: int = 10) -> list[CutPoint]:
-    """About `most` of the points, the last left out where others are there: it drops everything."""
-    kept = points[:-1] or points
-    step = max(1, -(-len(kept) // most))
-    return list(kept[::step])
+    terminal.print(f"  {cuts.command(curve, shlex.quote(str(run)))}", soft_wrap=True, markup=False)

@@ -1,0 +1,38 @@
+"""The what-if curve of a trait as lines of a table, and the command of its suggestion. Knows nothing of terminals."""
+
+from __future__ import annotations
+
+import shlex
+
+from screen.analysis.curve import CutCurve, CutPoint
+
+NAMES = ("drop above", "rows lost", "%", "tokens lost", "%", "mean left")
+
+
+def lines(curve: CutCurve, most: int = 10) -> list[list[str]]:
+    """A line a point, some `most` of them and those with a name, which stands last ("" for the others)."""
+    named = {p.rows: name for p, name in ((curve.flagged, "flagged"), (curve.suggested, "suggested")) if p is not None}
+    shown = {p.rows: p for p in (*_few(curve.points, most), curve.flagged, curve.suggested) if p is not None}
+    return [[*_cells(shown[n], curve), named.get(n, "")] for n in sorted(shown)]
+
+
+def command(curve: CutCurve, run: str) -> str:
+    """The copy without the rows that the suggestion drops; "" where nothing is suggested. `run` is quoted already."""
+    if curve.suggested is None:
+        return ""
+    drop = shlex.quote(curve.expression.format(repr(curve.suggested.threshold)))
+    return f"screen filter {run} --drop {drop} -o clean.jsonl"
+
+
+def _cells(point: CutPoint, curve: CutCurve) -> list[str]:
+    mean = "-" if point.mean != point.mean else f"{point.mean:+.2f}"
+    share, of_tokens = 100 * point.rows / curve.rows, 100 * point.tokens / max(curve.tokens, 1)
+    lost = [f"{point.rows:,}", f"{share:.1f}", f"{point.tokens:,}", f"{of_tokens:.1f}"]
+    return [f"{point.threshold:+.2f}", *lost, mean]
+
+
+def _few(points: tuple[CutPoint, ...], most: int) -> list[CutPoint]:
+    """About `most` of the points, the last left out where others are there: it drops everything."""
+    kept = points[:-1] or points
+    step = max(1, -(-len(kept) // most))
+    return list(kept[::step])

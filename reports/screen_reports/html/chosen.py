@@ -1,0 +1,70 @@
+"""Which rows a report shows: the highest by each trait, and a sample of the others from low to high."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+STRATA = 10  # of equal size, by the first trait's score
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Row numbers, ascending; no row is in both. `of`: rows that have a score."""
+
+    top: tuple[int, ...]
+    sample: tuple[int, ...]
+    of: int
+
+
+def choose(
+    rows: npt.NDArray[np.int64],
+    signs: npt.NDArray[np.int8],
+    scores: Mapping[str, npt.NDArray[np.float32]],
+    top: int,
+    sample: int,
+) -> Chosen:
+    """rows, signs (n,) of the samples; scores: trait -> (n,), nan without one; the sample goes by the first trait.
+
+    The `top` rows are shared out among the traits: each gives its highest, and of those that are trained away from its
+    lowest, in turn until there are enough. The sample is seeded: equal runs show equal rows.
+    """
+    if not scores:
+        return Chosen((), (), 0)
+    ranked = [_order(rows, np.where(signs < 0, -values, values)) for values in scores.values()]
+    known = np.unique(np.concatenate(ranked))
+    high: dict[int, None] = {}
+    for place in range(max(map(len, ranked))):
+        for order in ranked:
+            if place < len(order) and len(high) < top:
+                high.setdefault(int(order[place]), None)
+        if len(high) >= top:
+            break
+    left = ranked[0][~np.isin(ranked[0], np.fromiter(high, np.int64, len(high)))]
+    return Chosen(tuple(sorted(high)), tuple(sorted(_sample(left, sample))), len(known))
+
+
+def _order(rows: npt.NDArray[np.int64], values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Rows from the highest value down, each once."""
+    scored = ~np.isnan(values)
+    rows, values = rows[scored], values[scored]
+    ordered = rows[np.argsort(-values, kind="stable")]
+    _, first = np.unique(ordered, return_index=True)
+    return np.asarray(ordered[np.sort(first)])
+
+
+def _sample(ordered: npt.NDArray[np.int64], count: int) -> list[int]:
+    """`count` rows, as many from each stratum as can be."""
+    if len(ordered) <= count:
+        return [int(row) for row in ordered]
+    rng = np.random.default_rng(SEED)
+    edges = np.linspace(0, len(ordered), STRATA + 1).round().astype(np.int64)
+    wanted = np.diff(np.linspace(0, count, STRATA + 1).round().astype(np.int64))
+    picked: list[int] = []
+    for low, high, n in zip(edges[:-1], edges[1:], wanted, strict=True):
+        picked += [int(row) for row in rng.choice(ordered[low:high], min(int(n), int(high - low)), replace=False)]
+    return picked

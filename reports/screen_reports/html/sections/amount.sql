@@ -1,0 +1,24 @@
+-- Every trait by group and by file: samples, those with a score, flagged, mean; only the {most} places of each kind in
+-- which most samples are flagged for any trait (then the largest), and how many places there are. {long}: View.parts
+WITH every AS (
+    SELECT 'group' AS kind, "group" AS place, trait, score, flagged FROM {long}
+    UNION ALL
+    SELECT 'file' AS kind, file AS place, trait, score, flagged FROM {long}
+),
+cells AS (
+    SELECT kind, place, trait, count(*) AS samples, count(score) FILTER (NOT isnan(score)) AS scored,
+        count(*) FILTER (flagged) AS flagged, (avg(score) FILTER (NOT isnan(score)))::DOUBLE AS mean
+    FROM every
+    GROUP BY kind, place, trait
+),
+ranked AS (
+    SELECT kind, place, row_number() OVER (
+        PARTITION BY kind ORDER BY max(flagged) DESC, max(samples) DESC, place
+    ) AS "rank", count(*) OVER (PARTITION BY kind) AS places
+    FROM cells
+    GROUP BY kind, place
+)
+SELECT c.*, r."rank", r.places
+FROM cells c
+JOIN ranked r ON c.kind = r.kind AND c.place IS NOT DISTINCT FROM r.place
+WHERE r."rank" <= {most}
