@@ -22,6 +22,7 @@ VERBS = {
     "rank": ("rows.rank", "List the rows of a run by score."),
     "cut": ("rows.cut", "Show what dropping high rows would cost."),
     "label": ("decision.label", "Say of rows: keep, drop or unsure."),
+    "compare": ("decision.compare", "Compare two runs: versions of a dataset, models, vectors."),
     "show": ("rows.show", "Show one row of a run, and why it scores."),
     "explain": ("rows.explain", "Show a row's answer token by token."),
     "similar": ("rows.similar", "Find rows like a row, and copies of one answer."),

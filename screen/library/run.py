@@ -20,6 +20,7 @@ from screen.store.unfinished import unfinished
 if TYPE_CHECKING:
     import polars as pl
 
+    from screen.analysis.compare.two_runs import RunComparison
     from screen.library.rows import Rows
     from screen.scoring.findings.flags import Flagging
     from screen.select.subset import Rest, Subset
@@ -266,6 +267,22 @@ class Run:
 
         reflagged(self.path, at, fdr)
         return open_run(self.path)
+
+    def compare(self, other: Run | str | os.PathLike[str], *, by: str | None = None, rows: int = 5) -> RunComparison:
+        """This run beside another: rows by content, means with intervals, rows that crossed the cut (docs/compare.md).
+
+        other  a Run, or its folder
+        by     one trait alone; rows  how many rows of each kind are named, a trait
+
+        Raises UsageError where the runs have no trait in common.
+
+        >>> run.compare(run.path).sentence
+        'no difference: the same 40 rows'
+        """
+        from screen.analysis.compare.two_runs import compare_runs
+
+        second = other if isinstance(other, Run) else open_run(other)
+        return compare_runs(self._scan, second._scan, by=by, rows=rows)
 
     def status(self) -> Status:
         """How far the run is: rows, shards, whether somebody writes it, what a crash left.

@@ -101,7 +101,7 @@ def shard_tables(
             controls.append({"row": i, "variant": side, "layer": 2, "set": "controls", "random": random})
             turns.append({"row": i, "variant": side, **_turn(i, sign, baseline)})
     made = {"scores": scores, "turns": turns, "skipped": skipped, "controls": controls}
-    return {name: _table(name, rows) for name, rows in made.items()}
+    return {name: table(name, rows) for name, rows in made.items()}
 
 
 def _facts(i: int, baseline: str) -> dict[str, Any]:
@@ -133,6 +133,6 @@ def _turn(i: int, sign: float, baseline: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _table(name: str, rows: list[Mapping[str, Any]]) -> pa.Table:
-    wanted = tables.pinned(name, TRAITS)
+def table(name: str, rows: Sequence[Mapping[str, Any]], traits: Sequence[str] = TRAITS) -> pa.Table:
+    wanted = tables.pinned(name, traits)
     return pa.Table.from_pylist([{f: row.get(f) for f in wanted.names} for row in rows], schema=wanted)

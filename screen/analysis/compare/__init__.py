@@ -1,0 +1,1 @@
+"""Two runs beside each other. Read two_runs.py first."""
