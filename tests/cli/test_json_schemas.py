@@ -12,6 +12,7 @@ from tests.cli.conftest import Screen
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "json"
 COMMANDS = {  # verb -> a command line on the run of eight rows, whose output fills as much of the schema as one can
+    "compare": ("compare", "chats.screen", "chats.screen", "--json"),
     "label": ("label", "chats.screen", "5", "6", "drop", "--note", "mean", "--list", "--json"),
 }
 
