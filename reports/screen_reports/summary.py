@@ -13,11 +13,13 @@ from screen.baselines.table import kind_of
 from screen.store.scan import Scan
 from screen_reports import notes, queries, verdicts
 from screen_reports.console import Head, Terminal
+from screen_reports.drawings.of_run import print_distribution
 from screen_reports.queries import Ranked
 from screen_reports.ranking import quoted_excerpt
 from screen_reports.text import count, digits, duration, one_line, plural, score, share
 
 Summary = Mapping[str, Any]
+_DRAWN = 4  # traits whose distribution is drawn
 
 
 def print_summary(terminal: Terminal, scan: Scan, summary: Summary, path: Path) -> None:
@@ -33,6 +35,9 @@ def print_summary(terminal: Terminal, scan: Scan, summary: Summary, path: Path) 
     _traits(terminal, summary)
     for line, style in verdicts.verdicts(summary):
         terminal.put(line, style=style)
+    for reviewed in verdicts.reviewed(summary)[:_DRAWN]:
+        stats = summary["traits"][reviewed]
+        print_distribution(terminal, scan, stats.get("column", reviewed), stats["threshold"])
     terminal.put()
     for line in means(summary):
         terminal.put(f"mean of {line}")

@@ -1,15 +1,19 @@
-"""What a notebook shows of a run and of its rows: small tables of HTML. All text is escaped, and characters that do
-not show as themselves are written out; nothing is fetched from anywhere.
+"""What a notebook shows of a run and of its rows: small tables of HTML, and drawings. All text is escaped, and
+characters that do not show as themselves are written out; nothing is fetched from anywhere.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from screen_reports.drawings import of_run
 from screen_reports.ranking import percentile
 from screen_reports.text import count, digits, one_line, plural, score, share
+
+from screen.analysis.curve import curve
+from screen.select.scores import score_column, score_values
 
 if TYPE_CHECKING:
     from screen_reports.queries import Ranked
@@ -17,13 +21,16 @@ if TYPE_CHECKING:
     from screen.library.rows import Rows
     from screen.library.run import Run
     from screen.library.summary import TraitSummary
+    from screen.store.scan import Scan
 
+_DRAWN = 12  # traits that are drawn
 _EXCERPT = 120  # characters of an answer
 _RIGHT, _LEFT = ' style="text-align:right"', ' style="text-align:left"'
 
 
-def run_html(run: Run) -> str:
-    """The run's counts, a line a trait, and the verdicts. Of one that is not finished, how far it is."""
+def run_html(run: Run, scan: Scan) -> str:
+    """The run's counts, a line a trait, the verdicts, and drawings of each trait, folded. Of one that is not finished,
+    how far it is."""
     if not run.finished:
         state = run.status()
         return _paragraph(f"{run.path}: not finished, {plural(state.rows, 'row')} so far")
@@ -33,7 +40,27 @@ def run_html(run: Run) -> str:
     lines = [_trait(name, trait, decimals) for name, trait in summary.traits.items()]
     counts = f"{plural(summary.rows, 'row')}: {count(summary.scored)} scored, {count(summary.skipped)} skipped"
     verdicts = (_paragraph(f"{name}: {trait.verdict.sentence}") for name, trait in summary.traits.items())
-    return _paragraph(f"{run.path.name}, {counts}") + table(heads, lines, left=1) + "".join(verdicts)
+    tables = _paragraph(f"{run.path.name}, {counts}") + table(heads, lines, left=1) + "".join(verdicts)
+    return tables + "".join(_drawings(scan))
+
+
+def _drawings(scan: Scan) -> Iterator[str]:
+    """A folded part a trait, for the first of them, and one for how they go together."""
+    for trait in scan.traits[:_DRAWN]:
+        stats, reference = scan.summary["traits"][trait], scan.folder.facts["references"].get(trait)
+        if not stats["n"]:
+            continue
+        scores = of_run.scores_of(trait, score_values(scan, score_column(scan, trait)), stats, reference)
+        parts = (scores, of_run.groups_of(trait, stats, reference), of_run.curve_of(curve(scan, trait)))
+        yield _folded(f"drawings of {trait}", parts)
+    if matrix := of_run.correlations_of(scan.summary):
+        yield _folded("traits beside each other", [matrix])
+    if len(scan.traits) > _DRAWN:
+        yield _paragraph(f"not drawn: {plural(len(scan.traits) - _DRAWN, 'more trait')}")
+
+
+def _folded(title: str, drawings: Iterable[str | None]) -> str:
+    return f"<details><summary>{escaped(title)}</summary>{''.join(filter(None, drawings))}</details>"
 
 
 def _trait(name: str, trait: TraitSummary, decimals: int) -> list[str]:

@@ -299,7 +299,7 @@ class Run:
     def _repr_html_(self) -> str:
         from screen.library.html import run_html
 
-        return run_html(self)
+        return run_html(self, self._scan)
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:

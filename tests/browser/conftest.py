@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
-
 
 @pytest.fixture(scope="module")  # of a module: while it is open no other test of the process can run an event loop
-def browser() -> Iterator[playwright.Browser]:
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not there: pip install -e '.[dev]'")
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
@@ -22,11 +22,11 @@ def browser() -> Iterator[playwright.Browser]:
 
 
 @pytest.fixture
-def open_page(browser: playwright.Browser) -> Iterator[Callable[..., playwright.Page]]:
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     """A page 390 px wide, or as asked for; closed with the test."""
     contexts = []
 
-    def opened(width: int = 390, height: int = 900, **settings: object) -> playwright.Page:
+    def opened(width: int = 390, height: int = 900, **settings: object) -> Any:
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **settings))
         return contexts[-1].new_page()
 

@@ -22,7 +22,6 @@ from screen_reports.drawings.histogram import histogram
 from screen_reports.drawings.sparkline import BLOCKS, sparkline
 from screen_reports.drawings.svg import WIDTH, shortened, width_of
 
-SVG = "{http://www.w3.org/2000/svg}"
 QUANTILES = {"p05": -1.0, "p25": 0.0, "p50": 1.0, "p75": 2.0, "p95": 4.0}
 NAMES = [
     "</text><script>alert(1)</script>",
@@ -54,11 +53,11 @@ def tree(svg: str) -> ElementTree.Element:
 
 
 def words(svg: str) -> str:
-    return tree(svg).findtext(f"{SVG}desc") or ""
+    return tree(svg).findtext("desc") or ""
 
 
 def labels(svg: str) -> list[str]:
-    return ["".join(node.itertext()) for node in tree(svg).iter(f"{SVG}text")]
+    return ["".join(node.itertext()) for node in tree(svg).iter("text")]
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,7 +67,7 @@ def test_any_numbers_give_a_drawing_whose_coordinates_are_finite_and_inside(valu
         root = tree(svg)
         wide, high = map(float, root.attrib["viewBox"].split()[2:])
         assert wide == WIDTH
-        assert root.find(f"{SVG}title") is not None
+        assert root.find("title") is not None
         assert words(svg)
         for node in root.iter():
             assert not {"style", "id", "href"} & set(node.attrib)
@@ -126,7 +125,7 @@ def test_round_edges_cover_all_values_with_one_width(a: float, b: float) -> None
 
 def test_bars_are_as_high_as_their_share_and_darker_above_the_cut() -> None:
     svg = histogram("evil", Bins((0.0, 1.0, 2.0, 3.0), (6, 3, 1)), cut=2.0, flagged=1)
-    bars = [n for n in tree(svg).iter(f"{SVG}rect") if n.find(f"{SVG}title") is not None]
+    bars = [n for n in tree(svg).iter("rect") if n.find("title") is not None]
     highs = [float(bar.attrib["height"]) for bar in bars]
     assert highs[0] / highs[1] == pytest.approx(2, abs=0.01)
     assert [bar.attrib["fill-opacity"] for bar in bars] == ["0.5", "0.5", "1"]
@@ -138,7 +137,7 @@ def test_bars_are_as_high_as_their_share_and_darker_above_the_cut() -> None:
 
 def test_one_row_of_a_million_is_seen() -> None:
     svg = histogram("evil", Bins((0.0, 1.0, 2.0), (1_000_000, 1)))
-    bars = [n for n in tree(svg).iter(f"{SVG}rect") if n.find(f"{SVG}title") is not None]
+    bars = [n for n in tree(svg).iter("rect") if n.find("title") is not None]
     assert float(bars[1].attrib["height"]) >= 1.5
 
 
@@ -193,7 +192,7 @@ def test_the_curve_marks_the_flagged_and_the_suggested_point() -> None:
     svg = cut_curve("evil", points, 10, clean=1.5, flagged=points[1], suggested=points[2])
     assert "flagged: drop 1 row (10.0 %), mean +3.00" in labels(svg)
     assert "suggested: drop 9 rows (90.0 %), mean +1.00" in labels(svg)
-    assert len([n for n in tree(svg).iter(f"{SVG}circle") if n.get("r") == "2.5"]) == 3  # none where none is left
+    assert len([n for n in tree(svg).iter("circle") if n.get("r") == "2.5"]) == 3  # none where none is left
     assert words(svg).startswith("The mean of all 10 rows is +4.00. Clean rows have +1.50.")
     assert "Nothing is suggested." in words(cut_curve("evil", points, 10))
 

@@ -56,10 +56,9 @@ def named(name: str, text: str, /, **attributes: str | float) -> str:
 
 
 def drawing(height: float, title: str, words: Iterable[str], parts: Iterable[str]) -> str:
-    """The whole: `title` names it and `words`, sentences, say its figures to who cannot see it."""
+    """The whole, for a page of HTML: `title` names it and `words`, sentences, say its figures to who cannot see it."""
     about = element("title", text_of(title)) + element("desc", text_of(" ".join(words)))
     around: Mapping[str, str | float] = {
-        "xmlns": "http://www.w3.org/2000/svg",
         "class": "drawing",
         "role": "img",
         "viewBox": f"0 0 {WIDTH} {number(height)}",

@@ -69,6 +69,7 @@ def _print_none(scan: Scan, limit: Threshold) -> None:
 
 def _print(scan: Scan, rows: Rows, which: str) -> None:
     from screen_reports.console import Terminal
+    from screen_reports.drawings.of_run import print_distribution
     from screen_reports.ranking import print_ranking
     from screen_reports.text import plural
     from screen_reports.text import score as shown
@@ -84,5 +85,7 @@ def _print(scan: Scan, rows: Rows, which: str) -> None:
     if any(row.sign < 0 for row in rows):
         rule = "never flagged" if rows.away is None else f"flagged below {shown(rows.away)}"
         terminal.put(f"sign -: trained away from, so that low scores add to the trait; {rule}", style="dim")
+    if limit is not None:
+        print_distribution(terminal, scan, rows.column, limit.value)
     terminal.put()
     print_ranking(terminal, rows, rows.column)

@@ -1,0 +1,85 @@
+"""A run's drawings: what its summary and its scores give to the others of this folder, which know of no run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.text import Text
+
+from screen.scoring.findings.flags import TraitReference
+from screen.select.scores import score_values
+from screen.store.scan import Scan
+from screen_reports.console import Terminal
+from screen_reports.drawings.bins import Bins
+from screen_reports.drawings.correlation import correlation_matrix
+from screen_reports.drawings.cuts import Drop, cut_curve
+from screen_reports.drawings.groups import MeanOfGroup, group_means
+from screen_reports.drawings.histogram import histogram
+from screen_reports.drawings.sparkline import distribution
+
+if TYPE_CHECKING:
+    from screen.analysis.curve import CutCurve, CutPoint
+
+Stats = Mapping[str, Any]  # of one trait, as summary.json has them
+LEAST = 20  # scores: fewer are read one by one
+_WIDTH = 32  # of a distribution in a terminal
+
+
+def scores_of(trait: str, values: npt.NDArray[np.float32], stats: Stats, reference: TraitReference | None) -> str:
+    """The (n,) scores of a trait beside the quantiles of clean rows, with the threshold."""
+    quantiles = None if reference is None else reference["quantiles"]
+    title, flagged = f"Scores of {trait}, against clean rows", int(stats["flagged"])
+    cut = stats["threshold"]
+    if reference is None:
+        title = f"Scores of {trait}"
+    return histogram(title, Bins.of(values), quantiles=quantiles, cut=cut, flagged=None if cut is None else flagged)
+
+
+def groups_of(trait: str, stats: Stats, reference: TraitReference | None) -> str | None:
+    """The mean of every group; None where there are no two groups with one."""
+    whole = stats["dataset"]
+    if sum(group.get("mean") is not None for group in whole["groups"]) < 2:
+        return None
+    groups = (MeanOfGroup(g["group"], g["rows"], g.get("mean"), g.get("low"), g.get("high")) for g in whole["groups"])
+    clean = None if reference is None else reference.get("mean")
+    return group_means(f"Mean {trait} by group", groups, overall=whole["mean"], clean=clean)
+
+
+def curve_of(found: CutCurve) -> str:
+    """What is left when rows are dropped."""
+
+    return cut_curve(
+        f"Mean {found.trait} that is left when rows are dropped",
+        [_drop(point) for point in found.points],
+        found.rows,
+        clean=found.reference_mean,
+        flagged=None if found.flagged is None else _drop(found.flagged),
+        suggested=None if found.suggested is None else _drop(found.suggested),
+    )
+
+
+def _drop(point: CutPoint) -> Drop:
+    return Drop(point.threshold, point.rows, point.mean)
+
+
+def correlations_of(summary: Mapping[str, Any]) -> str | None:
+    """Trait by trait; None for one trait."""
+    known = summary.get("correlations") or {}
+    if len(known) < 2:
+        return None
+    values = [[row.get(other) for other in known] for row in known.values()]
+    return correlation_matrix("Traits beside each other", list(known), values)
+
+
+def print_distribution(terminal: Terminal, scan: Scan, column: str, cut: float | None) -> None:
+    """The scores of a column in a line, where a person reads it: what goes into a pipe is read by a program."""
+    values = score_values(scan, column) if terminal.cutting else np.empty(0, np.float32)
+    if (values == values).sum() < LEAST:
+        return
+    name = terminal.cut(column, 24)
+    width = max(8, min(_WIDTH, terminal.width - len(name) - 24))
+    line = distribution(values, cut, width, terminal.plain)
+    terminal.print(Text(f"{name}: {line}", style="dim"), soft_wrap=True)
