@@ -95,7 +95,7 @@ check-endpoint *arguments:
 
 # The versions of constraints.txt with the hashes of their files; wants '.[audit]'.
 lock:
-    uv pip compile constraints.txt --generate-hashes --no-deps --no-emit-index-url --no-header --no-annotate --python-version 3.11 --quiet -o requirements.lock
+    uv pip compile constraints.txt --generate-hashes --no-deps --no-emit-index-url --no-header --no-annotate --python-version 3.11.5 --quiet -o requirements.lock
 
 # Known vulnerabilities in the locked versions, and a bill of materials (CycloneDX) in sbom.cdx.json; wants '.[audit]'.
 audit:

@@ -34,7 +34,7 @@ def test_the_highest_rows_and_their_places(tmp_path: Path, count: int, flagged: 
 
 def test_equal_scores_are_listed_by_row(tmp_path: Path) -> None:
     run = fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"), pairs=True)
-    for count in range(1, 15):
+    for count in (1, 2, 5, 14):
         found = [(r.row, r.variant, r.place) for r in ranked(run, count=count)]
         kept = (run / INDEX).read_bytes()
         (run / INDEX).unlink()

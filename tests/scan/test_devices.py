@@ -87,7 +87,7 @@ def test_a_row_that_kills_is_found_and_left_out(
     make_spec: Callable[..., ScanSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "work", dying_worker.kills_on_a_row)
-    summary = run_scan(make_spec(baseline="last-prompt", shard_rows=8), tmp_path / "out", devices=TWO)
+    summary = run_scan(make_spec(baseline="last-prompt", shard_rows=2), tmp_path / "out", devices=TWO)
     run = RunFolder.read(tmp_path / "out")
     (skipped,) = [pq.read_table(f).to_pylist() for f in run.tables("skipped")]
     assert [(s["row"], s["code"]) for s in skipped] == [(dying_worker.KILLER, "worker_failed")]
@@ -154,7 +154,7 @@ def test_a_row_that_kills_while_it_is_read_ahead_is_found(
 ) -> None:
     monkeypatch.setattr(pool, "reads_ahead", lambda _order: True)
     monkeypatch.setattr(pool, "work", dying_worker.kills_on_a_row)
-    summary = run_scan(make_spec(baseline="last-prompt", shard_rows=8), tmp_path / "out", devices=TWO)
+    summary = run_scan(make_spec(baseline="last-prompt", shard_rows=4), tmp_path / "out", devices=("cpu",))
     (skipped,) = [pq.read_table(f).to_pylist() for f in RunFolder.read(tmp_path / "out").tables("skipped")]
     assert [(s["row"], s["code"]) for s in skipped] == [(dying_worker.KILLER, "worker_failed")]
     assert summary["scored"] == 39
