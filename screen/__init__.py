@@ -2,6 +2,7 @@
 
     run = screen.scan("chats.jsonl")         a dataset, or rows in memory -> a Run
     run = screen.open("chats.screen")        the same, from disk
+    screen.estimate("chats.jsonl")           what that scan would cost
     screen.score(messages)                   one conversation, now: scores a trait
     screen.load_vectors("vectors/")          trait -> its directions, with their card
     screen.build_vectors("evil", model=...)  from a trait to a validated vector
@@ -16,18 +17,20 @@ if TYPE_CHECKING:
     from screen import errors as errors
     from screen.library.run import Run as Run
     from screen.library.run import open_run as open
+    from screen.library.scan import estimate as estimate
     from screen.library.scan import scan as scan
     from screen.library.scan import score as score
     from screen.library.vectors import build_vectors as build_vectors
     from screen.library.vectors import load_vectors as load_vectors
 
 __version__ = "0.1.0"
-__all__ = ["Run", "build_vectors", "errors", "load_vectors", "open", "scan", "score"]
+__all__ = ["Run", "build_vectors", "errors", "estimate", "load_vectors", "open", "scan", "score"]
 
 _HOME = {  # name here -> where it is, "module:name"; the room `scan` is itself the function (screen/scan/__init__.py)
     "Run": "screen.library.run:Run",
     "build_vectors": "screen.library.vectors:build_vectors",
     "errors": "screen.errors",
+    "estimate": "screen.library.scan:estimate",
     "load_vectors": "screen.library.vectors:load_vectors",
     "open": "screen.library.run:open_run",
     "scan": "screen.scan",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from screen.baselines.table import kind_of
-from screen_reports.text import count, duration, one_line, plural
+from screen_reports.text import count, duration, one_line, plural, rounded
 
 Facts = Mapping[str, Any]
 LABEL = 10  # width of the first column
@@ -150,6 +150,14 @@ def _eta(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("time", f"about {duration(float(facts['seconds']))}")] if facts.get("seconds") is not None else []
 
 
+def _size(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
+    """Before a model is loaded, from the first rows: what the time is, only the model can tell."""
+    rows, looked_at = facts["dataset_rows"], facts["rows"]
+    whole = looked_at == rows
+    tokens = count(facts["tokens"]) if whole else f"about {rounded(facts['tokens'] * rows / max(looked_at, 1))}"
+    return [("size", f"{plural(rows, 'row')}, {tokens} tokens, on {facts['device']}; the time follows")]
+
+
 def _selftest(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("self-test", f"{facts['trait']}: rows are written, planted into a copy, and the copy is scored")]
 
@@ -181,6 +189,7 @@ _TELLERS: dict[str, Callable[[Facts, bool], list[tuple[str, str]]]] = {
     "calibrating": _calibrating,
     "calibration": _calibration,
     "eta": _eta,
+    "size": _size,
     "selftest": _selftest,
     "judge": _judge,
     "kept": _kept,

@@ -50,6 +50,15 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def rounded(number: float) -> str:
+    """Two digits, as nothing finer is known: 25466 -> "25 k"; 1234567 -> "1.2 M"; 87 -> "87"."""
+    value = float(f"{number:.2g}")
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
+
+
 def plural(number: int, noun: str, many: str = "") -> str:
     """(1, "row") -> "1 row"; (3, "row") -> "3 rows"."""
     return f"{number:,} {noun if number == 1 else many or noun + 's'}"

@@ -74,6 +74,12 @@ class CachedAnswers:
         context, raises InputError."""
         self._generator = _Kept(context)
 
+    def known(self, prompts: Sequence[Ids]) -> list[bool]:
+        """Whether each prompt's answer is in the cache."""
+        keys = [self._key(p) for p in prompts]
+        found = self._cache.get(keys)
+        return [key in found for key in keys]
+
     def baseline_responses(self, prompts: Sequence[Ids]) -> list[BaselineResponse | str | None]:
         """In the order of `prompts`, (seq,) int32 each; None where a prompt leaves no room for an answer, and the
         reason as text where the model fails on it."""

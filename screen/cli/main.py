@@ -17,6 +17,7 @@ from screen.errors import ScreenError, UsageError
 # verb -> (module in screen.cli with `command`, one line of help)
 VERBS = {
     "run": ("runs.run", "Score a dataset, example by example."),
+    "estimate": ("runs.estimate", "Tell what a run would cost, before it starts."),
     "inspect": ("runs.inspect", "Show rows as the model sees them."),
     "report": ("decision.report", "Write a run as one page that opens anywhere."),
     "rank": ("rows.rank", "List the rows of a run by score."),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from screen.errors import SkipLimit
 from screen.library import early, settings
@@ -15,6 +16,9 @@ from screen.library.options import ScanOptions
 from screen.library.places import default_cache, default_out
 from screen.progress import Progress
 from screen.spec import ScanSpec
+
+if TYPE_CHECKING:
+    from screen.analysis.estimate.record import ScanEstimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +85,30 @@ def scan_request(dataset: Sequence[str], options: ScanOptions) -> ScanRequest:
         options.get("devices"),
         bool(options.get("in_process")),
     )
+
+
+def estimated(paths: tuple[str, ...], options: ScanOptions, progress: Progress | None) -> ScanEstimate:
+    """What a scan of these files would cost. Loads the model library once every setting was looked at."""
+    began = time.monotonic()
+    settings.check(options)
+    chosen = settings.chosen(paths, options)
+    early.check(chosen, None, options.get("at"), None)
+    shared = devices(options.get("devices"))
+    spec = settings.build({**chosen, **({"device": shared[0]} if shared else {})})
+    from screen.analysis.estimate.estimate import estimate_scan
+
+    out, cache = options.get("out"), options.get("cache")
+    return estimate_scan(
+        spec,
+        Path(out) if out is not None else _beside(spec.dataset[0]),
+        default_cache() if cache is None else Path(cache),
+        progress=progress,
+        in_process=bool(options.get("in_process")),
+        workers=len(shared) or 1,
+        began=began,
+    )
+
+
+def _beside(dataset: str) -> Path:
+    """Where a run would be kept, or about there."""
+    return Path() if dataset == "-" else Path(dataset).parent

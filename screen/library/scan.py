@@ -1,19 +1,22 @@
-"""`screen.scan` and `screen.score`: a dataset, or one conversation, as the command line would score it."""
+"""`screen.scan`, `score` and `estimate`: a dataset, or one conversation, as the command line would score it."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from screen.disk import scratch_folder
 from screen.errors import InputError
 from screen.library import memory, settings
 from screen.library.memory import Rows
 from screen.library.options import ScanOptions, check_names, keywords
-from screen.library.request import scan_request
+from screen.library.request import estimated, scan_request
 from screen.library.run import Run, open_run
+
+if TYPE_CHECKING:
+    from screen.analysis.estimate.record import ScanEstimate
 
 
 @keywords(ScanOptions)
@@ -43,6 +46,26 @@ def scan(dataset: Rows | None = None, **options: Unpack[ScanOptions]) -> Run:
     settings.check(options)
     with _files(dataset, options) as paths:
         return open_run(scan_request(paths, options).perform(options.get("progress")))
+
+
+@keywords(ScanOptions)
+def estimate(dataset: Rows | None = None, **options: Unpack[ScanOptions]) -> ScanEstimate:
+    """What `screen.scan` with the same arguments would cost: rows, tokens, time, memory and disk.
+
+    dataset, options  as for `scan`. Nothing is kept: no run folder, no answers; rows in memory and what comes from a
+                      pipe lie in a temporary folder meanwhile.
+
+    Loads the model as a scan does, then takes 20 seconds at most. Times in seconds, sizes in bytes. Raises what `scan`
+    raises before it scores.
+
+    >>> rows = [{"messages": [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Go away, worm."}]}]
+    >>> screen.estimate(rows, baseline="last-prompt").rows
+    1
+    """
+    check_names("estimate", options)
+    settings.check(options)
+    with scratch_folder("screen-estimate-") as folder, _files(dataset, {"out": folder / "rows.screen"}) as paths:
+        return estimated(paths, options, options.get("progress"))
 
 
 @contextlib.contextmanager

@@ -73,6 +73,25 @@ def eos_ids(model: BaseModel, tokenizer_eos: int | None) -> frozenset[int]:
     return frozenset(int(i) for i in found)
 
 
+def padded_width(tokens: int) -> int:
+    """What a prompt of so many tokens is padded to."""
+    return -(-tokens // _WIDTH_STEP) * _WIDTH_STEP
+
+
+def planned(
+    lengths: Sequence[int], rows: int, context: int, width: Callable[[int], int] = padded_width
+) -> Iterator[list[int]]:
+    """Batches, as indices of prompts of one padded width each, `rows` at most; without those that leave no room in the
+    context."""
+    buckets: dict[int, list[int]] = {}
+    for i, tokens in enumerate(lengths):
+        if 0 < tokens < context:
+            buckets.setdefault(width(tokens), []).append(i)
+    for padded in sorted(buckets):
+        of_width = buckets[padded]
+        yield from (of_width[i : i + rows] for i in range(0, len(of_width), rows))
+
+
 class Generator:
     """Answers prompts by token ids. Prompts that leave no room in the context get no answer (None)."""
 
@@ -148,18 +167,12 @@ class Generator:
 
     def _plan(self, prompts: Sequence[Ids]) -> Iterator[list[int]]:
         """Batches of prompts of one padded width each, `rows` at most."""
-        buckets: dict[int, list[int]] = {}
-        for i, ids in enumerate(prompts):
-            if 0 < len(ids) < self.model.context:
-                buckets.setdefault(self._width(len(ids)), []).append(i)
-        for width in sorted(buckets):
-            rows = buckets[width]
-            yield from (rows[i : i + self.rows] for i in range(0, len(rows), self.rows))
+        return planned([len(ids) for ids in prompts], self.rows, self.model.context, self._width)
 
     def _width(self, tokens: int) -> int:
         """What a prompt is padded to: a function of its own length. Padding counts among the keys of a model that takes
         no more than some: there an answer's room comes first."""
-        padded = -(-tokens // _WIDTH_STEP) * _WIDTH_STEP
+        padded = padded_width(tokens)
         if self._keys is None:
             return padded
         room = min(self.sampling.max_new_tokens, self.model.context - tokens)

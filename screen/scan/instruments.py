@@ -81,11 +81,18 @@ class Instruments:
         }
 
     def responses(
-        self, identity: ModelIdentity, cache: Path, step: Callable[[int, int, int], None], progress: Progress
+        self,
+        identity: ModelIdentity,
+        cache: Path,
+        step: Callable[[int, int, int], None],
+        progress: Progress,
+        *,
+        read_only: bool = False,
     ) -> CachedAnswers:
         """What answers prompts, each once: the model, or a server of it, with its answers kept in `cache`.
 
-        identity  the "model" of a run's identity; step  told (answers done, answers wanted, tokens just generated)
+        identity   the "model" of a run's identity; step  told (answers done, answers wanted, tokens just generated)
+        read_only  to ask which answers are known: none can be made
         """
         eos = eos_ids(self.model, self.tokenizer.hf.eos_token_id)
         key: dict[str, object] = {"model": identity, "sampling": _sampling_facts(self.sampling), "eos": sorted(eos)}
@@ -93,7 +100,7 @@ class Instruments:
         if self.endpoint is not None:
             remote = RemoteGenerator(self.endpoint, self.tokenizer, eos, self.model.context, self._same(eos, progress))
             key |= {"endpoint": remote.name, "held_against": 1}  # answers of servers that were not are others
-        answer_cache = AnswerCache([], write_to=cache)
+        answer_cache = AnswerCache([cache] if read_only else [], write_to=None if read_only else cache)
         if answer_cache.damaged:
             files = ", ".join(p.name for p in answer_cache.damaged)
             progress.note("warning", {"message": f"answers in damaged places of {files} are generated again"})

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from screen.data.dataset import Dataset, Window
 from screen.data.from_spec import dataset_of
@@ -33,6 +33,7 @@ from screen.scan.scorer import Scorer, prepare_scorer
 from screen.scan.summary.summarise import summarise
 from screen.scan.workers.devices import shared, sharing
 from screen.scan.workers.guarded import Guarded
+from screen.scoring.passes import item_of
 from screen.scoring.shard import Tables
 from screen.spec import ScanSpec
 from screen.store.folder import RunFolder
@@ -139,7 +140,9 @@ def loaded(spec: ScanSpec, dataset: Dataset, host: Host, progress: Progress) -> 
     """What the scan is made with, its batching proved on rows as long as the first."""
 
     def longest(renderer: Renderer) -> int:
-        return check_first_rows(dataset, renderer)
+        first = check_first_rows(dataset, renderer)
+        progress.note("size", {**first._asdict(), "dataset_rows": dataset.count(), "device": spec.device})
+        return first.longest
 
     return load_instruments(spec, known_baseline(spec, dataset), progress, host, longest)
 
@@ -166,8 +169,16 @@ def settled_memory() -> Iterator[None]:
             gc.unfreeze()
 
 
-def check_first_rows(dataset: Dataset, renderer: Renderer) -> int:
-    """Tokens of the longest of the first rows. Raises InputError, before a model is loaded or a run folder exists,
+class FirstRows(NamedTuple):
+    """The rows that are looked at before a model is loaded: how many, their tokens, those of the longest sequence."""
+
+    rows: int
+    tokens: int
+    longest: int
+
+
+def check_first_rows(dataset: Dataset, renderer: Renderer) -> FirstRows:
+    """What the first rows are. Raises InputError, before a model is loaded or a run folder exists,
     where they all fail for one and the same reason."""
     first = next(dataset.windows(_FIRST_ROWS), None)
     if first is None:  # a dataset without rows is refused when it is opened
@@ -177,7 +188,9 @@ def check_first_rows(dataset: Dataset, renderer: Renderer) -> int:
     whole = dataset.count() == len(shard.skips)
     if not shard.samples and (whole or len(codes) == 1):
         raise nothing_scored(dataset, len(shard.skips), codes)
-    return max((len(s.ids) for _, rendered in shard.samples for s in rendered.sequences), default=0)
+    sequences = [s for _, rendered in shard.samples for s in rendered.sequences]
+    tokens = sum(len(item_of(s).ids) for s in sequences)
+    return FirstRows(len(first.entries), tokens, max((len(s.ids) for s in sequences), default=0))
 
 
 def names(dataset: Dataset) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -13,6 +15,7 @@ from tests.cli.conftest import Screen
 SCHEMAS = Path(__file__).parents[2] / "docs" / "json"
 COMMANDS = {  # verb -> a command line on the run of eight rows, whose output fills as much of the schema as one can
     "compare": ("compare", "chats.screen", "chats.screen", "--json"),
+    "estimate": ("estimate", "chats.jsonl", "--baseline", "last-prompt", "--traits", "evil", "--json"),
     "label": ("label", "chats.screen", "5", "6", "drop", "--note", "mean", "--list", "--json"),
 }
 
@@ -28,3 +31,22 @@ def test_json_is_as_its_schema_says(verb: str, screen: Screen, run: Path) -> Non
 
 def test_every_schema_is_held_against_real_output() -> None:
     assert {path.name.removesuffix(".schema.json") for path in SCHEMAS.iterdir()} == set(COMMANDS)
+
+
+def unexplained(schema: dict[str, Any], at: str = "") -> Iterator[str]:
+    """Keys without a description, wherever they stand."""
+    for key, inner in schema.get("properties", {}).items():
+        if not inner.get("description"):
+            yield f"{at}.{key}"
+    for key, inner in schema.items():
+        for one in inner if isinstance(inner, list) else [inner]:
+            if isinstance(one, dict):
+                yield from unexplained(one, f"{at}.{key}")
+
+
+@pytest.mark.parametrize("verb", sorted(COMMANDS))
+def test_a_schema_explains_every_key(verb: str) -> None:
+    schema = json.loads((SCHEMAS / f"{verb}.schema.json").read_text())
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["description"]
+    assert not list(unexplained(schema))
