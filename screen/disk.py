@@ -152,6 +152,40 @@ def new_file(path: Path, disk: Disk = DISK, *, replace: bool = True) -> Iterator
     disk.fsync_dir(path.parent)
 
 
+@contextlib.contextmanager
+def new_folder(path: Path, disk: Disk = DISK, *, replace: bool = False) -> Iterator[Path]:
+    """A folder beside `path` for the body to fill. At its end all in it is made durable and it takes the name `path`;
+    where the body fails, it is removed with all it holds. Raises FileExistsError where `path` exists by then, unless it
+    is a folder to `replace`, which is removed once the new one stands in its place."""
+    scratch = temporary(path)
+    disk.make_folder(scratch)
+    try:
+        yield scratch
+        for folder, _, names in os.walk(scratch, topdown=False):
+            for name in names:
+                disk.fsync_file(Path(folder, name))
+            disk.fsync_dir(Path(folder))
+        old = temporary(path) if os.path.lexists(path) else None
+        if old is not None:
+            if not replace:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            disk.rename(path, old)
+        try:
+            disk.rename(scratch, path)
+        except BaseException:
+            if old is not None:
+                disk.rename(old, path)
+            raise
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    try:
+        disk.fsync_dir(path.parent)
+    finally:
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+
+
 def append_durably(path: Path, data: bytes, disk: Disk = DISK) -> None:
     """After an error the file may end in a part of `data`."""
     disk.append(path, data)

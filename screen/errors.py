@@ -8,7 +8,7 @@
     ├── SkipLimit       3  more rows could not be scored than --max-errors allows
     ├── ModelError      4  the base model cannot be loaded or cannot be scored rightly
     │   └── VectorError 4  a persona vector is damaged or does not fit the model; names the field
-    ├── GateFailed      1  a --fail-on condition holds
+    ├── GateFailed      1  a --fail-on condition holds, or a check that was asked for fails
     └── Interrupted   130  stopped on request; the same command resumes
 
 Memory that ends, in Python, in an import or in a library, is told in two lines and ends with 2. Anything else that
@@ -69,7 +69,7 @@ class VectorError(ModelError):
 
 
 class GateFailed(ScreenError):
-    """A --fail-on condition holds."""
+    """A --fail-on condition holds, or a check that was asked for fails."""
 
     exit_code = 1
 

@@ -34,14 +34,16 @@ VERBS = {
     "sql": ("rows.sql", "Query a run with SQL."),
     "reflag": ("runs.reflag", "Flag a finished run by another threshold."),
     "filter": ("rows.filter", "Copy a dataset without the rows that match."),
+    "export": ("decision.export", "Hand a run over: cleaned file, weights, bundle to sign."),
+    "verify": ("decision.verify", "Check that a bundle is whole and unaltered."),
     "traits": ("vectors.traits", "List, show and write traits."),
     "reference": ("runs.reference", "Keep the scores of clean data, to compare others with."),
     "vectors": ("vectors.vectors", "Build, validate, list, show, import and export persona vectors."),
 }
 EXIT_CODES = """\
-Exit codes: 0 fine; 1 a gate failed (--fail-on, --fail); 2 a flag, a path, the
-dataset or the run folder; 3 more unreadable rows than --max-errors; 4 model or
-vectors missing or unfit; 70 a bug; 130 interrupted."""
+Exit codes: 0 fine; 1 a gate failed (--fail-on, --fail, verify); 2 a flag, a
+path, the dataset or the run folder; 3 more unreadable rows than --max-errors;
+4 model or vectors missing or unfit; 70 a bug; 130 interrupted."""
 _VERBOSE = "screen.verbose"
 _GNU = ("-r", "-R", "-ls", "-list", "-S", "-d", "-D", "-x", "-RR", "-dr", "-dR", "-DR", "-Dr", "-wipe", "-dm", "-dmS")
 

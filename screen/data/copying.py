@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 import zstandard
 
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Keep = Callable[[int], bool]
+Edit = Callable[[int, bytes], bytes]
+
+
+class Sink(Protocol):
+    """What bytes are written to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
 
 _COPY = 1 << 20
 _GROUP_BYTES = 64 << 20  # of Arrow memory a Parquet row group
@@ -38,13 +47,15 @@ class Copied(NamedTuple):
     dropped: int
 
 
-def copy_rows(dataset: Dataset, keep: Keep, out: Path) -> Copied:
+def copy_rows(dataset: Dataset, keep: Keep, out: Path, edit: Edit | None = None) -> Copied:
     """Copy the rows for which `keep(row)` holds, over all files and whatever the limit, to `out`.
 
-    `.gz` or `.zst` at the end of `out` compresses.
+    `.gz` or `.zst` at the end of `out` compresses. `edit(row, raw)` gives the bytes of a line, with its ending, or of
+    an element of a JSON document, with what stands around it; a row over the cap is not shown to it, nor is one of
+    Parquet or Arrow.
     """
     check_out(dataset, out)
-    tally = _Tally(keep)
+    tally = _Tally(keep, edit)
     kind = dataset.files[0].kind
     with writing(out, "choose a folder that exists, with room"), new_file(out) as scratch:
         if kind in ("parquet", "arrow"):
@@ -57,21 +68,38 @@ def copy_rows(dataset: Dataset, keep: Keep, out: Path) -> Copied:
 
 def _copy_text(kind: str, files: tuple[InputFile, ...], tally: _Tally, raw: io.BufferedWriter, name: str) -> None:
     target = _packed(raw, name)
+    _copy_plain(kind, files, tally, target)
+    if target is not raw:
+        target.close()  # writes the end of what is compressed
+
+
+def _copy_plain(kind: str, files: tuple[InputFile, ...], tally: _Tally, target: Sink) -> None:
     if kind == "json":
         _copy_json(files[0], tally, target)
     else:
         if kind in ("csv", "tsv"):
             target.write(_one_header(files))
         _copy_rows(files, tally, target)
-    if target is not raw:
-        target.close()  # writes the end of what is compressed
+
+
+def copied_sha256(file: InputFile, keep: Keep) -> str:
+    """SHA-256 in hex of what `copy_rows` writes, uncompressed, of one file of lines, records or a JSON document."""
+    hasher = hashlib.sha256()
+    _copy_plain(file.kind, (file,), _Tally(keep), _Hashed(hasher))
+    return hasher.hexdigest()
+
+
+class _Hashed:
+    def __init__(self, hasher: hashlib._Hash) -> None:
+        self.write = hasher.update
 
 
 class _Tally:
     """Asks about rows in order and counts the answers."""
 
-    def __init__(self, keep: Keep) -> None:
+    def __init__(self, keep: Keep, edit: Edit | None = None) -> None:
         self._keep = keep
+        self._edit = edit
         self.kept = self.dropped = 0
 
     def take(self) -> bool:
@@ -81,8 +109,12 @@ class _Tally:
         self.dropped += not kept
         return kept
 
+    def edited(self, raw: bytes) -> bytes:
+        """The bytes of the row that was taken last."""
+        return raw if self._edit is None else self._edit(self.kept + self.dropped - 1, raw)
 
-def _copy_rows(files: tuple[InputFile, ...], tally: _Tally, target: BinaryIO) -> None:
+
+def _copy_rows(files: tuple[InputFile, ...], tally: _Tally, target: Sink) -> None:
     ended = True  # with a newline: the last line of a file may have none
     for file in files:
         for offset, size, raw in reader_of(file).spans(file):
@@ -90,21 +122,21 @@ def _copy_rows(files: tuple[InputFile, ...], tally: _Tally, target: BinaryIO) ->
                 continue
             if not ended:
                 target.write(b"\n")
-            ended = (_copy_span(file, offset, size, target) if raw is None else _put(target, raw)) == b"\n"
+            ended = (copy_span(file, offset, size, target) if raw is None else _put(target, tally.edited(raw))) == b"\n"
 
 
-def _put(target: BinaryIO, raw: bytes) -> bytes:
+def _put(target: Sink, raw: bytes) -> bytes:
     target.write(raw)
     return raw[-1:]
 
 
-def _copy_json(file: InputFile, tally: _Tally, target: BinaryIO) -> None:
+def _copy_json(file: InputFile, tally: _Tally, target: Sink) -> None:
     """Everything around the rows stays as well: what stands before, behind and, in an object, the keys."""
     layout = jsonarray.locate(file)
     if layout.sort == "single":
         _copy_rows((file,), tally, target)
         return
-    _copy_span(file, 0, layout.start, target)
+    copy_span(file, 0, layout.start, target)
     first, end = True, 0
     for segment in jsonarray.segments(file, layout):
         end = segment.offset + segment.size
@@ -114,11 +146,13 @@ def _copy_json(file: InputFile, tally: _Tally, target: BinaryIO) -> None:
         if tally.take():
             target.write(b"" if first else b",")
             first = False
-            _copy_span(file, segment.offset, segment.size, target) if segment.sha else target.write(segment.raw)
-    _copy_span(file, end, None, target)
+            copy_span(file, segment.offset, segment.size, target) if segment.sha else target.write(
+                tally.edited(segment.raw)
+            )
+    copy_span(file, end, None, target)
 
 
-def _copy_span(file: InputFile, offset: int, size: int | None, target: BinaryIO) -> bytes:
+def copy_span(file: InputFile, offset: int, size: int | None, target: Sink) -> bytes:
     """Copy bytes of the decompressed file without holding them; None: to its end. Returns the last byte."""
     last = b""
     with file.open() as stream:

@@ -44,7 +44,8 @@ class Counts:
 class Subset:
     """What becomes of each row. `dropped` (rows,) bool; `keeping`: rows that do not match are dropped, not the others.
 
-    notes  what the user may not have meant
+    skipped  rows that could not be scored, ascending
+    notes    what the user may not have meant
     """
 
     dataset: Dataset
@@ -52,6 +53,7 @@ class Subset:
     dropped: npt.NDArray[np.bool_]
     counts: Counts
     keeping: bool
+    skipped: npt.NDArray[np.int64]
 
     @property
     def notes(self) -> list[str]:
@@ -74,11 +76,11 @@ class Subset:
         for path in files[2:]:
             check_not_input(self.dataset, path)
             copy_rows(self.dataset, lambda row: bool(self.dropped[row]), files[1])
-            self._write_reasons(path)
+            self.write_reasons(path)
         copy_rows(self.dataset, lambda row: not self.dropped[row], files[0])
         return files[0]
 
-    def _write_reasons(self, path: Path) -> None:
+    def write_reasons(self, path: Path) -> None:
         """One line a dropped row, in order: its number, its id and what held of it."""
         why = {} if self.keeping else {reason["row"]: reason for reason in self.selection.reasons()}
         scored = set(self.selection.table["row"].to_pylist())
@@ -135,7 +137,7 @@ def subset(
         not_reached=int(total - reached.sum()),
         without_score=selection.nulls,
     )
-    return Subset(source, selection, drop, counts, keeping)
+    return Subset(source, selection, drop, counts, keeping, skipped)
 
 
 def targets(

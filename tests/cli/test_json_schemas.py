@@ -13,10 +13,14 @@ import pytest
 from tests.cli.conftest import Screen
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "json"
+BUNDLE = ("export", "chats.screen", "--as", "audit", "--signed-by", "Me", "-o", "chats.audit", "--json")
+BEFORE = {"verify": BUNDLE}  # verb -> a command line that makes what it is called on
 COMMANDS = {  # verb -> a command line on the run of eight rows, whose output fills as much of the schema as one can
     "compare": ("compare", "chats.screen", "chats.screen", "--json"),
     "estimate": ("estimate", "chats.jsonl", "--baseline", "last-prompt", "--traits", "evil", "--json"),
+    "export": BUNDLE,
     "label": ("label", "chats.screen", "5", "6", "drop", "--note", "mean", "--list", "--json"),
+    "verify": ("verify", "chats.audit", "--dataset", "chats.jsonl", "--json"),
 }
 
 
@@ -24,8 +28,10 @@ COMMANDS = {  # verb -> a command line on the run of eight rows, whose output fi
 def test_json_is_as_its_schema_says(verb: str, screen: Screen, run: Path) -> None:
     schema = json.loads((SCHEMAS / f"{verb}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
+    if verb in BEFORE:
+        screen(*BEFORE[verb])
     said = screen(*COMMANDS[verb])
-    assert said.code == 0
+    assert said.code == 0, said.err
     jsonschema.Draft202012Validator(schema).validate(json.loads(said.out))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -191,3 +192,12 @@ def test_row_groups_are_written_as_they_fill(tmp_path: Path, monkeypatch: pytest
     copy_rows(open_dataset([str(tmp_path / "a.parquet")]), lambda row: row != 3, tmp_path / "o.parquet")
     assert pq.read_table(tmp_path / "o.parquet").to_pylist() == [row for row in ROWS if row["id"] != 3]
     assert pq.read_metadata(tmp_path / "o.parquet").num_row_groups >= 3
+
+
+def test_a_text_file_over_the_cap_is_copied_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_ROW_BYTES", 100)
+    (tmp_path / "a.txt").write_bytes(b"0123456789" * 300_000)
+    (tmp_path / "b.txt").write_bytes(b"Short.")
+    both = open_dataset([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")])
+    copy_rows(replace(both, files=both.files[:1]), lambda row: True, tmp_path / "o.txt")
+    assert (tmp_path / "o.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()

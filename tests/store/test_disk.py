@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from screen.disk import new_file, scratch_folder, set_aside, spooled, write_atomically, writing
+from screen.disk import new_file, new_folder, scratch_folder, set_aside, spooled, write_atomically, writing
 from screen.errors import UsageError
 from tests.store.faults import FaultyDisk
 
@@ -80,3 +80,23 @@ def test_a_refusal_of_the_disk_names_the_file(tmp_path):
     with pytest.raises(UsageError) as caught, writing(tmp_path / "no" / "a", "choose another"):
         (tmp_path / "no" / "a").write_bytes(b"")
     assert str(caught.value) == f"{tmp_path}/no/a cannot be written: No such file or directory\n  next: choose another"
+
+
+@pytest.mark.parametrize("kind", ["ENOSPC once", "EIO once"])
+@pytest.mark.parametrize("old", [False, True])
+def test_a_new_folder_is_whole_or_not_there(tmp_path, kind, old):
+    for at in range(1, 12):
+        disk, path = FaultyDisk(kind, at), tmp_path / f"{at}" / "folder"
+        path.parent.mkdir()
+        if old:
+            (path / "below").mkdir(parents=True)
+        with contextlib.suppress(OSError), new_folder(path, disk, replace=True) as scratch:
+            (scratch / "file").write_bytes(b"all of it")
+        assert [p.name for p in path.parent.iterdir()] in ([], ["folder"])
+        assert [p.name for p in path.iterdir()] in (["file"], ["below"] if old else []) if path.exists() else not old
+
+
+def test_a_folder_that_appeared_meanwhile_is_not_replaced(tmp_path):
+    with pytest.raises(FileExistsError), new_folder(tmp_path / "folder") as scratch:
+        ((scratch / "file").write_bytes(b"mine"), (tmp_path / "folder").mkdir())
+    assert [(p.name, list(p.iterdir())) for p in tmp_path.iterdir()] == [("folder", [])]

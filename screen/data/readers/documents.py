@@ -37,4 +37,7 @@ def spans(file: InputFile) -> Iterator[tuple[int, int, bytes | None]]:
     """The whole file."""
     with file.open() as stream:
         raw = stream.read(rows.MAX_ROW_BYTES + 1)
-    yield 0, len(raw), raw if len(raw) <= rows.MAX_ROW_BYTES else None
+        size = len(raw)
+        while part := stream.read(1 << 20):
+            size += len(part)
+    yield 0, size, raw if size <= rows.MAX_ROW_BYTES else None

@@ -1,0 +1,161 @@
+"""`screen export`: what a finished run is handed over as. One function a kind; nothing is half written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from screen.data.copying import check_not_input, check_out
+from screen.disk import new_folder, writing
+from screen.errors import UsageError
+from screen.handover import bundle, weights
+from screen.handover.manifest import MANIFEST
+from screen.handover.targets import check_folder, check_place
+from screen.select.subset import Rest, Subset, subset, targets
+from screen.store.scan import Scan
+
+_ROOM = "choose a place with room, with -o"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """As the flags of `screen export`, by their names."""
+
+    drop: str = "flagged"
+    drop_skipped: bool | None = None
+    rest: Rest | None = None
+    dataset: Sequence[str] = ()
+    force: bool = False
+    dry_run: bool = False
+    signed_by: str | None = None
+    weight: float | None = None
+    inline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What was written. `files`: as named by the user, or in the folder `out`; none with `dry_run`.
+
+    kept, dropped  rows of the dataset; with those that are "apart" they are all
+    matching       rows that the expression matches
+    seal           of a bundle's manifest: to be noted down elsewhere
+    notes          what the user may not have meant, or should know
+    """
+
+    kind: str
+    out: str
+    files: tuple[str, ...]
+    rows: int
+    kept: int
+    dropped: int
+    matching: int
+    skipped: int
+    skipped_are: Literal["kept", "dropped", "apart"]
+    not_reached: int
+    seal: str | None
+    notes: tuple[str, ...]
+
+
+class _Kind(NamedTuple):
+    """write(scan, subset, options, out) -> (seal, notes). `mark`: of a folder, the file by which it is known again."""
+
+    write: Callable[[Scan, Subset, ExportOptions, Path], tuple[str | None, list[str]]]
+    files: Callable[[Path, ExportOptions], list[Path]]
+    own: tuple[str, ...] = ()  # options that are its own
+    mark: str | None = None
+
+
+def export(scan: Scan, kind: str, out: Path, options: ExportOptions) -> Handover:
+    """Write `out`, a file or a folder. The dataset has to be there, and to be the one that was scored.
+
+    Raises UsageError for an unfinished run, a place that cannot be written to, an option of another kind, a dataset
+    that is not there or has changed; InputError for one whose format the kind cannot be written in.
+    """
+    if kind not in WRITERS:
+        raise UsageError(f"--as {kind}: no such kind", f"choose one of {', '.join(WRITERS)}")
+    wanted = WRITERS[kind]
+    _check_options(kind, options)
+    files = wanted.files(out, options)
+    if wanted.mark is not None:
+        bundle.require_summary(scan)
+        check_folder(out, wanted.mark, options.force)
+    for path in files:
+        targets(path, None, options.force)
+    found = subset(scan, options.drop, drop_skipped=options.drop_skipped, rest=options.rest, dataset=options.dataset)
+    check_place(scan, found.dataset, options.dataset or scan.folder.facts["spec"]["dataset"], out)
+    for path in files:
+        check_not_input(found.dataset, path)
+    seal, notes = (None, list[str]()) if options.dry_run else wanted.write(scan, found, options, out)
+    written = () if options.dry_run else tuple(map(str, files)) or _within(out)
+    counts, apart = found.counts, kind == "audit"
+    return Handover(
+        kind=kind,
+        out=str(out),
+        files=written,
+        rows=counts.rows,
+        kept=counts.kept - (counts.skipped if apart else 0),
+        dropped=counts.dropped,
+        matching=counts.matching,
+        skipped=counts.skipped,
+        skipped_are="apart" if apart else counts.skipped_are,
+        not_reached=counts.not_reached,
+        seal=seal,
+        notes=(*found.notes, *notes),
+    )
+
+
+def _check_options(kind: str, options: ExportOptions) -> None:
+    for other, found in WRITERS.items():
+        for name in found.own:
+            if other != kind and name not in WRITERS[kind].own and getattr(options, name) not in (None, False):
+                raise UsageError(f"--{name.replace('_', '-')} is for --as {other}, not {kind}", "leave it out")
+    if kind == "audit" and options.drop_skipped is not None:
+        raise UsageError("a bundle keeps the rows that could not be scored apart, in skipped/", "leave the flag out")
+    if options.weight is not None and not 0 <= options.weight <= 1:
+        raise UsageError(f"--weight {options.weight:g} is not from 0 to 1", "0 leaves a row out, 1 leaves it as it is")
+
+
+def _within(out: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()))
+
+
+def reasons_of(out: Path) -> Path:
+    """Where the reasons stand of rows that a file was written without."""
+    return out.with_name(f"{out.name}.reasons.jsonl")
+
+
+def _clean(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> tuple[None, list[str]]:
+    check_out(found.dataset, out)
+    found.write_reasons(reasons_of(out))
+    found.write(out, force=True)
+    return None, []
+
+
+def _weights(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> tuple[None, list[str]]:
+    weight = options.weight or 0.0
+    if not options.inline:
+        weights.write_weights(found, weight, out)
+        return None, []
+    check_out(found.dataset, out)
+    without = weights.write_inline(found, weight, out)
+    return None, [f"rows that are no JSON object and have no weight in the copy: {without:,}"] if without else []
+
+
+def _weights_files(out: Path, options: ExportOptions) -> list[Path]:
+    if not options.inline:
+        weights.check_name(out)
+    return [out]
+
+
+def _audit(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> tuple[str, list[str]]:
+    with writing(out, _ROOM), new_folder(out, replace=options.force) as scratch:
+        return bundle.write_bundle(scan, found, options.drop, options.signed_by, scratch), []
+
+
+WRITERS = {
+    "clean": _Kind(_clean, lambda out, _: [out, reasons_of(out)]),
+    "weights": _Kind(_weights, _weights_files, own=("weight", "inline")),
+    "audit": _Kind(_audit, lambda out, _: [], own=("signed_by",), mark=MANIFEST),
+}
