@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from screen.errors import StoreError, UsageError
+from screen.errors import StoreError, UsageError, near
 from screen.library.summary import Summary, read
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
@@ -284,6 +284,25 @@ class Run:
         second = other if isinstance(other, Run) else open_run(other)
         return compare_runs(self._scan, second._scan, by=by, rows=rows)
 
+    def report(
+        self, path: str | os.PathLike[str] | None = None, *, top: int = 200, sample: int = 100
+    ) -> Path:  # fmt: skip
+        """Write the run as one self-contained page, and return its path: as `screen report`.
+
+        path    the file; report.html in the run's folder
+        top     rows with the highest scores that are shown, at most
+        sample  rows drawn from the others, at most
+
+        Raises UsageError where it cannot be written.
+
+        >>> run.report(folder / "report.html").name
+        'report.html'
+        """
+        from screen_reports.html.report import NAME, make, write
+
+        target = self.path / NAME if path is None else Path(path)
+        return write(make(self._scan, near(self.path), top=top, sample=sample), target)
+
     def status(self) -> Status:
         """How far the run is: rows, shards, whether somebody writes it, what a crash left.
 
@@ -318,8 +337,6 @@ def read_scan(path: Path) -> Scan:
     scan = Scan.open(path)
     missing = scan.missing_columns()
     if missing:
-        from screen.errors import near
-
         raise StoreError(
             f"{near(scan.path)} was written by another version of screen: it has no column {missing[0]!a}",
             "read it with the version that wrote it, or run it again with another --out",

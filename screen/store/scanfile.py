@@ -29,6 +29,7 @@ _BESIDE = {
     "lift.parquet",
     "lift.json",
     "labels.jsonl",
+    "report.html",
     "baselines",
 }
 _ELSEWHERE = "give --out a folder that is new or empty"

@@ -19,6 +19,7 @@ COMMANDS = {  # verb -> a command line on the run of eight rows, whose output fi
     "compare": ("compare", "chats.screen", "chats.screen", "--json"),
     "estimate": ("estimate", "chats.jsonl", "--baseline", "last-prompt", "--traits", "evil", "--json"),
     "export": BUNDLE,
+    "report": ("report", "chats.screen", "--json"),
     "label": ("label", "chats.screen", "5", "6", "drop", "--note", "mean", "--list", "--json"),
     "verify": ("verify", "chats.audit", "--dataset", "chats.jsonl", "--json"),
 }

@@ -20,7 +20,8 @@ from tests.cli.conftest import Screen
 @pytest.fixture
 def flags(tiny_model: Path, tiny_vectors: Path) -> list[str]:
     """What every run of these tests says."""
-    return ["--model", str(tiny_model), "--vectors", str(tiny_vectors), "--baseline", "last-prompt", "--device", "cpu"]
+    model = ["--model", str(tiny_model), "--vectors", str(tiny_vectors), "--baseline", "last-prompt", "--device", "cpu"]
+    return [*model, "--no-report"]
 
 
 def test_a_first_run_says_what_it_does_in_order(screen: Screen, chats: Path, flags: list[str]) -> None:
@@ -37,6 +38,20 @@ def test_a_first_run_says_what_it_does_in_order(screen: Screen, chats: Path, fla
     assert not any(line.startswith("row ") for line in lines)
     assert "written to chats.screen/: scores, turns, skipped, summary.json, catalogue.duckdb" in lines
     assert lines[-1].startswith("  screen reference build CLEAN.jsonl --model ")
+
+
+def test_a_run_ends_with_its_report_and_one_that_fails_costs_only_itself(
+    screen: Screen, chats: Path, flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags.remove("--no-report")
+    said = screen("run", "chats.jsonl", *flags, "--limit", "4")
+    assert said.out.splitlines()[-1] == "report: chats.screen/report.html: open it in a browser"
+    assert Path("chats.screen/report.html").read_text().startswith("<!doctype html>")
+    monkeypatch.setattr("screen_reports.html.report.make", None)
+    said = screen("run", "chats.jsonl", *flags, "--limit", "4")
+    assert said.code == 0
+    assert "warning: the run is finished, its report could not be made: 'NoneType'" in said.err
+    assert said.err.endswith("next: screen report chats.screen\n")
 
 
 def test_the_same_command_again_has_nothing_to_do(screen: Screen, chats: Path, flags: list[str]) -> None:

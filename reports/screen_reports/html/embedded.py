@@ -25,9 +25,10 @@ def dumped(value: object) -> str:
     return json.dumps(_shown(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_ESCAPED)
 
 
-def embedded(value: object) -> Embedded:
-    """Squeezed where that saves a fifth: the page need not be unpacked for less."""
-    text = dumped(value)
+def embedded(parts: Mapping[str, str]) -> Embedded:
+    """One object of `parts`, name -> JSON as `dumped` gives it. Squeezed where that saves a fifth: the page need not be
+    unpacked for less."""
+    text = "{" + ",".join(f"{dumped(name)}:{part}" for name, part in parts.items()) + "}"
     squeezed = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
     return Embedded(squeezed, True) if len(squeezed) < 0.8 * len(text.encode()) else Embedded(text, False)
 

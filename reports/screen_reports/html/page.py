@@ -21,14 +21,14 @@ from screen_reports.html.view import View
 from screen_reports.ranking import percentile
 
 BASE = Path(__file__).parent / "base"
-DATA = "data"  # of a section's values: what its part of the script reads
+DATA = "data"  # of a section's values: JSON (`embedded.dumped`) that its part of the script reads
 _NAME = 160  # characters of a name that the data gives
 
 
 def laid_out(view: View, sections: Sequence[tuple[Section, Values]]) -> str:
     """The whole page, in one string. Makes no request: its policy allows none."""
     style, script = (BASE / "style.css").read_text("utf-8"), (BASE / "script.js").read_text("utf-8")
-    data = {section.name: values[DATA] for section, values in sections if DATA in values}
+    data = {section.name: str(values[DATA]) for section, values in sections if DATA in values}
     parts = [{"name": s.name, "title": s.title, "html": Markup(_filled(s, values))} for s, values in sections]
     page = _environment(BASE).get_template("page.html")
     return page.render(

@@ -34,7 +34,7 @@ class ReportPage:
 
     def line(self) -> str:
         """The same for people."""
-        rows = plural(self.shown["top"] + self.shown["sample"], "row")
+        rows = plural(sum(self.shown.values()) - self.shown["of"], "row")
         return f"{rows} of {count(self.shown['of'])} with their texts, {len(self.html.encode()) / 1000:,.0f} kB"
 
 
@@ -49,7 +49,8 @@ def make(
     asked = answers(view, sections)
     filled = [(section, section.values(view, asked[section.name])) for section in sections]
     chosen = view.chosen
-    shown = {"top": len(chosen.top), "sample": len(chosen.sample), "of": chosen.of}
+    extra = len(view.chosen_rows) - len(chosen.top) - len(chosen.sample)
+    shown = {"top": len(chosen.top), "sample": len(chosen.sample), "labelled": extra, "of": chosen.of}
     return ReportPage(laid_out(view, filled), shown, tuple(section.name for section in sections))
 
 

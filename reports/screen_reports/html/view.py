@@ -16,6 +16,8 @@ from screen.scoring.findings.flags import Flagging, TraitReference
 from screen.scoring.findings.signs import flagged
 from screen.select.scores import thresholds_of
 from screen.store import index, liftfile
+from screen.store.labels.file import read as labelled
+from screen.store.labels.record import Label
 from screen.store.scan import Scan
 from screen.store.sql.views import literal, quoted
 from screen_reports import summary, verdicts
@@ -23,6 +25,7 @@ from screen_reports.html.chosen import Chosen, choose
 
 Float32 = npt.NDArray[np.float32]
 TRAITS = 24  # that are shown one by one
+LABELLED = 200  # rows that are shown for their labels alone
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,19 @@ class View:
         rows, signs, scores = self.table
         return choose(rows, signs, {trait: scores[trait] for trait in self.shown}, self.top, self.sample)
 
-    @property
+    @cached_property
     def chosen_rows(self) -> Sequence[int]:
-        return (*self.chosen.top, *self.chosen.sample)
+        """And those with a label, as far as there is room."""
+        chosen = (*self.chosen.top, *self.chosen.sample)
+        return (*chosen, *[row for row in self.labels if row not in set(chosen)][:LABELLED])
+
+    @cached_property
+    def labels(self) -> Mapping[int, Sequence[Label]]:
+        """What people said of rows: row -> the labels that count."""
+        said: dict[int, list[Label]] = {}
+        for label in labelled(self.scan.folder).listed():
+            said.setdefault(label.row, []).append(label)
+        return said
 
     @cached_property
     def lifted(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shlex
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -83,6 +84,7 @@ Examples:
               help="Exit 1 where this holds, such as 'evil>1%', or cannot be told; repeatable.")  # fmt: skip
 @click.option("--spec", type=click.Path(path_type=Path), metavar="scan.json", help="Settings of an earlier run.")
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where baseline responses are kept.")
+@click.option("--no-report", is_flag=True, help="Do not write report.html, the run as one page, into its folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more about the choices made.")
@@ -96,6 +98,8 @@ def command(dataset: tuple[str, ...], **options: Any) -> None:
     check_names(gates, request.traits)
     summary = perform(request, progress_of(options))
     _report(request.out, summary, options["as_json"])
+    if not options["no_report"]:
+        _page(request.out, options["as_json"])
     if gates:
         _check(gates, request.out)
 
@@ -107,6 +111,27 @@ def _check(gates: Sequence[Gate], out: Path) -> None:
     from screen.store.scan import Scan
 
     raise_failed(evaluate(Figures(Scan.open(out)), gates), out)
+
+
+def _page(out: Path, silent: bool) -> None:
+    """The run's report.html. One that fails costs nothing but itself: it is a warning, with what to type."""
+    from screen_reports.console import Terminal
+
+    from screen.cli.exits import say
+    from screen.store.scan import Scan
+
+    try:
+        from screen_reports.html.report import NAME, make, write
+
+        path = write(make(Scan.open(out), str(out)), out / NAME)
+    except Exception as error:  # whatever it is, the run is whole and its exit code says so
+        say(
+            f"warning: the run is finished, its report could not be made: {error}",
+            f"next: screen report {shlex.quote(str(out))}",
+        )
+        return
+    if not silent:
+        Terminal().put(f"report: {path}: open it in a browser")
 
 
 def asked(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanRequest:

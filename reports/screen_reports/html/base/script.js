@@ -103,11 +103,12 @@
       ["flags", "flagged for", "", (l) => l.flags.length],
       ["tokens", "tokens", "number", (l) => l.tokens],
       ["refused", "base refused", "", (l) => Number(l.refused)],
+      ...(data.lines.some((l) => l.label) ? [["label", "label", "", (l) => l.label]] : []),
       ...(data.lifted ? [["lift", "second detector", "number", (l) => (l.lifts[state.trait] || {}).place]] : []),
       ["excerpt", "answer, from its highest window on", "", null],
     ];
     const texts = (line) => (data.texts[line.row] || []).find((side) => side.side === line.side) || { turns: [], of: 0 };
-    const haystack = (line) => [line.row, line.id, line.where, line.group, ...(data.texts[line.row] || [])
+    const haystack = (line) => [line.row, line.id, line.where, line.group, line.label, ...line.notes, ...(data.texts[line.row] || [])
       .flatMap((side) => side.turns.flatMap((turn) => [turn.prompt, turn.text, turn.base].filter(Boolean).map(plain)))]
       .join("\n").toLowerCase();
 
@@ -125,6 +126,7 @@
       if (which.value === "flagged") return line.flags.length > 0;
       if (which.value === "refused") return line.refused;
       if (which.value === "odd") return line.lifts.some((lift) => lift && lift.odd);
+      if (which.value === "labelled") return line.label !== null;
       return which.value === "all" || line.kind === which.value;
     }
 
@@ -142,10 +144,12 @@
 
     function detail(line, id) {
       const name = data.traits[state.trait].name;
-      const cell = make("td");
-      cell.colSpan = columns.length;
+      const cell = make("div", null, "inner"), wide = make("td");
+      wide.colSpan = columns.length;
+      wide.append(cell);
       const group = line.group && !line.where.startsWith(line.group) ? `, group ${line.group}` : "";
       cell.append(make("p", `${line.where}${group}${line.kind === "sample" ? "; from the sample" : ""}`, "where"));
+      for (const note of line.notes) cell.append(make("p", note, "where"));
       for (const remark of line.remarks) cell.append(make("p", remark, "where"));
       const scores = make("table", null, "scores");
       data.traits.forEach((trait, j) => {
@@ -170,7 +174,7 @@
       const row = make("tr", null, "detail");
       row.id = id;
       row.dataset.of = keyOf(line);
-      row.append(cell);
+      row.append(wide);
       return row;
     }
 
@@ -193,7 +197,7 @@
       const cells = {
         row: button, side: line.side, id: line.id, score: line.shown[state.trait], place: line.places[state.trait],
         flags: line.flags.map((j) => data.traits[j].name).join(", "), tokens: line.tokens === null ? "-" : line.tokens.toLocaleString("en"),
-        refused: line.refused ? "yes" : "", lift: line.lifts[state.trait] ? line.lifts[state.trait].place : "-",
+        refused: line.refused ? "yes" : "", label: line.label, lift: line.lifts[state.trait] ? line.lifts[state.trait].place : "-",
         excerpt: reveal.checked ? excerpt(line) : "hidden",
       };
       for (const [key, , classes] of columns) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
+from screen.store.unfinished import resume
 from screen_reports import verdicts
 from screen_reports.html.section import Answer, Section, Values
 from screen_reports.html.view import View
@@ -14,18 +15,26 @@ def values(view: View, _answer: Answer) -> Values:
     place = quote(view.name)
     commands: list[tuple[str, str]] = []
     if view.finished:
-        commands += [("fits the verdict", line) for line in verdicts.next_commands(view.summary, view.name, view.facts)]
+        commands += [
+            ("what the verdict asks for", line) for line in verdicts.next_commands(view.summary, view.name, view.facts)
+        ]
+    else:
+        commands.append(("the rest of the run", resume(view.scan.folder)))
     if view.chosen.of:
         commands += [
             ("one row, all that the run has on it", f"screen show {place} ROW --full"),
             ("its answer, token by token", f"screen explain {place} ROW"),
             ("what dropping high rows would cost", f"screen cut {place} --by {quote(view.leading)}"),
+            ("what you think of a row, for precision at the cut", f"screen label {place} ROW drop"),
             ("a copy without the rows that match", f"screen filter {place} --drop flagged -o clean.jsonl"),
             ("a second, independent detector, for this report as well", f"screen lift {place}"),
             ("whether flags are arithmetic noise", f"screen check-numerics {place}"),
         ]
     commands.append(("this page again", f"screen report {place}"))
-    return {"commands": [{"why": why, "line": line} for why, line in commands]}
+    steps: dict[str, list[str]] = {}
+    for why, line in commands:
+        steps.setdefault(why, []).append(line)
+    return {"steps": [{"why": why, "lines": lines} for why, lines in steps.items()]}
 
 
 SECTION = Section("next", "What next?", values)

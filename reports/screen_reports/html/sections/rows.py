@@ -25,34 +25,39 @@ ODD = 0.5  # of the run's rows lie between a row's places by the two detectors, 
 def values(view: View, answer: Answer) -> Values:
     samples = sorted(answer, key=lambda s: (s["row"], s["variant"] or ""))
     lines = _lines(view, samples)
-    for most in LENGTHS:
-        texts = {str(row): _texts(view, sides, most) for row, sides in _by_row(samples).items()}
-        if len(dumped([lines, texts]).encode()) <= BUDGET:
-            break
-    left_out = 0
-    while lines and len(dumped([lines, texts]).encode()) > BUDGET:  # ids or names of great length
-        gone = max(1, len(lines) // 8)
-        lines, left_out = lines[:-gone], left_out + gone
-        texts = {row: sides for row, sides in texts.items() if any(str(line["row"]) == row for line in lines)}
+    data, most, left_out = _fitting(view, lines, _by_row(samples))
     chosen = view.chosen
     return {
-        "data": {
-            "run": view.name,
-            "traits": [_trait(view, trait) for trait in view.shown],
-            "lines": lines,
-            "texts": texts,
-            "lifted": view.lifted,
-        },
+        "data": data,
         "traits": view.shown,
         "top": len(chosen.top),
         "sample": len(chosen.sample),
         "of": chosen.of,
         "left_out": left_out,
         "lifted": view.lifted,
+        "labelled": bool(view.labels),
+        "shown": len(view.shown),
+        "traits_all": len(view.traits),
         "run": view.name,
         "pairs": any(sample["variant"] for sample in samples),
         "cut_at": most,
     }
+
+
+def _fitting(view: View, lines: list[dict[str, Any]], rows: Mapping[int, Answer]) -> tuple[str, int, int]:
+    """(the script's data in BUDGET bytes, characters of a text in it, lines that had to be left out)."""
+    head = {"run": view.name, "traits": [_trait(view, trait) for trait in view.shown], "lifted": view.lifted}
+    for most in LENGTHS:
+        texts = {str(row): [_side(side, most) for side in sides] for row, sides in rows.items()}
+        data = dumped({**head, "lines": lines, "texts": texts})
+        if len(data.encode()) <= BUDGET:
+            return data, most, 0
+    every = len(lines)
+    while lines and len(data.encode()) > BUDGET:  # ids or names of great length
+        lines = lines[: len(lines) - max(1, len(lines) // 8)]
+        kept = {str(line["row"]): texts[str(line["row"])] for line in lines}
+        data = dumped({**head, "lines": lines, "texts": kept})
+    return data, most, every - len(lines)
 
 
 def _trait(view: View, trait: str) -> Mapping[str, object]:
@@ -74,7 +79,7 @@ def _lines(view: View, samples: Answer) -> list[dict[str, Any]]:
     columns = [[s["scores"][at] for s in known] for at in range(len(traits))]
     decimals = digits(value for column in columns for value in column)
     places = [_places(view, trait, column) for trait, column in zip(traits, columns, strict=True)]
-    top = set(view.chosen.top)
+    top, sampled = set(view.chosen.top), set(view.chosen.sample)
     lines = [
         {
             "row": s["row"],
@@ -85,7 +90,8 @@ def _lines(view: View, samples: Answer) -> list[dict[str, Any]]:
             "group": s["group"],
             "tokens": s["answer_tokens"],
             "refused": bool(s["base_refused"]),
-            "kind": "top" if s["row"] in top else "sample",
+            "kind": "top" if s["row"] in top else "sample" if s["row"] in sampled else "labelled",
+            **_labels(view, s["row"]),
             "scores": [None if v is None else float(f"{v:.7g}") for v in s["scores"]],
             "shown": [score(v, decimals) for v in s["scores"]],
             "places": [_percentile(column[at]) for column in places],
@@ -97,6 +103,14 @@ def _lines(view: View, samples: Answer) -> list[dict[str, Any]]:
     ]
     _fold(lines, known, lead=0)
     return sorted(lines, key=lambda line: -_number(line["scores"][0]))
+
+
+def _labels(view: View, row: int) -> Mapping[str, object]:
+    """What people said of a row: in a word, and each label with its trait and note."""
+    said = view.labels.get(row, ())
+    words = dict.fromkeys(str(label.label) for label in said)
+    notes = [": ".join(filter(None, (f"label {label.label}", label.trait, label.note))) for label in said]
+    return {"label": ", ".join(words) or None, "notes": notes}
 
 
 def _places(view: View, trait: str, values: Sequence[float | None]) -> list[float | None]:
@@ -142,10 +156,6 @@ def _fold(lines: Sequence[dict[str, Any]], samples: Answer, lead: int) -> None:
         for at in group:
             if lines[at]["row"] != lines[best]["row"]:
                 lines[at]["under"] = lines[best]["row"]
-
-
-def _texts(view: View, sides: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, object]]:
-    return [_side(side, most) for side in sides]
 
 
 def _side(side: Mapping[str, Any], most: int) -> Mapping[str, object]:

@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from screen.spec import ScanSpec
-from screen_reports import notes, summary
+from screen_reports import notes, summary, verdicts
+from screen_reports.html.embedded import dumped
 from screen_reports.html.section import Answer, Section, Values
 from screen_reports.html.view import View
 from screen_reports.page import place
@@ -26,9 +27,12 @@ def values(view: View, answer: Answer) -> Values:
     heads: list[str] = []
     skipped = [_code(code, rows, heads) for code, rows in codes.items()]
     return {
-        "data": {"heads": heads},
+        "data": dumped({"heads": heads}),
         "how": how(view),
-        "remarks": summary.remarks(view.summary) if view.finished else [],
+        "remarks": [line for line in summary.remarks(view.summary) if line != verdicts.legend(view.summary)]
+        if view.finished
+        else [],
+        "finished": view.finished,
         "skipped": skipped,
         "settings": _settings(view.facts.get("spec") or {}),
         "fingerprints": _fingerprints(view.scan.folder.identity),
