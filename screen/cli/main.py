@@ -22,6 +22,7 @@ VERBS = {
     "report": ("decision.report", "Write a run as one page that opens anywhere."),
     "rank": ("rows.rank", "List the rows of a run by score."),
     "cut": ("rows.cut", "Show what dropping high rows would cost."),
+    "gate": ("decision.gate", "Tell whether a run passes, for CI."),
     "label": ("decision.label", "Say of rows: keep, drop or unsure."),
     "compare": ("decision.compare", "Compare two runs: versions of a dataset, models, vectors."),
     "show": ("rows.show", "Show one row of a run, and why it scores."),

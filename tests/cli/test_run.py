@@ -111,7 +111,7 @@ def test_too_many_unreadable_rows(screen: Screen, chats: Path, flags: list[str])
             ["chats.jsonl", "--fail-on", "evil>1"],
             "error: --fail-on: share(evil) is a share: write 1%, or the number of them: count(evil) > 1"
             " (at character 6)\n  evil>1\n       ^\n"
-            "next: write 'evil > 1%', 'mean(evil) > reference' or 'skipped > 0.5%'; docs/gates.md has all\n",
+            "next: write 'evil > 1%', 'mean(evil) > reference' or 'skipped > 0.5%'; `screen gate --help` has all\n",
         ),
         (
             ["chats.jsonl", "--limit", "9-3"],

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from screen.select.gates.tree import Gate
 
 _EPILOG = """\b
---fail-on takes gates (docs/gates.md): 'evil>1%', 'max(evil)>p99',
+--fail-on takes what `screen gate` takes: 'evil>1%', 'max(evil)>p99',
 'mean(evil) > reference', 'skipped > 0.5%', cannot-tell. It also
 fails where the figure does not exist, or where nothing can be told of the trait.
 

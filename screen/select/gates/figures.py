@@ -41,20 +41,22 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """A trait's samples in the order of `scores`: (n,) row int64, sign int8, score float32 (nan: none), and which are
-    flagged."""
+    """A trait's samples in the order of `scores`: (n,) row int64, sign int8, score float32 (nan: none), which are
+    flagged, and which are left out, as somebody labelled them keep: these are not flagged."""
 
     rows: npt.NDArray[np.int64]
     signs: npt.NDArray[np.int8]
     scores: npt.NDArray[np.float32]
     flagged: Bools
+    left_out: Bools
 
 
 class Figures:
-    """Reads each table once."""
+    """`labels`: whether what somebody labelled keep counts neither as flagged nor as the highest score."""
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, labels: bool = False) -> None:
         self.scan = scan
+        self.labels = scan.labels if labels else None
         self.samples = cache(self._samples)
 
     def measure(self, figure: Figure) -> Measurement:
@@ -91,14 +93,17 @@ class Figures:
             return Measurement(None, why="no sample has a score")
         if told["threshold"] is None:
             return Measurement(None, why=f"there is no threshold ({told['rule']})")
+        over, judged = int(told["flagged"]), int(told["judged"])
+        if self.labels is not None:
+            over = int(self.samples(trait).flagged.sum())
         if count:
-            return Measurement(told["flagged"], n=told["judged"])
-        low, high = told.get("share_interval") or (None, None)
-        return Measurement(told["share"], low, high, n=told["judged"])
+            return Measurement(over, n=judged)
+        low, high = wilson(over, judged)
+        return Measurement(over / judged, low, high, n=judged)
 
     def _max(self, trait: str) -> Measurement:
         samples = self.samples(trait)
-        toward = samples.scores[(samples.signs > 0) & ~np.isnan(samples.scores)]
+        toward = samples.scores[(samples.signs > 0) & ~np.isnan(samples.scores) & ~samples.left_out]
         if not len(toward):
             return Measurement(None, why="no sample that is trained toward has a score")
         return Measurement(float(toward.max()), n=len(toward))
@@ -117,10 +122,9 @@ class Figures:
         told = self.trait(trait)
         if told["threshold"] is None:
             return Measurement(None, why=f"there is no threshold ({told['rule']})")
-        groups = read(self.scan.folder, ["group"])["group"]
-        inside = np.asarray(pc.fill_null(pc.equal(groups, name), False).to_numpy(), dtype=bool)
+        inside = self.inside(name)
         if not inside.any():
-            return Measurement(None, why=f"no sample is of group {name!a}{_close(groups, name)}")
+            return Measurement(None, why=f"no sample is of group {name!a}{_close(self._column('group'), name)}")
         samples = self.samples(trait)
         judged = inside if self._refined() else inside & ~np.isnan(samples.scores)
         n, over = int(judged.sum()), int((samples.flagged & inside).sum())
@@ -128,6 +132,17 @@ class Figures:
             return Measurement(None, why=f"no sample of group {name!a} has a score")
         low, high = wilson(over, n)
         return Measurement(over / n, low, high, n=n)
+
+    def inside(self, group: str) -> Bools:
+        """(n,) bool: the samples of a group."""
+        return np.asarray(pc.fill_null(pc.equal(self._column("group"), group), False).to_numpy(), dtype=bool)
+
+    def variants(self) -> pa.ChunkedArray:
+        """(n,) strings: the sides of pairs, else null."""
+        return self._column("variant")
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        return read(self.scan.folder, [name])[name]
 
     def _refined(self) -> bool:
         return bool(self.scan.folder.identity.get("settings", {}).get("refine"))
@@ -140,8 +155,15 @@ class Figures:
         exact, all_scores = (table[name].to_numpy(zero_copy_only=False).astype(np.float32) for name in (column, every))
         signs = table["sign"].fill_null(1).to_numpy()
         limit, away = threshold_of(self.scan, trait).value, threshold_away_of(self.scan, trait)
-        over = flagged(exact, signs, limit, away)
-        return Samples(table["row"].to_numpy(), signs, np.where(np.isnan(exact), all_scores, exact), over)
+        rows = table["row"].to_numpy()
+        left_out = np.isin(rows, self._kept(trait))
+        over = flagged(exact, signs, limit, away) & ~left_out
+        return Samples(rows, signs, np.where(np.isnan(exact), all_scores, exact), over, left_out)
+
+    def _kept(self, trait: str) -> list[int]:
+        """Rows that somebody labelled keep, where labels count."""
+        labels = self.labels
+        return [] if labels is None else [row for row in labels.current if labels.of(row, trait) == "keep"]
 
     def clean(self, trait: str, limit: OfReference) -> tuple[Measurement, str]:
         """(a percentile or the mean of clean rows, with an interval of the mean; whose it is)."""

@@ -78,7 +78,7 @@ def check_names(gates: Iterable[Gate], traits: Collection[str]) -> None:
 class _GateParser(Grammar[GateNode]):
     tokens_are = _TOKEN
     parts_are = "gates"
-    help = "write 'evil > 1%', 'mean(evil) > reference' or 'skipped > 0.5%'; docs/gates.md has all"
+    help = "write 'evil > 1%', 'mean(evil) > reference' or 'skipped > 0.5%'; `screen gate --help` has all"
 
     def join(self, word: str, left: GateNode, right: GateNode) -> GateNode:
         return Joined(word, left, right)
