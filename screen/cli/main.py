@@ -37,6 +37,7 @@ VERBS = {
     "filter": ("rows.filter", "Copy a dataset without the rows that match."),
     "export": ("decision.export", "Hand a run over: cleaned file, weights, bundle to sign."),
     "verify": ("decision.verify", "Check that a bundle is whole and unaltered."),
+    "doctor": ("runs.doctor", "Check this machine; what to paste into a bug report."),
     "traits": ("vectors.traits", "List, show and write traits."),
     "reference": ("runs.reference", "Keep the scores of clean data, to compare others with."),
     "vectors": ("vectors.vectors", "Build, validate, list, show, import and export persona vectors."),

@@ -17,7 +17,7 @@ from screen.progress import Silent
 from screen.scan.instruments import Instruments
 from screen.spec import ScanSpec
 
-_PROBE = 8  # tokens of the first answers, after their first
+_PROBE = 8  # tokens that tell how long one takes
 
 
 @dataclass(frozen=True)
@@ -89,29 +89,54 @@ def measure_answering(
     if not by_model or a_token * rows * len(batches[order[0]][0]) > (until - time.monotonic()) / 2:
         return None
     eos = eos_ids(instruments.model, instruments.tokenizer.hf.eos_token_id)
-    longest = _longest(batches[order[0]], instruments, eos)
-    generator = instruments.host.generator(eos, sampling)
-    spent: list[float] = []
-    tokens: list[int] = []
+    batch_of = _Batches(instruments, eos)
+    first = batch_of(batches[order[0]], 1)  # for the prompts, and what is done but once
+    few = batch_of(batches[order[0]], 1 + _PROBE)
+    a_step = max(few.seconds - first.seconds, 0.1 * few.seconds) / _PROBE
+    whole: list[_Batch] = []
+    longest = few.seconds + a_step * (sampling.max_new_tokens - 1 - _PROBE)
     for i in order:
-        if time.monotonic() + max(spent or [longest]) > until:
+        room = int((until - time.monotonic() - first.seconds) / a_step)
+        if room < max(_PROBE, *(b.steps for b in whole), 0):
             break
-        began = time.monotonic()
-        answers = generator.answer(batches[i])
-        spent.append(time.monotonic() - began)
-        tokens += [len(answer.ids) for answer in answers if answer is not None]
-    if not spent:
+        made = batch_of(batches[i], min(room, sampling.max_new_tokens))
+        if not made.whole:
+            longest = made.seconds / made.steps * sampling.max_new_tokens
+            break
+        whole.append(made)
+        a_step = max(made.seconds - first.seconds, 0.1 * made.seconds) / made.steps
+    if not whole:
         return AnsweringPace(longest, float(sampling.max_new_tokens), 0, a_prompt)
-    return AnsweringPace(float(np.mean(spent)), float(np.mean(tokens or [0])), len(spent), a_prompt)
+    tokens = [n for b in whole for n in b.tokens]
+    return AnsweringPace(
+        float(np.mean([b.seconds for b in whole])), float(np.mean(tokens or [0])), len(whole), a_prompt
+    )
 
 
-def _longest(batch: Sequence[Ids], instruments: Instruments, eos: frozenset[int]) -> float:
-    """Seconds of a batch whose answers reach their length limit, from the first tokens of one."""
-    sampling = instruments.sampling
-    seconds = []
-    for most in (1, 1 + _PROBE):  # the first for the prompts and what is done but once, then the tokens of answers
-        generator = instruments.host.generator(eos, replace(sampling, max_new_tokens=most))
+@dataclass(frozen=True)
+class _Batch:
+    """`whole`: every answer came to its end, or to the length limit of a run. `steps`: tokens of the longest."""
+
+    seconds: float
+    tokens: tuple[int, ...]
+    whole: bool
+
+    @property
+    def steps(self) -> int:
+        return max(self.tokens, default=0) + 1
+
+
+class _Batches:
+    """Answers a batch, with a length limit of its own."""
+
+    def __init__(self, instruments: Instruments, eos: frozenset[int]) -> None:
+        self._instruments, self._eos = instruments, eos
+
+    def __call__(self, prompts: Sequence[Ids], most: int) -> _Batch:
+        sampling = self._instruments.sampling
+        generator = self._instruments.host.generator(self._eos, replace(sampling, max_new_tokens=most))
         began = time.monotonic()
-        generator.answer(batch)
-        seconds.append(time.monotonic() - began)
-    return seconds[1] + max(0.0, seconds[1] - seconds[0]) / _PROBE * (sampling.max_new_tokens - 1 - _PROBE)
+        answers = [answer for answer in generator.answer(prompts) if answer is not None]
+        seconds = time.monotonic() - began
+        ended = most >= sampling.max_new_tokens or not any(answer.truncated for answer in answers)
+        return _Batch(seconds, tuple(len(answer.ids) for answer in answers), ended)
