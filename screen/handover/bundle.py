@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from screen_reports.html.report import NAME, make, write
 
 from screen import __version__
 from screen.data.digests import row_digests
 from screen.data.files import FileIdentity
-from screen.errors import StoreError, UsageError
+from screen.errors import StoreError
 from screen.handover import readme
 from screen.handover.manifest import (
     MANIFEST,
@@ -37,25 +38,25 @@ from screen.jsonl import dump
 from screen.select.subset import Subset
 from screen.store.folder import SUMMARY, read_published
 from screen.store.scan import Scan
-from screen.store.unfinished import unfinished
 
 _SKIP_FIELDS = ("row", "file", "line", "stage", "code", "message")
 
 
-def require_summary(scan: Scan) -> None:
-    """Raises UsageError where the run is not finished: what is signed or published says what was found in all of it."""
-    if not scan.folder.finished:
-        raise UsageError(*unfinished(scan.folder))
+def write_bundle(
+    scan: Scan, subset: Subset, expression: str, signed_by: str | None, folder: Path, *, report: bool = True
+) -> str:
+    """Fill an empty folder; `report`: with the run's report. Returns the seal.
 
-
-def write_bundle(scan: Scan, subset: Subset, expression: str, signed_by: str | None, folder: Path) -> str:
-    """Fill an empty folder. Returns the seal. Raises StoreError where what was written does not verify."""
+    Raises StoreError where what was written does not verify.
+    """
     part_of = parts_of(subset)
     inputs = write_parts(subset.dataset, part_of, folder, PARTS)
     write_rows(folder / ROWS, _listed(inputs, part_of))
     subset.write_reasons(folder / REASONS)
     _write_skipped(scan, folder / SKIPPED)
     shutil.copyfile(scan.path / SUMMARY, folder / SUMMARY)
+    if report:
+        write(make(scan, scan.path.name), folder / NAME)
     counts = _counts(subset, part_of)
     manifest = BundleManifest(
         tool=f"screen {__version__}",

@@ -10,11 +10,12 @@ from typing import Literal, NamedTuple
 from screen.data.copying import check_not_input, check_out
 from screen.disk import new_folder, writing
 from screen.errors import UsageError
-from screen.handover import bundle, weights
+from screen.handover import bundle, hub, weights
 from screen.handover.manifest import MANIFEST
 from screen.handover.targets import check_folder, check_place
 from screen.select.subset import Rest, Subset, subset, targets
 from screen.store.scan import Scan
+from screen.store.unfinished import require_finished
 
 _ROOM = "choose a place with room, with -o"
 
@@ -30,6 +31,7 @@ class ExportOptions:
     force: bool = False
     dry_run: bool = False
     signed_by: str | None = None
+    report: bool | None = None
     weight: float | None = None
     inline: bool = False
 
@@ -79,7 +81,7 @@ def export(scan: Scan, kind: str, out: Path, options: ExportOptions) -> Handover
     _check_options(kind, options)
     files = wanted.files(out, options)
     if wanted.mark is not None:
-        bundle.require_summary(scan)
+        require_finished(scan.folder)
         check_folder(out, wanted.mark, options.force)
     for path in files:
         targets(path, None, options.force)
@@ -151,11 +153,19 @@ def _weights_files(out: Path, options: ExportOptions) -> list[Path]:
 
 def _audit(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> tuple[str, list[str]]:
     with writing(out, _ROOM), new_folder(out, replace=options.force) as scratch:
-        return bundle.write_bundle(scan, found, options.drop, options.signed_by, scratch), []
+        report = options.report is not False
+        return bundle.write_bundle(scan, found, options.drop, options.signed_by, scratch, report=report), []
+
+
+def _hub(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> tuple[None, list[str]]:
+    with writing(out, _ROOM), new_folder(out, replace=options.force) as scratch:
+        hub.write_hub(scan, found, options.drop, out.resolve().name, scratch)
+    return None, ["nothing was uploaded; read README.md, and add what it does not know"]
 
 
 WRITERS = {
     "clean": _Kind(_clean, lambda out, _: [out, reasons_of(out)]),
     "weights": _Kind(_weights, _weights_files, own=("weight", "inline")),
-    "audit": _Kind(_audit, lambda out, _: [], own=("signed_by",), mark=MANIFEST),
+    "audit": _Kind(_audit, lambda out, _: [], own=("signed_by", "report"), mark=MANIFEST),
+    "hub": _Kind(_hub, lambda out, _: [], mark=hub.MARK),
 }

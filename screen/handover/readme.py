@@ -30,6 +30,7 @@ def text(manifest: BundleManifest, traits: Sequence[str]) -> str:
         "skipped/         the rows that could not be scored, neither kept nor dropped; skipped.jsonl says why",
         "rows.csv         every row of the dataset: its number from 0, where it is, the SHA-256 of its bytes",
         "summary.json     what the run found",
+        "report.html      the same as a page to open, where it was asked for; it holds texts of the dataset",
         "manifest.json    what all of this is of, and the SHA-256 of every file here",
         "",
         "A folder or a part is not there where it would hold no row.",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from screen.data.dataset import Dataset
-from screen.errors import UsageError
+from screen.errors import UsageError, near
 from screen.store.scan import Scan
 
 _ELSEWHERE = "choose another place with -o"
@@ -15,9 +15,8 @@ _ELSEWHERE = "choose another place with -o"
 
 def check_place(scan: Scan, dataset: Dataset, given: Sequence[str], out: Path) -> None:
     """Raises UsageError for a place inside the run, or inside a folder of the dataset (`given`: its paths as named)."""
+    check_outside(scan, out)
     place = out.resolve()
-    if place == scan.path or scan.path in place.parents:
-        raise UsageError(f"{out}: this is inside the run {scan.path}, which nothing else is written to", _ELSEWHERE)
     for path in given:
         folder = Path(path).resolve()
         if folder.is_dir() and (place == folder or folder in place.parents):
@@ -25,6 +24,13 @@ def check_place(scan: Scan, dataset: Dataset, given: Sequence[str], out: Path) -
     for file in dataset.files:
         if place in Path(file.local).resolve().parents:
             raise UsageError(f"{out}: the dataset's file {file.path} is in there", _ELSEWHERE)
+
+
+def check_outside(scan: Scan, out: Path) -> None:
+    """Raises UsageError for a place inside the run."""
+    place = out.resolve()
+    if place == scan.path or scan.path in place.parents:
+        raise UsageError(f"{out}: this is inside the run {near(scan.path)}, where nothing else belongs", _ELSEWHERE)
 
 
 def check_folder(out: Path, mark: str, force: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from screen.errors import near
+from screen.errors import UsageError, near
 from screen.store.folder import RunFolder
 
 
@@ -16,6 +16,12 @@ def unfinished(folder: RunFolder) -> tuple[str, str]:
     total = described.get("rows") if described else None
     of = f" of {total:,}" if total else ""
     return f"{place} is not finished: it holds {rows:,}{of} rows", f"finish it: {resume(folder)}"
+
+
+def require_finished(folder: RunFolder) -> None:
+    """Raises UsageError, with the command that goes on, for a run that is not finished."""
+    if not folder.finished:
+        raise UsageError(*unfinished(folder))
 
 
 def resume(folder: RunFolder) -> str:

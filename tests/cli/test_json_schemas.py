@@ -16,6 +16,7 @@ SCHEMAS = Path(__file__).parents[2] / "docs" / "json"
 BUNDLE = ("export", "chats.screen", "--as", "audit", "--signed-by", "Me", "-o", "chats.audit", "--json")
 BEFORE = {"verify": BUNDLE}  # verb -> a command line that makes what it is called on
 COMMANDS = {  # verb -> a command line on the run of eight rows, whose output fills as much of the schema as one can
+    "card": ("card", "chats.screen", "-o", "card.md", "--json"),
     "compare": ("compare", "chats.screen", "chats.screen", "--json"),
     "doctor": ("doctor", "--json"),
     "estimate": ("estimate", "chats.jsonl", "--baseline", "last-prompt", "--traits", "evil", "--json"),

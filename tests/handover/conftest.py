@@ -19,7 +19,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("handover")
     with contextlib.chdir(folder):
         run = fake_run.write_run(fake_run.write_chats(Path("chats.jsonl")))
-        export(Scan.open(run), "audit", Path("chats.audit"), ExportOptions(signed_by="Somebody"))
+        export(Scan.open(run), "audit", Path("chats.audit"), ExportOptions(signed_by="Somebody", report=False))
     return folder
 
 

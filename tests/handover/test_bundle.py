@@ -31,7 +31,7 @@ def test_a_bundle_of_every_kind_of_file(screen: Screen, tmp_path: Path, name: st
     run = fake_run.write_run(tmp_path / name, shards=7, out=tmp_path / "r.screen")  # two of 30 rows are not reached
     if name == "rows.txt":
         run = fake_run.write_run(tmp_path / name, shards=0, out=tmp_path / "t.screen")
-    said = screen("export", str(run), "--as", "audit", "--rest", "drop", "-o", "a.audit", "--json")
+    said = screen("export", str(run), "--as", "audit", "--no-report", "--rest", "drop", "-o", "a.audit", "--json")
     assert said.code == 0, said.err
     found = verify(tmp_path / "a.audit", dataset=[str(tmp_path / name)])
     assert found.problems == ()
@@ -52,7 +52,7 @@ def test_two_identical_rows_are_two_rows(screen: Screen, tmp_path: Path) -> None
     line = json.dumps(ROWS[0]) + "\n"
     (tmp_path / "same.jsonl").write_text(line * 8)
     run = fake_run.write_run(tmp_path / "same.jsonl")
-    screen("export", str(run), "--as", "audit", "-o", "a.audit")
+    screen("export", str(run), "--as", "audit", "--no-report", "-o", "a.audit")
     assert (tmp_path / "a.audit/kept/same.jsonl").read_text() == line * 5
     (tmp_path / "same.jsonl").write_text(line * 7)
     assert "has 7 rows" in screen("verify", "a.audit", "--dataset", "same.jsonl").err
@@ -66,7 +66,7 @@ def test_each_file_of_a_dataset_has_parts_of_its_own(screen: Screen, tmp_path: P
         text = json.dumps(rows) if place.endswith("json") else "".join(json.dumps(row) + "\n" for row in rows)
         (folder / place).write_text(text)
     run = fake_run.write_run(folder, shards=3, out=tmp_path / "r.screen")
-    said = screen("export", str(run), "--as", "audit", "-o", "a.audit", "--drop", "evil >= 8")
+    said = screen("export", str(run), "--as", "audit", "--no-report", "-o", "a.audit", "--drop", "evil >= 8")
     assert said.code == 0, said.err
     names = sorted(p.relative_to(tmp_path / "a.audit").as_posix() for p in (tmp_path / "a.audit").glob("*/*"))
     assert names == ["dropped/x-2.jsonl", "kept/odd_name.json", "kept/x.jsonl", "skipped/x.jsonl"]
@@ -76,14 +76,14 @@ def test_each_file_of_a_dataset_has_parts_of_its_own(screen: Screen, tmp_path: P
 def test_a_run_of_skipped_rows_only(screen: Screen, tmp_path: Path) -> None:
     (tmp_path / "one.jsonl").write_text(json.dumps(ROWS[0]) + "\n" + "{\n" * 3)
     run = fake_run.write_run(tmp_path / "one.jsonl", shards=0)
-    assert screen("export", str(run), "--as", "audit", "--rest", "keep", "-o", "a").code == 0
+    assert screen("export", str(run), "--as", "audit", "--no-report", "--rest", "keep", "-o", "a").code == 0
     assert verify(tmp_path / "a", dataset=[str(tmp_path / "one.jsonl")]).ok
 
 
 def test_an_unfinished_run_is_refused_with_the_command_that_goes_on(screen: Screen, tmp_path: Path) -> None:
     chats = fake_run.write_chats(tmp_path / "chats.jsonl")
     fake_run.write_run(chats, shards=1, finish=False)
-    said = screen("export", "chats.screen", "--as", "audit", "--rest", "keep", "-o", "a.audit")
+    said = screen("export", "chats.screen", "--as", "audit", "--no-report", "--rest", "keep", "-o", "a.audit")
     assert said.code == 2
     assert "error: chats.screen is not finished: it holds 4 of 8 rows\nnext: finish it: screen run --spec" in said.err
     assert not (tmp_path / "a.audit").exists()
@@ -94,7 +94,7 @@ def test_a_bundle_that_fails_leaves_nothing(
 ) -> None:
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr("screen.handover.bundle.write_rows", full)
-    said = screen("export", str(run), "--as", "audit", "-o", "a.audit")
+    said = screen("export", str(run), "--as", "audit", "--no-report", "-o", "a.audit")
     assert "error: a.audit cannot be written: No space left on device" in said.err
     assert (said.code, sorted(tmp_path.iterdir())) == (2, before)
 
@@ -104,7 +104,7 @@ def full(*_: object) -> None:
 
 
 def test_an_old_bundle_is_replaced_by_force_and_another_folder_never(screen: Screen, bundle: Path) -> None:
-    again = ("export", "chats.screen", "--as", "audit", "-o")
+    again = ("export", "chats.screen", "--as", "audit", "--no-report", "-o")
     assert "exists already" in screen(*again, "chats.audit").err
     assert screen(*again, "chats.audit", "--force", "--drop", "evil > 1").code == 0
     assert verify(bundle).counts["dropped"] == 5

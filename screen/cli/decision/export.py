@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 _EPILOG = """\b
   clean    the dataset without the rows that match, and why they went
   weights  1 a row, or --weight for the rows that match; .parquet or .jsonl
-  audit    a folder with every row, kept, dropped or skipped, the reasons, and
-           digests of all of it: screen verify checks it
+  audit    a folder with every row, kept, dropped or skipped, the reasons, the
+           report and digests of all of it: screen verify checks it
+  hub      a folder to push to a hub: the kept rows and a dataset card
 What trainers make of each, and what a check proves: docs/export.md.
 
 \b
@@ -44,6 +45,7 @@ Examples:
 @click.option("--weight", type=float, help="weights: of a row that matches, 0 to 1.  [default: 0]")
 @click.option("--inline", is_flag=True, help="weights: a copy of the JSONL with a last field `weight` in each row.")
 @click.option("--signed-by", metavar="NAME", help="audit: who answers for the decision, in your words.")
+@click.option("--report/--no-report", default=None, help="audit: with the run's report.html.  [default: with it]")
 @click.option("--force", is_flag=True, help="Replace what an export wrote before. Never the input.")
 @click.option("--dry-run", is_flag=True, help="Count; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
