@@ -113,3 +113,7 @@ mutants room sample="60" *arguments:
 # What verbs say where memory ends, at several limits; varies with how libraries lie in memory, so not among the tests.
 memory:
     SCREEN_TEST_MEMORY=1 pytest -q tests/cli/test_memory.py
+
+# The picture of a report that the README shows: the example set scored and drawn anew; wants a chromium.
+report-picture:
+    python -m bench.picture docs/images/report.png

@@ -15,7 +15,7 @@ from screen.cli.runs.run import command
 from screen.cli.vectors.build import command as build
 from screen.errors import StoreError, UsageError, VectorError
 
-TOLD_BY_THE_COMMAND = {"fail_on", "as_json", "quiet", "verbose", "dataset"}
+TOLD_BY_THE_COMMAND = {"no_report", "fail_on", "as_json", "quiet", "verbose", "dataset"}
 
 
 def test_the_import_takes_under_50_ms_and_loads_no_large_library() -> None:

@@ -67,7 +67,7 @@
 
   function talk(title, content) {
     const box = make("div", null, "talk");
-    box.append(make("h4", title), content);
+    box.append(make("div", title, "label"), content);
     return box;
   }
 
@@ -105,7 +105,7 @@
       ["refused", "base refused", "", (l) => Number(l.refused)],
       ...(data.lines.some((l) => l.label) ? [["label", "label", "", (l) => l.label]] : []),
       ...(data.lifted ? [["lift", "second detector", "number", (l) => (l.lifts[state.trait] || {}).place]] : []),
-      ["excerpt", "answer, from its highest window on", "", null],
+      ["excerpt", "", "", null],
     ];
     const texts = (line) => (data.texts[line.row] || []).find((side) => side.side === line.side) || { turns: [], of: 0 };
     const haystack = (line) => [line.row, line.id, line.where, line.group, line.label, ...line.notes, ...(data.texts[line.row] || [])
@@ -163,7 +163,7 @@
       cell.append(scores);
       const rows = data.texts[line.row] || [];
       for (const side of rows) {
-        if (rows.length > 1 && side.side) cell.append(make("h4", side.side));
+        if (rows.length > 1 && side.side) cell.append(make("h3", side.side));
         for (const turn of side.turns) cell.append(turnShown(turn, state.trait, name));
         if (side.of > side.turns.length) cell.append(make("p", `${plural(side.of - side.turns.length, "scored turn")} more`, "gap"));
       }
@@ -198,7 +198,7 @@
         row: button, side: line.side, id: line.id, score: line.shown[state.trait], place: line.places[state.trait],
         flags: line.flags.map((j) => data.traits[j].name).join(", "), tokens: line.tokens === null ? "-" : line.tokens.toLocaleString("en"),
         refused: line.refused ? "yes" : "", label: line.label, lift: line.lifts[state.trait] ? line.lifts[state.trait].place : "-",
-        excerpt: reveal.checked ? excerpt(line) : "hidden",
+        excerpt: reveal.checked ? excerpt(line) : line.where,
       };
       for (const [key, , classes] of columns) {
         const cell = make(key === "row" ? "th" : "td", null, `${classes} ${key}`.trim());
@@ -217,7 +217,8 @@
       for (const [key, title, classes, value] of columns) {
         const head = make("th", null, classes);
         head.scope = "col";
-        const shown = key === "score" ? data.traits[state.trait].name : title;
+        const shown = key === "score" ? data.traits[state.trait].name
+          : key === "excerpt" ? (reveal.checked ? "answer, from its highest window on" : "where (texts are hidden)") : title;
         if (value) {
           const button = make("button", shown);
           button.type = "button";

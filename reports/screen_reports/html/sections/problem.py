@@ -31,11 +31,9 @@ def values(view: View, answer: Answer) -> Values:
 
 def _card(view: View, trait: str, stats: Mapping[str, Any]) -> Mapping[str, object]:
     verdict = stats.get("verdict") or {"kind": "open"}
-    judged = stats.get("judged", stats["n"])
-    flagged = ""
-    if stats["threshold"] is not None and judged:
-        between = summary.interval(stats.get("share_interval"))
-        flagged = f"{count(stats['flagged'])} of {count(judged)}: {share(stats['flagged'], judged)} (95 %: {between})"
+    judged, limit = stats.get("judged", stats["n"]), stats["threshold"]
+    flagged = count(stats["flagged"]) if limit is not None and judged else ""
+    part = f"{share(stats['flagged'], judged)} ({summary.interval(stats.get('share_interval'))})" if flagged else ""
     controls = stats.get("controls") or {}
     reference = view.reference(trait)
     clean = None if reference is None else reference.get("mean")
@@ -45,15 +43,16 @@ def _card(view: View, trait: str, stats: Mapping[str, Any]) -> Mapping[str, obje
         "kind": verdict["kind"],
         "word": WORDS[verdict["kind"]],
         "sentence": verdicts.sentence(stats),
+        "rule": stats["rule"],
         "facts": facts(
             [
                 ("rows flagged", flagged),
+                ("share (95 %)", part),
                 ("expected of clean rows", "" if expected is None else f"{expected:,.1f}".removesuffix(".0")),
                 ("random directions, mean-most", verdicts.random(stats) if controls else ""),
-                ("mean score", summary.mean_line(stats)),
+                ("mean (95 %)", summary.mean_line(stats)),
                 ("mean of clean rows", "" if clean is None else score(clean, 2)),
-                ("threshold", "" if stats["threshold"] is None else score(stats["threshold"], 2)),
-                ("the threshold is", stats["rule"]),
+                ("threshold", "" if limit is None else score(limit, 2)),
             ]
         ),
     }
@@ -66,6 +65,7 @@ def _so_far(view: View, trait: str, row: Mapping[str, Any] | None) -> Mapping[st
         "trait": trait,
         "kind": "open",
         "word": WORDS["open"],
+        "rule": flag["rule"],
         "sentence": f"{plural(known['scored'], 'sample')} scored so far; the verdict is made when all rows are in",
         "facts": facts(
             [
@@ -75,7 +75,6 @@ def _so_far(view: View, trait: str, row: Mapping[str, Any] | None) -> Mapping[st
                 ),
                 ("mean so far", "" if known["mean"] is None else score(known["mean"], 2)),
                 ("threshold", score(flag["threshold"], 2) if has else ""),
-                ("the threshold is", flag["rule"]),
             ]
         ),
     }
