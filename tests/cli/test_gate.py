@@ -29,14 +29,15 @@ from tests.cli.conftest import Screen
 HIGH = "max(evil) > p95"  # 4.5 of clean rows: rows 5, 6 and 7 of the run lie above
 
 
-@pytest.fixture(autouse=True)
-def told(run: Path) -> None:
-    """The run of eight rows, with a verdict of which gates can pass."""
+@pytest.fixture
+def run(run: Path) -> Path:
+    """The run of eight rows, with verdicts with which gates can pass."""
     scan = Scan.open(run)
     for trait in scan.summary["traits"].values():
         trait["verdict"] |= {"kind": "nothing", "sentence": "nothing stands out"}
     scan.summary["traits"]["evil"]["verdict"]["kind"] = "review"
     rewrite_summary(run, scan.summary)
+    return run
 
 
 def rewrite_summary(run: Path, summary: dict[str, Any]) -> None:
@@ -81,7 +82,7 @@ def test_a_hostile_answer_is_not_printed_raw(screen: Screen, run: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["text", "github", "junit", "sarif", "json"])
 def test_an_unfinished_run_says_how_far_it_is(screen: Screen, tmp_path: Path, shape: str) -> None:
-    fake_run.write_run(tmp_path / "chats.jsonl", out=tmp_path / "half.screen", shards=1, finish=False)
+    fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"), out=tmp_path / "half.screen", shards=1, finish=False)
     said = screen("gate", "half.screen", "evil < 0%", "--format", shape)
     assert said.code == 1
     assert "half.screen is not finished: it holds 4 of 8 rows" in said.out

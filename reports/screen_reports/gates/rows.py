@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
+import pyarrow.compute as pc
 
+from screen.foreign import JsonObject
 from screen.select.gates.evaluate import GateResult, Outcome
 from screen.select.gates.figures import Bools, Figures
+from screen.store.folder import read_published
 from screen.store.scan import Scan
-from screen_reports.queries import statement, windows
+from screen_reports.queries import windows
 
 SKIPPED = "skipped"
 EXCERPT = 200  # characters of an answer
@@ -92,8 +96,7 @@ def _of_trait(figures: Figures, trait: str, mask: Bools, most: int) -> FailingRo
     numbers = sorted(set(samples.rows[at].tolist()))
     if not numbers:
         return FailingRows(trait, 0, ())
-    listed = statement("places", rows=", ".join(map(str, numbers)))
-    places = {(r["row"], r["variant"]): r for r in figures.scan.sql(listed, flags={}, rows=numbers).to_pylist()}
+    places = {(r["row"], r["variant"]): r for r in _places(figures.scan, numbers)}
     excerpts = windows(figures.scan, trait, numbers)
     variants = figures.variants()
     rows = []
@@ -106,7 +109,26 @@ def _of_trait(figures: Figures, trait: str, mask: Bools, most: int) -> FailingRo
 
 def _skipped(scan: Scan, most: int) -> FailingRows:
     rows = []
-    for r in scan.sql(statement("skipped_rows", limit=str(most)), flags={}).to_pylist():
+    for r in islice(_skips(scan), most):
         text = f"{r['code']}: {r['message']}"
         rows.append(FailingRow(r["row"], None, None, r["file"], r["line"], r["sha256"], None, text))
     return FailingRows(None, int(scan.summary["skipped"]), tuple(rows))
+
+
+def _places(scan: Scan, rows: list[int]) -> Iterator[JsonObject]:
+    """Where these rows stand in their files, an object a sample."""
+    wanted = np.array(rows)
+    columns = ["row", "variant", "id", "file", "line", "sha256"]
+    for entry in scan.folder.published.values():
+        here = wanted[(wanted >= entry.first_row) & (wanted < entry.end_row)].tolist()
+        if here:
+            path = scan.folder.whole(entry.files["scores"])
+            yield from read_published(path, columns=columns, filters=pc.field("row").isin(here)).to_pylist()
+
+
+def _skips(scan: Scan) -> Iterator[JsonObject]:
+    """The rows that could not be scored, in their order."""
+    columns = ["row", "file", "line", "sha256", "code", "message"]
+    for entry in sorted(scan.folder.published.values(), key=lambda e: e.first_row):
+        if "skipped" in entry.files:
+            yield from read_published(scan.folder.whole(entry.files["skipped"]), columns=columns).to_pylist()

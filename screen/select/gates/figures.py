@@ -40,7 +40,7 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class TraitSamples:
     """A trait's samples in the order of `scores`: (n,) row int64, sign int8, score float32 (nan: none), which are
     flagged, and which are left out, as somebody labelled them keep: these are not flagged."""
 
@@ -147,7 +147,7 @@ class Figures:
     def _refined(self) -> bool:
         return bool(self.scan.folder.identity.get("settings", {}).get("refine"))
 
-    def _samples(self, trait: str) -> Samples:
+    def _samples(self, trait: str) -> TraitSamples:
         """Of a refined run exact scores where a flag was open, and estimates for the others, as its verdict has it."""
         folder = self.scan.folder
         column, every = folder.score_column(trait), folder.baseline.column(trait)
@@ -158,7 +158,7 @@ class Figures:
         rows = table["row"].to_numpy()
         left_out = np.isin(rows, self._kept(trait))
         over = flagged(exact, signs, limit, away) & ~left_out
-        return Samples(rows, signs, np.where(np.isnan(exact), all_scores, exact), over, left_out)
+        return TraitSamples(rows, signs, np.where(np.isnan(exact), all_scores, exact), over, left_out)
 
     def _kept(self, trait: str) -> list[int]:
         """Rows that somebody labelled keep, where labels count."""
