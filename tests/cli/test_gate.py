@@ -82,7 +82,9 @@ def test_a_hostile_answer_is_not_printed_raw(screen: Screen, run: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["text", "github", "junit", "sarif", "json"])
 def test_an_unfinished_run_says_how_far_it_is(screen: Screen, tmp_path: Path, shape: str) -> None:
-    fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl"), out=tmp_path / "half.screen", shards=1, finish=False)
+    fake_run.write_run(
+        fake_run.write_chats(tmp_path / "chats.jsonl"), out=tmp_path / "half.screen", shards=1, finish=False
+    )
     said = screen("gate", "half.screen", "evil < 0%", "--format", shape)
     assert said.code == 1
     assert "half.screen is not finished: it holds 4 of 8 rows" in said.out

@@ -24,6 +24,7 @@ CHEAPER = {  # what is added to a line that would take long
 }
 REFUSED = {  # lines that need what is not here: how they end
     "run chats.jsonl --model": (4, "no model folder at ./qwen2.5-7b-instruct"),
+    "gate chats.screen": (1, "chats.screen: 1 of 2 gates fails"),
     "vectors build": (4, "no model folder at ./qwen2.5-7b-instruct"),
     "vectors import": (4, "no vector file at evil_response_avg_diff.pt"),
     "traits new": (2, "no endpoint: neither OPENAI_BASE_URL nor OPENAI_API_KEY is set"),
