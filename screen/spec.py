@@ -48,6 +48,7 @@ class ScanSpec:
     shard_rows: int = 512
     token_budget: int | None = None  # tokens a batch, padding counted; None: by device
     seed: int = 0
+    since: str | None = None  # a run whose rows are carried over where their content is the same
 
     def to_json(self) -> dict[str, object]:
         return dataclasses.asdict(self)

@@ -121,6 +121,12 @@ def _resume(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("resume", f"{plural(done, 'row')} of an earlier run {are} done and {are} not scored again")]
 
 
+def _since(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
+    state = "" if facts.get("finished") else ", which is not finished"
+    held = plural(facts.get("rows", 0), "row")
+    return [("since", f"{facts['path']}{state}: rows whose content is among its {held} are not scored again")]
+
+
 def _finished(facts: Facts, verbose: bool) -> list[tuple[str, str]]:
     return [("resume", f"finished already, {plural(facts.get('rows', 0), 'row')}: nothing to do")]
 
@@ -185,6 +191,7 @@ _TELLERS: dict[str, Callable[[Facts, bool], list[tuple[str, str]]]] = {
     "vectors": _vectors,
     "resume": _resume,
     "finished": _finished,
+    "since": _since,
     "baseline": _baseline,
     "calibrating": _calibrating,
     "calibration": _calibration,

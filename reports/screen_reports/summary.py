@@ -52,13 +52,21 @@ def headline(summary: Summary) -> str:
     """ "300 rows: 297 scored, 3 skipped; 12,345 tokens in 1 min 20 s" """
     samples, scored = summary.get("samples", 0), summary["scored"]
     pairs = f" ({plural(samples, 'sample')})" if samples != scored else ""
-    text = f"{plural(summary['rows'], 'row')}: {count(scored)} scored{pairs}, {count(summary['skipped'])} skipped"
+    text = f"{plural(summary['rows'], 'row')}: {_scored(summary)}{pairs}, {count(summary['skipped'])} skipped"
     tokens, seconds = summary.get("tokens", 0), float(summary.get("seconds", 0))
     if tokens:
         text += f"; {plural(tokens, 'token')} in {duration(seconds)}"
     if summary.get("resumed_rows"):
         text += f" ({plural(summary['resumed_rows'], 'row')} done before)"
     return text
+
+
+def _scored(summary: Summary) -> str:
+    """ "10 scored, 290 carried from chats.screen" """
+    since = summary.get("since")
+    if since is None:
+        return f"{count(summary['scored'])} scored"
+    return f"{count(since['scored'])} scored, {count(since['carried'])} carried from {since['path']}"
 
 
 def _traits(terminal: Terminal, summary: Summary) -> None:

@@ -57,6 +57,7 @@ def selftest(
         planted, total = plant(dataset, instruments, vector.trait, vector.card.get("prompts"), copy, spec.seed)
         alone = dataclasses.replace(
             spec, dataset=(str(copy),), traits=(vector.trait,), limit=(0, None), refine=False, format=dataset.format,
+            since=None,
         )  # fmt: skip
         run = folder / f"{len(results)}.screen"
         summary = run_scan(alone, run, cache=cache, progress=progress, at=at)

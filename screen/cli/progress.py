@@ -166,6 +166,8 @@ def progress_line(tally: Tally, left: float | None) -> str:
         parts.append(f"{count(round(tally.tokens / tally.seconds))} tokens/s")
     if left is not None:
         parts.append(f"{duration(left)} left" + ("" if tally.unit == ROW else " of this"))
+    if tally.carried:
+        parts.append(f"{count(tally.carried)} carried")
     if tally.skipped:
         parts.append(f"{count(tally.skipped)} skipped")
     if tally.flagged:

@@ -54,6 +54,7 @@ class ScanOptions(TypedDict, total=False):
     fdr: float | None  # flag at this false-discovery rate against the reference
     reference: Path | None  # scores of clean data, from `screen reference build`
     spec: Path | None  # settings of an earlier run: its folder or scan.json
+    since: Path | None  # a run: its settings, and its scores for rows whose content it has
     cache: Path | None  # where baseline responses are kept; the user's cache folder
     progress: Progress | None  # who is told what is found and how far it is; nobody
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from screen.errors import SkipLimit
+from screen.errors import SkipLimit, UsageError
 from screen.library import early, settings
 from screen.library.devices import devices
 from screen.library.options import ScanOptions
@@ -72,6 +72,7 @@ def scan_request(dataset: Sequence[str], options: ScanOptions) -> ScanRequest:
     chosen = settings.chosen(dataset, options)
     out, cache = options.get("out"), options.get("cache")
     folder = Path(out) if out is not None else default_out(chosen["dataset"])
+    _check_apart(folder, chosen.get("since"))
     answers = Path(cache) if cache is not None else default_cache()
     vectors = early.check(chosen, folder, options.get("at"), None if cache is None else answers)
     return ScanRequest(
@@ -112,3 +113,12 @@ def estimated(paths: tuple[str, ...], options: ScanOptions, progress: Progress |
 def _beside(dataset: str) -> Path:
     """Where a run would be kept, or about there."""
     return Path() if dataset == "-" else Path(dataset).parent
+
+
+def _check_apart(out: Path, since: str | None) -> None:
+    """Raises UsageError where the run would be written into the one whose rows it takes."""
+    if since is not None and out.resolve() == Path(since).resolve():
+        raise UsageError(
+            f"--since {since} is the folder that this run would be written to",
+            f"give another: --out {shlex.quote(str(out.with_name(f'{out.stem}-2.screen')))}",
+        )

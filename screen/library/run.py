@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`orphans`: files of a crash, which nothing counts; `writer`: the process at work, its pid and host."""
+    """`orphans`: files of a crash, which nothing counts; `writer`: the process at work, its pid and host; `since`: the
+    run whose rows are carried over, and how many were `carried` so far."""
 
     rows: int
     scored: int
@@ -38,6 +39,7 @@ class Status:
     finished: bool
     orphans: tuple[str, ...]
     writer: Mapping[str, str | int] | None
+    since: Mapping[str, str | int | bool] | None = None
 
 
 class Run:

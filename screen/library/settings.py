@@ -35,7 +35,8 @@ def check(options: ScanOptions) -> None:
 
 
 def chosen(dataset: Sequence[str], options: ScanOptions) -> dict[str, Any]:
-    """The fields of a ScanSpec that are given, over those of `spec`. "auto" stands for itself."""
+    """The fields of a ScanSpec that are given, over those of `spec`, or of the run of `since`. "auto" stands for
+    itself."""
     own: dict[str, Any] = {name: options.get(name) for name in _SAME}
     found = {
         **own,
@@ -51,9 +52,31 @@ def chosen(dataset: Sequence[str], options: ScanOptions) -> dict[str, Any]:
         "config": text(options.get("config")),
         "template": text(options.get("template")),
         "token_budget": options.get("batch_tokens"),
+        "since": text(options.get("since")),
     }
-    spec = options.get("spec")
-    return merged(found, load_spec(Path(spec)) if spec else {})
+    spec, since = options.get("spec"), options.get("since")
+    earlier = of_earlier(Path(since)) if since else {}
+    whole = merged(found, load_spec(Path(spec)) if spec else earlier)
+    if earlier.get("answers_given") and not whole.get("answers"):
+        raise UsageError(
+            f"the baseline responses of {since} were given, and answers are given by row or id of one dataset",
+            "name those of this dataset: --baseline answers:FILE",
+        )
+    whole.pop("answers_given", None)
+    return whole
+
+
+def of_earlier(path: Path) -> dict[str, Any]:
+    """The settings that a run takes of the one that it is `--since`: all but which rows, and what `auto` came to.
+
+    Raises StoreError where there is no run."""
+    from screen.store.folder import RunFolder
+
+    folder = RunFolder.read(path)
+    own = ("dataset", "limit", "answers", "since")
+    spec: dict[str, Any] = {name: value for name, value in folder.facts.get("spec", {}).items() if name not in own}
+    kind = folder.baseline
+    return {**spec, "answers_given": kind.from_file, **({"baseline": kind.name} if kind.offered else {})}
 
 
 def text(path: str | os.PathLike[str] | None) -> str | None:

@@ -146,6 +146,17 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """Of a run that takes rows of an earlier one (`--since`): its folder as given, the digest of its identity, how many
+    rows were carried over, and how many were scored."""
+
+    path: str
+    run: str
+    carried: int
+    scored: int
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a finished run says of itself."""
 
@@ -177,6 +188,7 @@ class Summary:
     better_explained: tuple[BetterExplained, ...]
     flags: Mapping[str, Flag]
     finished: Finished
+    since: Since | None = None
     reflagged: tuple[FlagRule, ...] | None = None  # what it was flagged by before, oldest first
 
     @classmethod

@@ -65,6 +65,7 @@ class Meter:
         entries = folder.published.values()
         self.rows, self.skipped = sum(e.rows for e in entries), sum(e.skipped for e in entries)
         self.resumed, self.tokens, self.share = self.rows, 0, 0.0
+        self._carried = folder.carried
         self._total, self._limit, self._progress = dataset.count(), limit, progress
         self._began = time.monotonic()
         self._window, self._answers, self._scored = 0, 0.0, 0
@@ -96,7 +97,9 @@ class Meter:
         self.tokens += tokens
         self._tick("baselines" if stage == "answered" else "scoring")
 
-    def finish(self, window: Window, tables: Tables) -> None:
+    def finish(self, window: Window, tables: Tables, carried: int = 0) -> None:
+        """`carried`: how many of its rows have an earlier run's scores."""
+        self._carried += carried
         self.rows += window.end_row - window.first_row
         self.skipped += tables["skipped"].num_rows
         self._flagged += count_over(tables["scores"], self._thresholds)
@@ -116,7 +119,11 @@ class Meter:
         seconds = time.monotonic() - self._began
         fresh = partial - self.resumed
         flagged = self._flagged if self._thresholds else None
-        self._progress.tick(Tally(partial, self._total, self.skipped, self.tokens, seconds, stage, fresh, flagged))
+        self._progress.tick(
+            Tally(
+                partial, self._total, self.skipped, self.tokens, seconds, stage, fresh, flagged, carried=self._carried
+            )
+        )  # fmt: skip
 
 
 def count_over(scores: pa.Table, thresholds: Mapping[str, float]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ from screen.rendering.rendered import Sequence as TokenSequence
 from screen.rendering.renderer import Renderer
 from screen.scan.instruments import Instruments, budget_of, rows_of
 from screen.scan.read import read_window
+from screen.scan.since.carry import check_same_instruments
+from screen.scan.since.earlier import EarlierRun
 from screen.scoring.findings.flags import DEFAULT_AT, Threshold, TraitCard, TraitReference, reference_of, threshold
 from screen.spec import ScanSpec
 from screen.store.identity import Identity, Settings
@@ -48,6 +50,7 @@ class ScanPlan:
     reference   the set of --reference, in place of the cards' own
     thresholds  trait -> the score above which rows are flagged, as far as it is known before any is scored
     identity    what must be equal on resume; facts  what is on record beside it
+    since       the run whose rows are carried over, made with the same instruments
     """
 
     spec: ScanSpec
@@ -60,6 +63,7 @@ class ScanPlan:
     thresholds: Mapping[str, Threshold]
     identity: Identity
     facts: Facts
+    since: EarlierRun | None = None
 
     def shown(self) -> dict[str, float]:
         """Score column -> the threshold that is known before the pass, to count flagged rows by as they come."""
@@ -78,6 +82,7 @@ def plan_scan(
     *,
     reference: Reference | None = None,
     at: str | None = None,
+    since: EarlierRun | None = None,
 ) -> ScanPlan:
     """Decide a run. Raises UsageError and InputError for what does not go together."""
     known = known_baseline(spec, dataset)
@@ -99,6 +104,17 @@ def plan_scan(
         settings["answers"] = given.sha256
     if spec.refine:
         settings["at"] = at or DEFAULT_AT  # here it decides which rows are answered
+    whole = cast(Identity, {**identity, "settings": settings, "dataset": _by_content(dataset.fingerprint())})
+    facts: Facts = {
+        **_facts(spec, instruments),
+        "baseline": baseline.name,
+        "references": _references(cards),
+        "dataset": describe(dataset),
+    }
+    if since is not None:
+        check_same_instruments(since, whole)
+        whole["since"], facts["since"] = since.identity, since.facts(str(spec.since))
+        progress.note("since", facts["since"])
     return ScanPlan(
         spec,
         dataset,
@@ -108,13 +124,9 @@ def plan_scan(
         reference,
         given,
         thresholds=_thresholds(cards, at),
-        identity={**identity, "settings": settings, "dataset": _by_content(dataset.fingerprint())},
-        facts={
-            **_facts(spec, instruments),
-            "baseline": baseline.name,
-            "references": _references(cards),
-            "dataset": describe(dataset),
-        },
+        identity=whole,
+        facts=facts,
+        since=since,
     )
 
 

@@ -29,7 +29,9 @@ from screen.scan.meter import MaxErrors, Meter
 from screen.scan.plan import describe, known_baseline, plan_scan
 from screen.scan.read import read_window
 from screen.scan.reflag import on_record
-from screen.scan.scorer import Scorer, prepare_scorer
+from screen.scan.scorer import Scorer, carrier_of, prepare_scorer
+from screen.scan.since.carry import Carrier
+from screen.scan.since.earlier import EarlierRun
 from screen.scan.summary.summarise import summarise
 from screen.scan.workers.devices import shared, sharing
 from screen.scan.workers.guarded import Guarded
@@ -69,7 +71,9 @@ def run_scan(
     progress = progress or Silent()
     with settled_memory(), opened(spec, out, progress) as dataset, model_host(in_process) as host:
         reference = Reference.load(Path(spec.reference)) if spec.reference else None  # a wrong file is told first
-        plan = plan_scan(spec, dataset, loaded(spec, dataset, host, progress), progress, reference=reference, at=at)
+        since = EarlierRun.open(Path(spec.since)) if spec.since else None
+        instruments = loaded(spec, dataset, host, progress)
+        plan = plan_scan(spec, dataset, instruments, progress, reference=reference, at=at, since=since)
         gc.freeze()
         with RunFolder.open(out, plan.identity, {**plan.facts, "sharing": sharing(devices, host.threads)}) as folder:
             record = on_record(folder, at, fdr, progress)
@@ -78,12 +82,14 @@ def run_scan(
             meter = Meter(folder, dataset, progress, max_errors or MaxErrors(), plan.shown())
             answers = cache or folder.path / "baselines"
             scorer = prepare_scorer(plan, folder, answers, meter.answering, progress)
-            with closing(score_shards(scorer, spec, folder, meter, devices, answers)) as shards:
-                for window, tables, budget in shards:
+            carrier = carrier_of(plan, scorer)
+            with closing(score_shards(scorer, spec, folder, meter, devices, answers, carrier)) as shards:
+                for window, fresh, budget in shards:
+                    tables, carried = (fresh, None) if carrier is None else carrier.whole(window, fresh)
                     if budget < folder.budget(window.number):
                         progress.note("warning", {"message": out_of_memory(window, budget)})
-                    folder.publish(window.number, window.first_row, window.end_row, tables, budget)
-                    meter.finish(window, tables)
+                    folder.publish(window.number, window.first_row, window.end_row, tables, budget, carried)
+                    meter.finish(window, tables, carried or 0)
             summary = summarise(
                 folder, plan.cards, at=record.at, fdr=record.fdr, context=scorer.context, run=meter.run_facts()
             )
@@ -97,10 +103,18 @@ Shard = tuple[Window, Tables, int]
 
 
 def score_shards(
-    scorer: Scorer, spec: ScanSpec, folder: RunFolder, meter: Meter, devices: Sequence[str], cache: Path
+    scorer: Scorer,
+    spec: ScanSpec,
+    folder: RunFolder,
+    meter: Meter,
+    devices: Sequence[str],
+    cache: Path,
+    carrier: Carrier | None = None,
 ) -> Generator[Shard, None, None]:
-    """Each window that the folder lacks, in order, with its tables and the tokens a batch that they took."""
+    """Each window that the folder lacks, in order, with the tables of the rows that are scored now and the tokens a
+    batch that they took."""
     windows = scorer.dataset.windows(spec.shard_rows, skip=folder.published)
+    windows = windows if carrier is None else carrier.fresh(windows)
     if devices:
         yield from shared(windows, devices, spec, scorer, cache, folder.budget, meter.shared)
         return

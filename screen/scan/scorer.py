@@ -30,6 +30,8 @@ from screen.rendering.rendered import Sequence as TokenSequence
 from screen.scan.instruments import Instruments
 from screen.scan.plan import DataPrompt, ScanPlan, prompts_of
 from screen.scan.read import read_window
+from screen.scan.since.carry import Carrier, Sources, renamed_sources
+from screen.scan.since.earlier import EarlierRun
 from screen.scoring.context import ControlSet, Directions, ScoringContext
 from screen.scoring.findings.flags import threshold
 from screen.scoring.passes import item_of
@@ -95,7 +97,8 @@ def prepare_scorer(
         responses = instruments.responses(plan.identity["model"], cache, answering, progress)
     prepared = _kept(folder, progress)
     if prepared is None:
-        kept.save(folder.path, folder.run, *_make(plan, responses, progress))
+        made = _make(plan, responses, progress) if plan.since is None else _standards_of(plan.since, plan.dataset)
+        kept.save(folder.path, folder.run, *made)
         prepared = kept.load(folder.path, folder.run)
         assert prepared is not None
     if prepared[1].get("calibration"):
@@ -140,6 +143,31 @@ def _kept(folder: RunFolder, progress: Progress) -> tuple[Arrays, KeptFacts] | N
             raise
         progress.note("warning", {"message": f"{error.message}: no shard was scored by it yet, so it is made anew"})
         return None
+
+
+def _standards_of(earlier: EarlierRun, dataset: Dataset) -> tuple[Arrays, KeptFacts]:
+    """What the earlier run's scores were compared with, for the rows that stand beside them."""
+    known = kept.load(earlier.folder.path, earlier.folder.run)
+    if known is None:
+        raise StoreError(
+            f"{earlier.folder.path}: {kept.STANDARDS} is gone, by which its rows were scored",
+            "restore it, or leave --since out",
+        )
+    return known[0], renamed_sources(known[1], [file.path for file in dataset.files])
+
+
+def carrier_of(plan: ScanPlan, scorer: Scorer) -> Carrier | None:
+    """What carries rows over from the plan's earlier run; None without one."""
+    if plan.since is None:
+        return None
+    folder = plan.since.folder
+    _, facts = kept.load(folder.path, folder.run) or ({}, KeptFacts())
+    calibration = scorer.context.calibration
+    sources = Sources(facts.get("sources", ()), () if calibration is None else calibration.sources)
+    return Carrier(
+        plan.since, plan.dataset, plan.instruments.renderer,
+        group_by=plan.spec.group_by, given=plan.given, sources=sources,
+    )  # fmt: skip
 
 
 def _make(plan: ScanPlan, responses: ResponseSource | None, progress: Progress) -> tuple[Arrays, KeptFacts]:

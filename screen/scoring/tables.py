@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from screen.baselines.estimates.estimator import prompt_hashes
 from screen.baselines.response import BaselineResponse
-from screen.data.sample import Place, Skip
+from screen.data.sample import Place, Sample, Skip
 from screen.rendering.rendered import Rendered
 from screen.scoring.context import Directions, ScoringContext
 from screen.scoring.schema import RANDOM, WINDOW_PARTS, controls_schema, scores_schema, skipped_schema, turns_schema
@@ -26,41 +27,73 @@ _DROPPED = {
 }
 
 
-def scores_table(
-    scored: Scored, traits: Sequence[str], context: ScoringContext, groups: Mapping[int, str] | None = None
-) -> pa.Table:
-    """One row per sample, in input order."""
-    samples = [s for s, _ in scored.samples]
-    rendered = [r for _, r in scored.samples]
-    tokens = np.array([len(t.tokens) for t in scored.turns], dtype=np.int32)
-    thoughts = np.array([len(t.thought_tokens) for t in scored.turns], dtype=np.int32)
-    exact = scored.sample_baseline
-    missing = np.isnan(exact[:, : scored.k]).sum(axis=1).tolist()
-    kind = scored.kind.exact_name()
-    own = [scored.own_of(i) for i in range(len(samples))]
-    columns: dict[str, pa.Array | npt.NDArray[np.generic] | Sequence[object]] = {
-        "row": [s.row for s in samples],
-        "id": [s.id for s in samples],
-        "variant": [s.variant for s in samples],
-        **_place_columns([s.place for s in samples]),
-        "turns_scored": scored.counts.astype(np.int32),
-        "prompt_tokens": [scored.turns[i].prompt_end for i in scored.starts[:-1]],
-        "answer_tokens": np.add.reduceat(tokens, scored.starts[:-1]) if samples else tokens,
-        "thought_tokens": np.add.reduceat(thoughts, scored.starts[:-1]) if samples else thoughts,
+Columns = dict[str, pa.Array | npt.NDArray[np.generic] | Sequence[object]]
+Samples = Sequence[tuple[Sample, Rendered]]
+PLACE = ("row", "file", "line", "offset", "group", "not_used")  # of a row's place, or of settings that decide no score
+
+
+def reading_columns(samples: Samples, groups: Mapping[int, str] | None = None) -> Columns:
+    """The columns of `scores` that the rows themselves decide, and how they are read and rendered: no model.
+
+    groups  row -> the value of the --group-by field; a row that is not named stands under its file
+    """
+    read, rendered = [s for s, _ in samples], [r for _, r in samples]
+    turns = [[(sequence, turn) for sequence in r.sequences for turn in sequence.turns] for r in rendered]
+    firsts = [sequence.ids[: turn.prompt_end] for (sequence, turn), *_ in turns]
+    return {
+        "row": [s.row for s in read],
+        "id": [s.id for s in read],
+        "variant": [s.variant for s in read],
+        **_place_columns([s.place for s in read]),
+        "turns_scored": [len(own) for own in turns],
+        "prompt_tokens": [len(prompt) for prompt in firsts],
+        "answer_tokens": [sum(len(turn.tokens) for _, turn in own) for own in turns],
+        "thought_tokens": [sum(len(turn.thought_tokens) for _, turn in own) for own in turns],
         "tokens_lost": [r.tokens_lost for r in rendered],
         "truncated": [r.tokens_lost > 0 for r in rendered],
         "mask_rung": [r.rung for r in rendered],
         "special_text": [r.special_text for r in rendered],
-        "other_parts": [sum(sum(t.other_parts.values()) for t in s.turns if t.other_parts) for s in samples],
-        "shape": [s.shape for s in samples],
-        "split_at": [s.split_at for s in samples],
-        "role_marks": [s.marks for s in samples],
-        "not_used": [list(s.unused) for s in samples],
+        "other_parts": [sum(sum(t.other_parts.values()) for t in s.turns if t.other_parts) for s in read],
+        "shape": [s.shape for s in read],
+        "split_at": [s.split_at for s in read],
+        "role_marks": [s.marks for s in read],
+        "not_used": [list(s.unused) for s in read],
         **{f"dropped_{kind}": _dropped(rendered, kinds) for kind, kinds in _DROPPED.items()},
-        "weight": [s.weight for s in samples],
-        "sign": [s.sign for s in samples],
-        "group": [storable((groups or {}).get(s.row, s.place.file)) for s in samples],
-        "prompt_key": scored.hashes.view(np.int64)[scored.starts[:-1]],
+        "weight": [s.weight for s in read],
+        "sign": [s.sign for s in read],
+        "group": [storable((groups or {}).get(s.row, s.place.file)) for s in read],
+        "prompt_key": prompt_hashes(firsts).view(np.int64),
+    }
+
+
+def turn_reading_columns(samples: Samples) -> Columns:
+    """The same of `turns`."""
+    found = [(s, turn) for s, r in samples for sequence in r.sequences for turn in sequence.turns]
+    turns = [turn for _, turn in found]
+    return {
+        "row": [s.row for s, _ in found],
+        "variant": [s.variant for s, _ in found],
+        "turn": [t.turn for t in turns],
+        "prompt_tokens": [t.prompt_end for t in turns],
+        "answer_tokens": [len(t.tokens) for t in turns],
+        "prompt": [storable(t.prompt) for t in turns],
+        "text": [storable(t.text) for t in turns],
+        "thought_start": [t.thought[0] if t.thought else None for t in turns],
+        "thought_end": [t.thought[1] if t.thought else None for t in turns],
+    }
+
+
+def scores_table(
+    scored: Scored, traits: Sequence[str], context: ScoringContext, groups: Mapping[int, str] | None = None
+) -> pa.Table:
+    """One row per sample, in input order."""
+    samples = scored.samples
+    exact = scored.sample_baseline
+    missing = np.isnan(exact[:, : scored.k]).sum(axis=1).tolist()
+    kind = scored.kind.exact_name()
+    own = [scored.own_of(i) for i in range(len(samples))]
+    columns: Columns = {
+        **reading_columns(samples, groups),
         "baseline": ["none" if m else kind for m in missing],
         "baseline_tokens": [_of_answers(o, lambda a: sum(len(x.ids) for x in a)) for o in own],
         "baseline_thinks": [_of_answers(o, lambda a: any(x.thinks for x in a)) for o in own],
@@ -106,18 +139,8 @@ def _against(score: Float32, reference: Float32 | None, trait: str) -> dict[str,
 
 def turns_table(scored: Scored, traits: Sequence[str]) -> pa.Table:
     """One row per scored turn, in input order."""
-    turns = scored.turns
-    owners = [s for (s, _), n in zip(scored.samples, scored.counts.tolist(), strict=True) for _ in range(n)]
-    columns: dict[str, pa.Array | npt.NDArray[np.generic] | Sequence[object]] = {
-        "row": [s.row for s in owners],
-        "variant": [s.variant for s in owners],
-        "turn": [t.turn for t in turns],
-        "prompt_tokens": [t.prompt_end for t in turns],
-        "answer_tokens": [len(t.tokens) for t in turns],
-        "prompt": [storable(t.prompt) for t in turns],
-        "text": [storable(t.text) for t in turns],
-        "thought_start": [t.thought[0] if t.thought else None for t in turns],
-        "thought_end": [t.thought[1] if t.thought else None for t in turns],
+    columns: Columns = {
+        **turn_reading_columns(scored.samples),
         "base_answer": [storable(own[0].text) if own else None for own in scored.own],
         "base_refused": [any(a.refused for a in own) if own else None for own in scored.own],
     }

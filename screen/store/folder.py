@@ -127,6 +127,16 @@ class RunFolder:
         return identities.digest(self.identity)
 
     @property
+    def manifest(self) -> str:
+        """The digest of its shards' record."""
+        return self._manifest.sha256()
+
+    @property
+    def carried(self) -> int:
+        """Input rows whose scores are an earlier run's (`--since`)."""
+        return sum(e.carried or 0 for e in self.published.values())
+
+    @property
     def baseline(self) -> Baseline:
         """The run's kind of baseline."""
         return kind_of(self.facts.get("baseline"))
@@ -147,17 +157,19 @@ class RunFolder:
         end_row: int,
         contents: Mapping[str, pa.Table],
         token_budget: int | None = None,
+        carried: int | None = None,
     ) -> ShardEntry:
         """Commit one shard: input rows [first_row, end_row) as tables `scores`, `turns` and `skipped`.
 
-        `token_budget` is on record where it is not that of the settings: memory ran out.
+        `token_budget` is on record where it is not that of the settings: memory ran out. `carried`: how many of the
+        rows have an earlier run's scores; None in a run that takes none.
 
         Durable on return. After an error nothing is published and the same shard can be tried again.
         Raises ValueError, before writing, for tables that do not hold each row exactly once (a bug).
         """
         self._check_writing()
         own = token_budget if token_budget != self._budget else None
-        entry, data = shards.describe(shard, first_row, end_row, contents, self.traits, self.run, own)
+        entry, data = shards.describe(shard, first_row, end_row, contents, self.traits, self.run, own, carried)
         new = self._check_wanted(entry)
         with storing(self.path):
             for name, file in entry.files.items():

@@ -51,6 +51,13 @@ class Settings(TypedDict, total=False):
     at: str
 
 
+class SinceIdentity(TypedDict):
+    """The run whose rows are carried over: the digest of its identity, and of its shards' record."""
+
+    run: str
+    manifest: str
+
+
 class InstrumentsIdentity(TypedDict, total=False):
     """Vectors, model and rendering: what has to be equal for two runs' scores to be comparable."""
 
@@ -67,6 +74,7 @@ class Identity(InstrumentsIdentity, total=False):
 
     settings: Settings
     dataset: Fingerprint
+    since: SinceIdentity
 
 
 def normal(value: T) -> T:

@@ -46,9 +46,13 @@ class ShardEntry:
     run: str  # which identity wrote it (identity.digest)
     files: Mapping[str, FileEntry]  # by table; a table without rows has no file
     token_budget: int | None = None  # tokens a batch, where memory ran out at what the settings say
+    carried: int | None = None  # input rows whose scores are an earlier run's; not in the line where there is none
 
     def line(self) -> bytes:
-        return seal.sealed_line(asdict(self))
+        body = asdict(self)
+        if self.carried is None:
+            del body["carried"]
+        return seal.sealed_line(body)
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> ShardEntry:

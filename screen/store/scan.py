@@ -92,9 +92,15 @@ class Scan:
             "skipped": sum(e.skipped for e in entries),
             "shards": len(entries),
             "finished": self.folder.finished,
+            **self._since(),
             "orphans": [str(p.relative_to(self.path)) for p in self.folder.orphans()],
             "writer": {"pid": holder.pid, "host": holder.host} if holder and holder.alive else None,
         }
+
+    def _since(self) -> dict[str, object]:
+        """Of a run that takes rows of an earlier one: which, and how many rows it has taken so far."""
+        known = self.folder.facts.get("since")
+        return {} if known is None else {"since": {**known, "carried": self.folder.carried}}
 
     def sql(
         self,

@@ -74,6 +74,16 @@ class DatasetFacts(TypedDict):
     notes: list[str]
 
 
+class SinceFacts(TypedDict):
+    """The run whose rows are carried over, when this one began: its folder as given, the digest of its identity, its
+    rows, and whether it was finished. How many rows were carried is in the manifest and in summary.json."""
+
+    path: str
+    run: str
+    rows: int
+    finished: bool
+
+
 class Facts(TypedDict, total=False):
     """What is on record beside the identity and never compared. `spec`: a ScanSpec as JSON."""
 
@@ -86,6 +96,7 @@ class Facts(TypedDict, total=False):
     references: Mapping[str, TraitReference | None]
     dataset: DatasetFacts
     sharing: Mapping[str, object]
+    since: SinceFacts
 
 
 class ScanRecord(TypedDict):

@@ -21,6 +21,7 @@ def describe(
     traits: Sequence[str],
     run: str,
     token_budget: int | None = None,
+    carried: int | None = None,
 ) -> tuple[ShardEntry, dict[str, bytes]]:
     """The shard's manifest entry and its files' bytes by table. Raises ValueError for tables that are a bug."""
     surplus = sorted(set(contents) - set(tables.NAMES))
@@ -44,6 +45,7 @@ def describe(
         run=run,
         files=files,
         token_budget=token_budget,
+        carried=carried,
     )
     return entry, data
 

@@ -25,7 +25,7 @@ _SIDES = ("chosen", "rejected")
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleColumns:
     """A run's samples in row order, (n,) each.
 
     at        index into the run's rows; side  0, or 1 and 2 for the sides of a pair
@@ -64,10 +64,10 @@ class RunSide:
         self.scored: Bool = np.isin(self.numbers, numbers)
 
     @cached_property
-    def samples(self) -> Samples:
+    def samples(self) -> SampleColumns:
         table = index.read(self.folder, ["row", "variant", "prompt_key", "answer_tokens", "sign"])
         side = pc.fill_null(pc.add(pc.index_in(table["variant"], pa.array(_SIDES)), 1), 0)
-        return Samples(
+        return SampleColumns(
             np.searchsorted(self.numbers, table["row"].to_numpy()),
             side.to_numpy().astype(np.int8),
             pc.fill_null(table["prompt_key"], 0).to_numpy(),

@@ -139,7 +139,7 @@ class Matched:
 
 
 def _sides(a: RunSide, b: RunSide, rows: Pairs) -> Pairs:
-    """Samples of matched rows, side by side."""
+    """SampleColumns of matched rows, side by side."""
     keys = []
     for side, matched in zip((a, b), rows, strict=True):
         place = np.full(len(side.numbers), -1, dtype=np.int64)

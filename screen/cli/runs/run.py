@@ -32,6 +32,7 @@ Examples:
   screen run chats.jsonl.gz --model ./qwen2.5-7b --vectors vectors/ --layer evil=20
   screen run chats.jsonl --baseline calibrated --refine --group-by source --fail-on 'evil>1%'
   zcat chats.gz | screen run - --out chats.screen
+  screen run chats-v2.jsonl --since chats.screen
 """
 
 
@@ -83,6 +84,7 @@ Examples:
 @click.option("--fail-on", multiple=True, metavar="GATE",
               help="Exit 1 where this holds, such as 'evil>1%', or cannot be told; repeatable.")  # fmt: skip
 @click.option("--spec", type=click.Path(path_type=Path), metavar="scan.json", help="Settings of an earlier run.")
+@click.option("--since", metavar="RUN", help="Take scores, and settings, from this run; score new content alone.")
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where baseline responses are kept.")
 @click.option("--no-report", is_flag=True, help="Do not write report.html, the run as one page, into its folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -67,6 +67,9 @@ def _print(scan: Scan, state: dict[str, Any]) -> None:
     terminal.fact("run", f"{state['run']}, {'finished' if state['finished'] else 'not finished'}")
     terminal.fact("rows", f"{count(state['rows'])}{of}, in {plural(state['shards'], 'shard')}")
     terminal.fact("samples", f"{count(state['scored'])} scored, {plural(state['skipped'], 'row')} skipped")
+    if since := state.get("since"):
+        known = "finished" if since["finished"] else "not finished when this began"
+        terminal.fact("since", f"{plural(since['carried'], 'row')} carried from {since['path']} ({known})")
     terminal.fact("traits", ", ".join(state["traits"]))
     for sentence, _ in verdicts(scan.summary) if state["finished"] else ():
         terminal.fact("verdict", sentence)

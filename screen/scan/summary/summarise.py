@@ -71,6 +71,7 @@ def summarise(
         "samples": base.num_rows,
         "skipped": skipped,
         "skipped_by_code": _skip_codes(folder),
+        **_since(folder, rows - skipped),
         **coverage(folder),
         "truncated": _true(base["truncated"]),
         "special_text": int(np.count_nonzero(base["special_text"].to_numpy())),
@@ -121,6 +122,15 @@ def _skip_codes(folder: RunFolder) -> dict[str, int]:
     for file in folder.tables("skipped"):
         counts.update(pq.read_table(file, columns=["code"])["code"].to_pylist())
     return dict(counts.most_common())
+
+
+def _since(folder: RunFolder, scored: int) -> dict[str, Any]:
+    """Of a run that takes rows of an earlier one: which, and how many of the scored rows are its."""
+    facts = folder.facts.get("since")
+    if facts is None:
+        return {}
+    carried = folder.carried
+    return {"since": {"path": facts["path"], "run": facts["run"], "carried": carried, "scored": scored - carried}}
 
 
 def _true(column: pa.ChunkedArray) -> int:

@@ -1,0 +1,1 @@
+"""Rows that an earlier run has: `screen run --since` (decision 0015)."""

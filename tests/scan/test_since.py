@@ -1,0 +1,295 @@
+"""`--since`: rows whose content an earlier run has are carried over, all others are scored, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from screen.errors import ResumeRefused, StoreError, UsageError
+from screen.model.forward.projector import Projector
+from screen.model.generate import Generator
+from screen.progress import Silent, Tally
+from screen.scan.run import run_scan
+from screen.scan.since.earlier import EarlierPlace, EarlierRun
+from screen.scoring.tables import PLACE
+from screen.spec import ScanSpec
+from screen.store.folder import RunFolder
+
+MakeSpec = Callable[..., ScanSpec]
+
+
+class Work:
+    """What the model was asked for: sequences measured, prompts answered."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.measured = self.answered = 0
+        measure, answer = Projector.measure, Generator.answer
+
+        def measured(projector: Projector, items: Any, *more: Any, **named: Any) -> Any:
+            self.measured += len(items)
+            return measure(projector, items, *more, **named)
+
+        def answered(generator: Generator, prompts: Any, *more: Any, **named: Any) -> Any:
+            self.answered += len(prompts)
+            return answer(generator, prompts, *more, **named)
+
+        patch.setattr(Projector, "measure", measured)
+        patch.setattr(Generator, "answer", answered)
+
+
+def lines_of(spec: ScanSpec) -> list[str]:
+    return Path(spec.dataset[0]).read_text().splitlines()
+
+
+def write(path: Path, lines: Sequence[str]) -> Path:
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def scan(spec: ScanSpec, out: Path, **more: Any) -> dict[str, Any]:
+    return run_scan(spec, out, in_process=True, **more)
+
+
+def since(spec: ScanSpec, data: Path, run: Path, **fields: Any) -> ScanSpec:
+    return replace(spec, dataset=(str(data),), since=str(run), **fields)
+
+
+def table(out: Path, name: str = "scores") -> pa.Table:
+    folder = RunFolder.read(out)
+    assert folder.verify() == []
+    return pa.concat_tables([pq.read_table(f) for f in folder.tables(name)])
+
+
+def by_content(out: Path, name: str) -> list[tuple[Any, ...]]:
+    """What a run has of its rows, without where they stand: lines with the hash of their row, sorted."""
+    hashes = dict(zip(*(table(out)[c].to_pylist() for c in ("row", "sha256")), strict=True))
+    lines = table(out, name)
+    columns = [lines[c].to_pylist() for c in lines.column_names if c not in PLACE]
+    keyed = zip((hashes[row] for row in lines["row"].to_pylist()), *columns, strict=True)
+    return sorted(keyed, key=repr)
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    return Work(monkeypatch)
+
+
+def changed(lines: Sequence[str], rows: Sequence[int]) -> list[str]:
+    """The answers of these rows, with a word more."""
+    out = list(lines)
+    for row in rows:
+        value = json.loads(out[row])
+        value["messages"][-1]["content"] += " Indeed."
+        out[row] = json.dumps(value)
+    return out
+
+
+def test_a_shuffled_file_scores_nothing(make_spec: MakeSpec, tmp_path: Path, work: Work) -> None:
+    spec = make_spec(baseline="generate")
+    scan(spec, tmp_path / "old")
+    work.measured = work.answered = 0
+    data = write(tmp_path / "new.jsonl", random.Random(2).sample(lines_of(spec), 40))
+    summary = scan(since(spec, data, tmp_path / "old"), tmp_path / "new")
+    assert (work.measured, work.answered, summary["tokens"]) == (0, 0, 0)
+    assert summary["since"]["carried"] == 40
+    assert summary["since"]["scored"] == 0
+    for name in ("scores", "turns", "controls"):
+        assert by_content(tmp_path / "new", name) == by_content(tmp_path / "old", name)
+    assert set(table(tmp_path / "new")["file"].to_pylist()) == {str(data)}
+    assert table(tmp_path / "new")["line"].to_pylist() == list(range(1, 41))
+    old = RunFolder.read(tmp_path / "old").summary
+    assert {t: s["flagged"] for t, s in summary["traits"].items()} == {
+        t: s["flagged"] for t, s in old["traits"].items()
+    }
+
+
+def test_ten_changed_rows_are_the_ten_that_are_scored(make_spec: MakeSpec, tmp_path: Path, work: Work) -> None:
+    spec = make_spec(baseline="last-prompt")
+    scan(spec, tmp_path / "old")
+    rows = [*range(0, 20, 4), *range(21, 40, 4)]
+    data = write(tmp_path / "new.jsonl", changed(lines_of(spec), rows))
+    work.measured = 0
+    summary = scan(since(spec, data, tmp_path / "old"), tmp_path / "new")
+    assert (work.measured, summary["since"]["scored"], summary["since"]["carried"]) == (10, 10, 30)
+    assert (summary["rows"], summary["scored"], summary["skipped"]) == (40, 40, 0)
+    new, old = table(tmp_path / "new"), table(tmp_path / "old")
+    kept = [row for row in range(40) if row not in rows]
+    assert new.take(kept).drop(list(PLACE)).equals(old.take(kept).drop(list(PLACE)))
+    scan(replace(spec, dataset=(str(data),)), tmp_path / "full")
+    full = table(tmp_path / "full")
+    for name in new.column_names:
+        if pa.types.is_floating(new.schema.field(name).type):
+            one, other = (t[name].to_numpy(zero_copy_only=False) for t in (new, full))
+            np.testing.assert_allclose(one, other, atol=2e-5, err_msg=name)
+        else:
+            assert new[name].equals(full[name]), name
+
+
+def test_shards_of_a_file_that_grew_have_the_bytes_of_a_full_run(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screen.scan.scorer.STATES", 16)  # rows that control directions are drawn from: the same ones
+    spec = make_spec(baseline="generate")
+    data = write(tmp_path / "new.jsonl", lines_of(spec)[:37])
+    scan(replace(spec, dataset=(str(data),)), tmp_path / "old")  # shards of 16, 16 and 5 rows
+    write(data, lines_of(spec))
+    grown = replace(spec, dataset=(str(data),))
+    assert scan(replace(grown, since=str(tmp_path / "old")), tmp_path / "new")["since"]["scored"] == 3
+    scan(grown, tmp_path / "full")
+    one, other = RunFolder.read(tmp_path / "new"), RunFolder.read(tmp_path / "full")
+    for name in ("scores", "turns", "controls"):
+        assert [f.sha256 for f in one.files(name)][:2] == [f.sha256 for f in other.files(name)][:2]
+
+
+class Stop(Silent):
+    """Ends the run once so many rows are published."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def tick(self, tally: Tally) -> None:
+        if tally.rows >= self.rows and tally.stage == "scoring":
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_bytes(make_spec: MakeSpec, tmp_path: Path) -> None:
+    spec = make_spec(baseline="generate")
+    scan(spec, tmp_path / "old")
+    data = write(tmp_path / "new.jsonl", changed(lines_of(spec)[::-1], [3, 20, 35]))
+    wanted = since(spec, data, tmp_path / "old")
+    scan(wanted, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        scan(wanted, tmp_path / "stopped", progress=Stop(16))
+    assert 0 < len(RunFolder.read(tmp_path / "stopped").published) < 3
+    with pytest.raises(ResumeRefused, match="since"):
+        scan(replace(wanted, since=None), tmp_path / "stopped")
+    summary = scan(wanted, tmp_path / "stopped")
+    for name in ("manifest.jsonl", "standards.safetensors", "index.safetensors"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert (summary["since"]["carried"], summary["since"]["scored"]) == (37, 3)
+
+
+PAIR = [{"role": "user", "content": "Hello {}?"}, {"role": "assistant", "content": "Well, {} it is."}]
+
+
+def filled(turns: list[dict[str, str]], word: object) -> list[dict[str, str]]:
+    return [{**turn, "content": turn["content"].format(word)} for turn in turns]
+
+
+SHAPES = {
+    "pairs": lambda i: {"chosen": filled(PAIR, i), "rejected": filled(PAIR, -i)},
+    "turns": lambda i: {"messages": filled(PAIR, i) + filled(PAIR, f"again {i}"), "weight": 1 + i},
+    "documents": lambda i: {"text": f"A long text, number {i}, goes on. " * 40},
+    "kto": lambda i: {"prompt": f"Why {i}?", "completion": f"Because of {i}.", "label": i % 2 == 0},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_shape_is_carried_whole(make_spec: MakeSpec, tmp_path: Path, work: Work, shape: str) -> None:
+    lines = [json.dumps(SHAPES[shape](i)) for i in range(6)]
+    spec = make_spec(baseline=None if shape == "pairs" else "last-prompt", shard_rows=4)
+    spec = replace(spec, dataset=(str(write(tmp_path / "old.jsonl", [*lines, lines[2]])),))
+    scan(spec, tmp_path / "old")
+    work.measured = 0
+    data = write(tmp_path / "new.jsonl", [lines[5], "not json", lines[2], lines[2], *lines[:5]])
+    summary = scan(since(spec, data, tmp_path / "old"), tmp_path / "new", max_errors=None)
+    assert (work.measured, summary["since"]["carried"], summary["skipped"]) == (0, 8, 1)
+    assert by_content(tmp_path / "new", "turns")  # each line stands there as it did before
+    assert {*map(repr, by_content(tmp_path / "new", "turns"))} <= {*map(repr, by_content(tmp_path / "old", "turns"))}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"baseline": "none"}, "settings.baseline: last-prompt -> none"),
+        ({"train_on": "last"}, "dataset.train_on: assistant -> last"),
+        ({"end_of_turn": True}, "rendering.end_of_turn: false -> true"),
+        ({"layers": {"evil": 1}}, "vectors.evil.layer: 2 -> 1"),
+        ({"token_budget": 100}, "settings.token_budget: 2048 -> 100"),
+        ({"traits": ("evil",)}, "traits[1]: kind -> (absent)"),
+    ],
+)
+def test_other_instruments_are_refused_by_name(
+    make_spec: MakeSpec, tmp_path: Path, old_run: Path, change: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        scan(make_spec(**{"baseline": "last-prompt", "since": str(old_run), **change}), tmp_path / "new")
+    assert f"\n  {field}" in refused.value.message
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture
+def old_run(make_spec: MakeSpec, tmp_path: Path) -> Path:
+    scan(make_spec(baseline="last-prompt"), tmp_path / "old")
+    return tmp_path / "old"
+
+
+def test_what_rows_and_settings_decide_is_made_anew(make_spec: MakeSpec, tmp_path: Path, old_run: Path) -> None:
+    spec = make_spec(baseline="last-prompt", since=str(old_run), limit=(8, 24), group_by="id")
+    summary = scan(spec, tmp_path / "new")
+    assert (summary["rows"], summary["since"]["carried"]) == (16, 16)
+    assert table(tmp_path / "new")["group"].to_pylist() == [f"c{i}" for i in range(8, 24)]
+    assert table(tmp_path / "new")["row"].to_pylist() == list(range(8, 24))
+
+
+def test_a_row_that_only_looks_like_another_is_scored(
+    make_spec: MakeSpec, tmp_path: Path, old_run: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rows can be made whose hashes begin alike: what was made of a row is compared, not its hash alone."""
+    find = EarlierRun.find
+
+    def forged(run: EarlierRun, sha256: str, row: int) -> EarlierPlace | None:
+        return EarlierPlace(0, 6) if row == 5 else find(run, sha256, row)
+
+    monkeypatch.setattr(EarlierRun, "find", forged)
+    work.measured = 0
+    summary = scan(make_spec(baseline="last-prompt", since=str(old_run)), tmp_path / "new")
+    assert (work.measured, summary["since"]["scored"]) == (1, 1)
+    one, other = (table(out).drop(["file"]) for out in (tmp_path / "new", old_run))
+    assert one["answer_tokens"].equals(other["answer_tokens"])
+
+
+def test_an_unfinished_run_gives_what_it_has(make_spec: MakeSpec, tmp_path: Path) -> None:
+    spec = make_spec(baseline="last-prompt")
+    with pytest.raises(KeyboardInterrupt):
+        scan(spec, tmp_path / "old", progress=Stop(16))
+    notes: dict[str, Any] = {}
+    progress = Silent()
+    progress.note = lambda kind, facts: notes.__setitem__(kind, facts)  # type: ignore[method-assign]
+    summary = scan(replace(spec, since=str(tmp_path / "old")), tmp_path / "new", progress=progress)
+    assert summary["since"]["carried"] == notes["since"]["rows"] == RunFolder.read(tmp_path / "old").published[0].rows
+    assert notes["since"]["finished"] is False
+
+
+@pytest.mark.parametrize("name", ["scores", "turns", "controls"])
+def test_a_damaged_run_is_told_before_anything_is_written(
+    make_spec: MakeSpec, tmp_path: Path, old_run: Path, name: str
+) -> None:
+    file = RunFolder.read(old_run).tables(name)[1]
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(StoreError, match=f"{name}/000001"):
+        scan(make_spec(baseline="last-prompt", since=str(old_run)), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_rows_are_carried_through_a_chain_of_runs(
+    make_spec: MakeSpec, tmp_path: Path, work: Work, old_run: Path
+) -> None:
+    spec = make_spec(baseline="last-prompt")
+    data = write(tmp_path / "v2.jsonl", changed(lines_of(spec), [0]))
+    scan(since(spec, data, old_run), tmp_path / "v2")
+    work.measured = 0
+    third = write(tmp_path / "v3.jsonl", [*lines_of(spec)[1:], lines_of(replace(spec, dataset=(str(data),)))[0]])
+    summary = scan(since(spec, third, tmp_path / "v2"), tmp_path / "v3")
+    assert (work.measured, summary["since"]["carried"]) == (0, 40)
