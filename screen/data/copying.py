@@ -82,10 +82,10 @@ def _copy_plain(kind: str, files: tuple[InputFile, ...], tally: _Tally, target: 
         _copy_rows(files, tally, target)
 
 
-def copied_sha256(file: InputFile, keep: Keep) -> str:
-    """SHA-256 in hex of what `copy_rows` writes, uncompressed, of one file of lines, records or a JSON document."""
+def copied_sha256(files: tuple[InputFile, ...], keep: Keep, edit: Edit | None = None) -> str:
+    """SHA-256 in hex of what `copy_rows` writes, uncompressed, of files of lines or records, or a JSON document."""
     hasher = hashlib.sha256()
-    _copy_plain(file.kind, (file,), _Tally(keep), _Hashed(hasher))
+    _copy_plain(files[0].kind, files, _Tally(keep, edit), _Hashed(hasher))
     return hasher.hexdigest()
 
 

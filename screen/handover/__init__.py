@@ -1,3 +1,3 @@
 """What is handed over of a finished run: a cleaned file, weights, a bundle to sign off, a dataset card."""
 
-KINDS = ("clean", "weights", "audit", "hub")  # of `screen export --as`
+KINDS = ("clean", "weights", "inoculation", "audit", "hub")  # of `screen export --as`

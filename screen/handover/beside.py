@@ -61,7 +61,7 @@ def _around(path: Path, item: BundleInput, file: InputFile, parts: npt.NDArray[n
         if file.kind in ("parquet", "arrow"):
             if _table(_part(path, item, copy)) != _table(file, wanted):
                 yield f"{copy} has other types of columns, or other missing values, than {file.path}"
-        elif copied_sha256(file, partial(_holds, wanted)) != _sha256(path / copy):
+        elif copied_sha256((file,), partial(_holds, wanted)) != _sha256(path / copy):
             yield f"{copy} has other bytes around its rows than {file.path}"
 
 

@@ -11,7 +11,9 @@ from screen.data.copying import check_not_input, check_out
 from screen.disk import new_folder, writing
 from screen.errors import UsageError
 from screen.handover import bundle, hub, weights
+from screen.handover.inoculation import check_takes, record_of, write_inoculated
 from screen.handover.manifest import MANIFEST
+from screen.handover.prompts import prompts_of
 from screen.handover.targets import check_folder, check_place
 from screen.select.subset import Rest, Subset, subset, targets
 from screen.store.scan import Scan
@@ -30,6 +32,8 @@ class ExportOptions:
     dataset: Sequence[str] = ()
     force: bool = False
     dry_run: bool = False
+    prompt: str | None = None
+    trait: str | None = None
     signed_by: str | None = None
     report: bool | None = None
     weight: float | None = None
@@ -42,6 +46,7 @@ class Handover:
 
     kept, dropped  rows of the dataset; with those that are "apart" they are all
     matching       rows that the expression matches
+    inoculated     rows that were given a system prompt
     seal           of a bundle's manifest: to be noted down elsewhere
     notes          what the user may not have meant, or should know
     """
@@ -56,14 +61,23 @@ class Handover:
     skipped: int
     skipped_are: Literal["kept", "dropped", "apart"]
     not_reached: int
+    inoculated: int | None
     seal: str | None
     notes: tuple[str, ...]
 
 
-class _Kind(NamedTuple):
-    """write(scan, subset, options, out) -> (seal, notes). `mark`: of a folder, the file by which it is known again."""
+class Written(NamedTuple):
+    """What only some kinds have to tell."""
 
-    write: Callable[[Scan, Subset, ExportOptions, Path], tuple[str | None, list[str]]]
+    notes: tuple[str, ...] = ()
+    seal: str | None = None
+    inoculated: int | None = None
+
+
+class _Kind(NamedTuple):
+    """write(scan, subset, options, out) writes it. `mark`: of a folder, the file by which it is known again."""
+
+    write: Callable[[Scan, Subset, ExportOptions, Path], Written]
     files: Callable[[Path, ExportOptions], list[Path]]
     own: tuple[str, ...] = ()  # options that are its own
     mark: str | None = None
@@ -89,22 +103,23 @@ def export(scan: Scan, kind: str, out: Path, options: ExportOptions) -> Handover
     check_place(scan, found.dataset, options.dataset or scan.folder.facts["spec"]["dataset"], out)
     for path in files:
         check_not_input(found.dataset, path)
-    seal, notes = (None, list[str]()) if options.dry_run else wanted.write(scan, found, options, out)
+    made = Written() if options.dry_run else wanted.write(scan, found, options, out)
     written = () if options.dry_run else tuple(map(str, files)) or _within(out)
-    counts, apart = found.counts, kind == "audit"
+    counts, apart, changes = found.counts, kind == "audit", kind == "inoculation"
     return Handover(
         kind=kind,
         out=str(out),
         files=written,
         rows=counts.rows,
-        kept=counts.kept - (counts.skipped if apart else 0),
-        dropped=counts.dropped,
+        kept=counts.rows if changes else counts.kept - (counts.skipped if apart else 0),
+        dropped=0 if changes else counts.dropped,
         matching=counts.matching,
         skipped=counts.skipped,
         skipped_are="apart" if apart else counts.skipped_are,
         not_reached=counts.not_reached,
-        seal=seal,
-        notes=(*found.notes, *notes),
+        inoculated=made.inoculated,
+        seal=made.seal,
+        notes=(*found.notes, *made.notes),
     )
 
 
@@ -115,6 +130,8 @@ def _check_options(kind: str, options: ExportOptions) -> None:
                 raise UsageError(f"--{name.replace('_', '-')} is for --as {other}, not {kind}", "leave it out")
     if kind == "audit" and options.drop_skipped is not None:
         raise UsageError("a bundle keeps the rows that could not be scored apart, in skipped/", "leave the flag out")
+    if kind == "inoculation" and (options.drop_skipped is not None or options.rest == "drop"):
+        raise UsageError("with --as inoculation every row stays", "leave --drop-skipped and --rest drop out")
     if options.weight is not None and not 0 <= options.weight <= 1:
         raise UsageError(f"--weight {options.weight:g} is not from 0 to 1", "0 leaves a row out, 1 leaves it as it is")
 
@@ -128,21 +145,21 @@ def reasons_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.reasons.jsonl")
 
 
-def _clean(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> tuple[None, list[str]]:
+def _clean(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> Written:
     check_out(found.dataset, out)
     found.write_reasons(reasons_of(out))
     found.write(out, force=True)
-    return None, []
+    return Written()
 
 
-def _weights(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> tuple[None, list[str]]:
+def _weights(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> Written:
     weight = options.weight or 0.0
     if not options.inline:
         weights.write_weights(found, weight, out)
-        return None, []
+        return Written()
     check_out(found.dataset, out)
     without = weights.write_inline(found, weight, out)
-    return None, [f"rows that are no JSON object and have no weight in the copy: {without:,}"] if without else []
+    return Written((f"rows that are no JSON object and have no weight in the copy: {without:,}",) if without else ())
 
 
 def _weights_files(out: Path, options: ExportOptions) -> list[Path]:
@@ -151,21 +168,33 @@ def _weights_files(out: Path, options: ExportOptions) -> list[Path]:
     return [out]
 
 
-def _audit(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> tuple[str, list[str]]:
+def _audit(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> Written:
     with writing(out, _ROOM), new_folder(out, replace=options.force) as scratch:
         report = options.report is not False
-        return bundle.write_bundle(scan, found, options.drop, options.signed_by, scratch, report=report), []
+        seal = bundle.write_bundle(scan, found, options.drop, options.signed_by, scratch, report=report)
+    return Written(seal=seal)
 
 
-def _hub(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> tuple[None, list[str]]:
+def _hub(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> Written:
     with writing(out, _ROOM), new_folder(out, replace=options.force) as scratch:
         hub.write_hub(scan, found, options.drop, out.resolve().name, scratch)
-    return None, ["nothing was uploaded; read README.md, and add what it does not know"]
+    return Written(("nothing was uploaded; read README.md, and add what it does not know",))
+
+
+def _inoculation(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> Written:
+    check_out(found.dataset, out)
+    check_takes(found.dataset)
+    prompts, without = prompts_of(scan, found, options.prompt, options.trait)
+    done = write_inoculated(found, prompts, without, out)
+    left = found.counts.matching - done
+    told = f"rows that match and could not take a prompt: {left:,}; {record_of(out)} says why"
+    return Written((told,) if left else (), inoculated=done)
 
 
 WRITERS = {
     "clean": _Kind(_clean, lambda out, _: [out, reasons_of(out)]),
     "weights": _Kind(_weights, _weights_files, own=("weight", "inline")),
+    "inoculation": _Kind(_inoculation, lambda out, _: [out, record_of(out)], own=("prompt", "trait")),
     "audit": _Kind(_audit, lambda out, _: [], own=("signed_by", "report"), mark=MANIFEST),
     "hub": _Kind(_hub, lambda out, _: [], mark=hub.MARK),
 }

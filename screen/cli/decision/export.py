@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _EPILOG = """\b
   clean    the dataset without the rows that match, and why they went
   weights  1 a row, or --weight for the rows that match; .parquet or .jsonl
+  inoculation  rows that match get a system prompt that asks for the trait,
+           so that it is not learned unasked; other rows byte for byte
   audit    a folder with every row, kept, dropped or skipped, the reasons, the
            report and digests of all of it: screen verify checks it
   hub      a folder to push to a hub: the kept rows and a dataset card
@@ -44,6 +46,8 @@ Examples:
 @click.option("--dataset", multiple=True, metavar="PATH", help="Where the dataset is now, if it was moved.")
 @click.option("--weight", type=float, help="weights: of a row that matches, 0 to 1.  [default: 0]")
 @click.option("--inline", is_flag=True, help="weights: a copy of the JSONL with a last field `weight` in each row.")
+@click.option("--prompt", metavar="TEXT", help="inoculation: the system prompt.  [default: of the traits that flag]")
+@click.option("--trait", metavar="NAME|FILE", help="inoculation: the trait whose instruction is the prompt.")
 @click.option("--signed-by", metavar="NAME", help="audit: who answers for the decision, in your words.")
 @click.option("--report/--no-report", default=None, help="audit: with the run's report.html.  [default: with it]")
 @click.option("--force", is_flag=True, help="Replace what an export wrote before. Never the input.")
@@ -70,6 +74,9 @@ def _print(found: Handover, drop: str) -> None:
     from screen_reports.text import count, one_line, plural
 
     lines = [f"{plural(found.rows, 'row')}: {count(found.kept)} kept, {count(found.dropped)} dropped ({drop})"]
+    if found.kind == "inoculation":
+        done = "" if found.inoculated is None else f", {count(found.inoculated)} given a system prompt"
+        lines = [f"{plural(found.rows, 'row')}: {count(found.matching)} match ({drop}){done}"]
     if found.skipped:
         apart = "apart, in skipped/" if found.skipped_are == "apart" else found.skipped_are
         lines.append(f"{plural(found.skipped, 'row')} that could not be scored: {apart}")
