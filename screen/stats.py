@@ -3,6 +3,7 @@
 Every interval is two-sided and of 95 %. Knows nothing of models, text or files.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypedDict, TypeVar
 
@@ -273,3 +274,51 @@ def auroc_difference(
     middle = float(above.mean())
     half = Z * float(np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)))
     return middle - half, middle + half
+
+
+def hypergeometric_interval(k: int, n: int, population: int) -> tuple[int, int]:
+    """(low, high): 95 % interval of how many of `population` items have a property, where k of n drawn ones have it.
+
+    Exact (Clopper and Pearson's rule): it covers the truth in at least 95 % of draws without replacement. Raises
+    ValueError where that is no draw.
+    """
+    if not 0 <= k <= n <= population:
+        raise ValueError(f"{k} of {n} drawn from {population} is no draw")
+
+    def at_most(seen: int, having: int) -> float:
+        first = max(0, n - (population - having))
+        whole = _log_choose(population, n)
+        counts = range(first, min(seen, having) + 1)
+        return math.fsum(
+            math.exp(_log_choose(having, i) + _log_choose(population - having, n - i) - whole) for i in counts
+        )
+
+    low, high = k, population - (n - k)
+    least = low if k == 0 else _first(low, high, lambda having: 1.0 - at_most(k - 1, having) > 0.025)
+    most = high if k == n else _first(low, high, lambda having: at_most(k, having) <= 0.025) - 1
+    return least, max(most, least)
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _first(low: int, high: int, true: Callable[[int], bool]) -> int:
+    """The first whole number from `low` to `high` of which `true` holds, which then holds of all behind it; else the
+    one after them."""
+    low, high = low, high + 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if true(middle) else (middle + 1, high)
+    return low
+
+
+def square_and_add(parts: Sequence[Interval]) -> Interval:
+    """The sum of independent estimates, with the interval that the parts' own give (Zou and Donner 2008).
+
+    A part's interval needs no symmetry. Each end is as far off as the ends of the parts are, in squares.
+    """
+    value = math.fsum(part.value for part in parts)
+    below = math.sqrt(math.fsum((part.value - part.low) ** 2 for part in parts))
+    above = math.sqrt(math.fsum((part.high - part.value) ** 2 for part in parts))
+    return Interval(value, value - below, value + above)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from screen.analysis.compare.two_runs import RunComparison
     from screen.library.rows import Rows
     from screen.scoring.findings.flags import Flagging
+    from screen.select.precision import PrecisionAtCut
+    from screen.select.sampling import DrawnRow
     from screen.select.subset import Rest, Subset
     from screen.store.labels.record import Word
 
@@ -201,6 +203,7 @@ class Run:
     def labels(self) -> pl.DataFrame:
         """The labels that count: row, label, trait (null: the whole row), note, at (UTC).
 
+        >>> run.label([38, 25], "drop", note="threatens the user")
         >>> run.labels().select("row", "label", "note").rows()
         [(25, 'drop', 'threatens the user'), (38, 'drop', 'threatens the user')]
         """
@@ -211,6 +214,39 @@ class Run:
         schema = {"row": pl.Int64, "label": pl.String, "trait": pl.String, "note": pl.String, "at": pl.String}
         frame = pl.DataFrame([asdict(label) for label in self._scan.labels.listed()], schema=schema)
         return frame.with_columns(pl.col("at").str.to_datetime("%Y-%m-%dT%H:%M:%SZ"))
+
+    def sample(
+        self, count: int = 40, *, by: str | None = None, seed: int = 0, cut: float | None = None
+    ) -> list[DrawnRow]:
+        """The next rows to label: drawn at random from above and below a trait's cut, or drawn before and not labelled.
+
+        by    a trait; the first
+        seed  another draws other rows
+        cut   the score to draw around; the run's threshold
+
+        Raises UsageError for a run that is not finished, or a trait without a threshold.
+
+        >>> rows = run.sample(10, by="evil")
+        >>> len(rows), sorted({row.stratum for row in rows})[0]
+        (10, 'above')
+        """
+        from screen.select.sampling import draw, first_trait, with_texts
+
+        return with_texts(self._scan, draw(self._scan, by or first_trait(self._scan), count, seed, cut))
+
+    def precision(self, trait: str | None = None) -> PrecisionAtCut:
+        """The share of rows above the cut that are to be dropped, and of the others, from the labels of drawn rows.
+
+        Each share is None until every stratum has a label, else value, low and high (95 %).
+
+        >>> drawn = run.sample(10, by="evil")
+        >>> run.precision("evil").flagged.rows, run.precision("evil").flagged.share
+        (7, None)
+        """
+        from screen.select.precision import precision
+        from screen.select.sampling import first_trait
+
+        return precision(self._scan, trait or first_trait(self._scan))
 
     def _number(self, row: int | str) -> int:
         from screen.select.named import number_of

@@ -94,6 +94,7 @@ def _from_file(scan: Scan, file: str, trait: str | None) -> Said:
 
 def _as_object(scan: Scan, run: Path, said: Said, listing: bool) -> dict[str, object]:
     from screen.select.labels import counts
+    from screen.select.precision import as_object, precision
 
     labels = [asdict(label) for label in scan.labels.listed()] if listing else None
     return {
@@ -101,6 +102,7 @@ def _as_object(scan: Scan, run: Path, said: Said, listing: bool) -> dict[str, ob
         "written": [asdict(label) for label in said.labels],
         "empty": said.empty,
         "rows": counts(scan),
+        "precision": [as_object(precision(scan, trait)) for trait in scan.traits],
         "labels": labels,
     }
 
@@ -124,6 +126,7 @@ def _print(scan: Scan, said: Said) -> None:
     from screen_reports.text import plural
 
     from screen.select.labels import counts
+    from screen.select.precision import all_sentences, precision
 
     terminal = Terminal()
     for label in said.labels[:_SHOWN]:
@@ -137,3 +140,5 @@ def _print(scan: Scan, said: Said) -> None:
     total = sum(found.values())
     listed = ", ".join(f"{n:,} {word}" for word, n in found.items())
     terminal.put(f"{plural(total, 'row')} labelled: {listed}" if total else "no row is labelled")
+    for sentence in all_sentences([precision(scan, trait) for trait in scan.traits]):
+        terminal.put(sentence)

@@ -37,16 +37,18 @@ def command(run: Path, by: str | None, as_json: bool) -> None:
 
     from screen.analysis.curve import curve
     from screen.cli.opened import open_run
+    from screen.select.precision import all_sentences, as_object, precision
 
     scan = open_run(run)
     found = curve(scan, by or scan.traits[0])
+    labelled = precision(scan, found.trait)
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json({**dataclasses.asdict(found), "precision": as_object(labelled)})
     else:
-        _print(Terminal(), found, run)
+        _print(Terminal(), found, run, all_sentences([labelled]))
 
 
-def _print(terminal: Terminal, curve: CutCurve, run: Path) -> None:
+def _print(terminal: Terminal, curve: CutCurve, run: Path, said: list[str]) -> None:
     from screen_reports import cuts
     from screen_reports.text import plural
 
@@ -55,6 +57,8 @@ def _print(terminal: Terminal, curve: CutCurve, run: Path) -> None:
     terminal.put()
     terminal.table([*((name, "right") for name in cuts.NAMES), ("", "left")], cuts.lines(curve))
     terminal.put()
+    for sentence in said:
+        terminal.put(sentence)
     if curve.suggested is None:
         terminal.put(curve.reason)
         return

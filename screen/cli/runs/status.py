@@ -29,9 +29,11 @@ def command(run: Path, verify: bool, as_json: bool) -> None:
 
     With --verify the exit code is 2 if a file is not as it was published.
     """
+    from screen.select.precision import all_sentences, as_object, precision
     from screen.store.scan import Scan
 
     scan = Scan.open(run)
+    labelled = [precision(scan, trait) for trait in scan.traits]
     wrong = [(str(path.relative_to(scan.path)), why) for _, path, why in scan.folder.verify()] if verify else []
     described = scan.folder.facts.get("dataset")
     state = {
@@ -41,12 +43,13 @@ def command(run: Path, verify: bool, as_json: bool) -> None:
         "traits": list(scan.traits),
         "dataset": list(scan.folder.facts.get("spec", {}).get("dataset", ())),
     }
+    state["precision"] = [as_object(found) for found in labelled]
     if verify:
         state["damaged"] = [{"file": file, "why": why} for file, why in wrong]
     if as_json:
         print_json(state)
     else:
-        _print(scan, state)
+        _print(scan, state, all_sentences(labelled))
     if wrong:
         file, why = wrong[0]
         more = f" ({len(wrong) - 1} more)" if len(wrong) > 1 else ""
@@ -56,7 +59,7 @@ def command(run: Path, verify: bool, as_json: bool) -> None:
         )
 
 
-def _print(scan: Scan, state: dict[str, Any]) -> None:
+def _print(scan: Scan, state: dict[str, Any], labelled: list[str]) -> None:
     from screen_reports.console import Terminal
     from screen_reports.text import count, plural
     from screen_reports.verdicts import verdicts
@@ -73,6 +76,8 @@ def _print(scan: Scan, state: dict[str, Any]) -> None:
     terminal.fact("traits", ", ".join(state["traits"]))
     for sentence, _ in verdicts(scan.summary) if state["finished"] else ():
         terminal.fact("verdict", sentence)
+    for sentence in labelled:
+        terminal.fact("labels", sentence)
     if state["writer"]:
         terminal.fact("writer", f"process {state['writer']['pid']} on {state['writer']['host']} is at work")
     for orphan in state["orphans"]:
