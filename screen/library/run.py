@@ -254,8 +254,9 @@ class Run:
         return row if isinstance(row, int) else number_of(self._scan, row, by_id=True)
 
     def drop(
-        self, expression: str, *, drop_skipped: bool = False, rest: Rest | None = None,
-        dataset: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+        self, expression: str = "", *, drop_skipped: bool = False, rest: Rest | None = None,
+        dataset: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None, labels: bool = False,
+        unsure: Rest | None = None,
     ) -> Subset:  # fmt: skip
         """The dataset without the rows that match, to be counted and written: as `screen filter --drop`.
 
@@ -263,6 +264,8 @@ class Run:
         drop_skipped  rows that could not be scored go as well
         rest          "keep" or "drop": what becomes of rows that the run did not reach
         dataset       where its files are now, if they were moved
+        labels        rows labelled drop go and rows labelled keep stay, whatever the expression says, if there is one
+        unsure        "keep" or "drop": what becomes of rows labelled unsure; as the expression says
 
         Raises UsageError for an expression that says nothing here, a dataset that is not there or has changed.
 
@@ -276,11 +279,14 @@ class Run:
         from screen.select.subset import subset
 
         files = paths(dataset)
-        return subset(self._scan, expression, drop_skipped=drop_skipped, rest=rest, dataset=files)
+        return subset(
+            self._scan, expression, drop_skipped=drop_skipped, rest=rest, dataset=files, labels=labels, unsure=unsure
+        )
 
     def keep(
         self, expression: str, *, drop_skipped: bool = True, rest: Rest | None = None,
-        dataset: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+        dataset: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None, labels: bool = False,
+        unsure: Rest | None = None,
     ) -> Subset:  # fmt: skip
         """Only the rows that match: what `drop` with the same expression leaves out.
 
@@ -291,7 +297,10 @@ class Run:
         from screen.select.subset import subset
 
         files = paths(dataset)
-        return subset(self._scan, expression, keeping=True, drop_skipped=drop_skipped, rest=rest, dataset=files)
+        return subset(
+            self._scan, expression, keeping=True, drop_skipped=drop_skipped, rest=rest, dataset=files, labels=labels,
+            unsure=unsure,
+        )  # fmt: skip
 
     def reflag(self, *, at: str | None = None, fdr: float | None = None) -> Run:
         """The run, flagged by another percentile or false-discovery rate, on disk as well. No row is scored anew.

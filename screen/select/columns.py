@@ -1,4 +1,5 @@
-"""What an expression can name: the columns of the view `samples`. Texts are compared shard by shard, and not kept."""
+"""What an expression can name: the columns of the view `samples`, `flagged` and `label`. Texts are compared shard by
+shard, and not kept."""
 
 from __future__ import annotations
 
@@ -15,14 +16,15 @@ from screen.store.folder import read_published
 from screen.store.scan import Scan
 
 FLAGGED = "flagged"
+LABEL = "label"
 _CORRECTED = "_corrected"
 _JOINED = {"prompt": "prompt", "answer": "text", "base_answer": "base_answer"}  # in samples: in turns
 _VALUES = 1000  # different values of a column that are remembered for "did you mean"
 
 
 def columns(scan: Scan) -> dict[str, pa.DataType]:
-    """Traits first, and `flagged`."""
-    return {**sample_types(scan), FLAGGED: pa.bool_()}
+    """Traits first, then `flagged`, and `label` (what becomes of the row), unless a trait is called so."""
+    return {**sample_types(scan), FLAGGED: pa.bool_(), **({} if LABEL in sample_types(scan) else {LABEL: pa.string()})}
 
 
 def corrected(scan: Scan, name: str) -> str | None:
@@ -67,13 +69,17 @@ def _absent(test: Says, known: set[str]) -> str:
 
 def _shards(scan: Scan, names: Sequence[str]) -> Iterator[dict[str, pa.ChunkedArray]]:
     """Column -> (samples,) strings, a shard at a time."""
-    plain = [n for n in names if n not in _JOINED]
+    labels = scan.labels if LABEL in names else None
+    plain = [n for n in names if n not in _JOINED and n != LABEL]
     joined = [n for n in names if n in _JOINED]
     for entry in sorted(scan.folder.published.values(), key=lambda e: e.first_row):
         if "scores" not in entry.files:
             continue
         table = read_published(scan.folder.whole(entry.files["scores"]), columns=list({"row", "variant", *plain}))
         found = {n: table[n] for n in plain}
+        if labels is not None:
+            said = [labels.verdict(row) for row in table["row"].to_pylist()]
+            found[LABEL] = pa.chunked_array([pa.array(said, pa.string())])
         if joined:
             turns = read_published(
                 scan.folder.whole(entry.files["turns"]), columns=["row", "variant", "turn", *map(_JOINED.get, joined)]

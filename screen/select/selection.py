@@ -103,6 +103,12 @@ def select(scan: Scan, text: str, option: str = "--drop") -> Selection:
     return Selection(table, matches, held, limits, flags, {c: n for c, n in nulls.items() if n}, notes)
 
 
+def select_none(scan: Scan) -> Selection:
+    """No sample: where labels alone decide."""
+    table = _read(scan, [], [])
+    return Selection(table, np.zeros(table.num_rows, dtype=bool), [], {}, [], {}, [])
+
+
 def _held(node: Node, positive: bool, where: Bools, table: pa.Table, limits: Limits) -> Iterator[Held]:
     """Each comparison with the samples in which it is a reason: it holds, and so does every part around it."""
     found = node.test(table, limits)

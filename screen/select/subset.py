@@ -16,9 +16,11 @@ from screen.data.dataset import Dataset
 from screen.disk import new_file, writing
 from screen.errors import UsageError, near
 from screen.jsonl import dump
-from screen.select.selection import Selection, select
+from screen.select.columns import LABEL
+from screen.select.selection import Selection, select, select_none
 from screen.select.source import source_of
 from screen.store.folder import read_published
+from screen.store.labels.record import WORDS, Label, Word
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
 
@@ -38,6 +40,8 @@ class Counts:
     skipped_are: Literal["kept", "dropped"]
     not_reached: int  # by the run
     without_score: Mapping[str, int]  # column -> samples without a value, which it never matches
+    labelled: Mapping[str, int] | None  # label -> rows; None where labels were not asked for
+    by_label: int  # rows of which a label says otherwise than the rest
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +49,7 @@ class Subset:
     """What becomes of each row. `dropped` (rows,) bool; `keeping`: rows that do not match are dropped, not the others.
 
     skipped  rows that could not be scored, ascending
+    labels   row -> what people said of it, of the rows that labels decide
     notes    what the user may not have meant
     """
 
@@ -54,6 +59,7 @@ class Subset:
     counts: Counts
     keeping: bool
     skipped: npt.NDArray[np.int64]
+    labels: Mapping[int, Sequence[Label]]
 
     @property
     def notes(self) -> list[str]:
@@ -83,12 +89,25 @@ class Subset:
     def write_reasons(self, path: Path) -> None:
         """One line a dropped row, in order: its number, its id and what held of it."""
         why = {} if self.keeping else {reason["row"]: reason for reason in self.selection.reasons()}
-        scored = set(self.selection.table["row"].to_pylist())
+        ids = dict(zip(*(self.selection.table[name].to_pylist() for name in ("row", "id")), strict=True))
         next_step = "choose a folder that exists, with room"
         with writing(path, next_step), new_file(path) as scratch, scratch.open("w", encoding="ascii") as file:
             for row in self.dropped.nonzero()[0].tolist():
-                test = "does not match" if row in scored else "not scored"
-                file.write(dump(why.get(row) or {"row": row, "id": None, "reasons": [{"test": test}]}) + "\n")
+                told = why.get(row, {"row": row, "id": ids.get(row) if row in self.labels else None, "reasons": []})
+                test = "does not match" if row in ids else "not scored"
+                reasons = [*self._said(row), *told["reasons"]] or [{"test": test}]
+                file.write(dump({**told, "reasons": reasons}) + "\n")
+
+    def _said(self, row: int) -> list[dict[str, str]]:
+        """Labels that are a reason to drop the row."""
+        labels = self.labels.get(row, ())
+        word = "drop" if any(label.label == "drop" for label in labels) else "unsure"
+        made = []
+        for label in labels:
+            if label.label == word:
+                more = {"trait": label.trait, "note": label.note}
+                made.append({"test": f"{LABEL} = '{word}'", **{key: text for key, text in more.items() if text}})
+        return made
 
     def __repr__(self) -> str:
         return f"Subset({self.counts.kept:,} of {self.counts.rows:,} rows kept, {self.counts.dropped:,} dropped)"
@@ -102,17 +121,23 @@ def subset(
     drop_skipped: bool | None = None,
     rest: Rest | None = None,
     dataset: Sequence[str] = (),
+    labels: bool = False,
+    unsure: Rest | None = None,
 ) -> Subset:
     """The dataset of a run without the rows that match; `keeping`: only those.
 
     drop_skipped  rows that could not be scored; None: kept, or dropped when `keeping`
     rest          what becomes of rows that the run did not reach
     dataset       where its files are now, if they were moved
+    labels        rows that are labelled drop go, and those labelled keep stay, whatever else is said of them; without
+                  an expression, labels alone decide
+    unsure        what becomes of rows that are labelled unsure; None: what would without the label
 
     Raises UsageError for an expression that says nothing here, a dataset that is not there or has changed, and for rows
     that the run did not reach where `rest` does not say.
     """
-    selection = select(scan, expression, "--keep" if keeping else "--drop")
+    alone = labels and not expression
+    selection = select_none(scan) if alone else select(scan, expression, "--keep" if keeping else "--drop")
     source = source_of(scan, dataset)
     total = source.count() or 0
     drop = np.zeros(total, dtype=bool)
@@ -126,6 +151,12 @@ def subset(
     if rest is None and not reached.all():
         raise _unreached(scan, int(reached.sum()), total)
     drop[~reached] = rest == "drop"
+    words = _words(scan) if labels else {}
+    decided = {row: word for row, word in words.items() if word != "unsure" or unsure}
+    fates = np.array([(unsure if word == "unsure" else word) == "drop" for word in decided.values()], dtype=bool)
+    rows = np.array(list(decided), dtype=np.int64)
+    by_label = int((drop[rows] != fates).sum())
+    drop[rows] = fates
     counts = Counts(
         rows=total,
         kept=int(total - drop.sum()),
@@ -136,8 +167,11 @@ def subset(
         skipped_are="dropped" if drop_skipped else "kept",
         not_reached=int(total - reached.sum()),
         without_score=selection.nulls,
+        labelled={word: list(words.values()).count(word) for word in WORDS} if labels else None,
+        by_label=by_label,
     )
-    return Subset(source, selection, drop, counts, keeping, skipped)
+    said = {row: list(scan.labels.current[row].values()) for row in decided} if decided else {}
+    return Subset(source, selection, drop, counts, keeping, skipped, said)
 
 
 def targets(
@@ -165,6 +199,12 @@ def _skipped(scan: Scan) -> npt.NDArray[np.int64]:
     """Rows that could not be scored, ascending."""
     parts = [read_published(path, columns=["row"])["row"].to_numpy() for path in scan.folder.tables("skipped")]
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+
+
+def _words(scan: Scan) -> dict[int, Word]:
+    """What becomes of labelled rows, by row."""
+    record = scan.labels
+    return {row: word for row in record.current if (word := record.verdict(row))}
 
 
 def _reached(scan: Scan, total: int) -> npt.NDArray[np.bool_]:

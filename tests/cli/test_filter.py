@@ -284,3 +284,46 @@ def test_a_run_of_standard_input_wants_it_again(terminal: bool, run: Path, monke
             source.found(Scan.open(run), "-")
     else:
         assert source.found(Scan.open(run), "-") == "-"
+
+
+def test_labels_decide_whatever_the_expression_says(screen: Screen, run: Path) -> None:
+    screen("label", "chats.screen", "0", "3", "drop", "--note", "rude", "--trait", "evil")
+    screen("label", "chats.screen", "7", "keep")
+    screen("label", "chats.screen", "6", "1", "unsure")
+    said = screen("filter", "chats.screen", "--drop", "flagged", "--labels", "-o", "c.jsonl", "--dropped", "bad.jsonl")
+    assert "labels: 1 keep, 2 drop, 2 unsure; they change what becomes of 3 rows\n" in said.out
+    rows = lines("chats.jsonl")
+    assert [rows.index(line) for line in lines("bad.jsonl")] == [0, 3, 6]
+    label = {"test": "label = 'drop'", "trait": "evil", "note": "rude"}
+    assert [json.loads(line) for line in lines("bad.jsonl.reasons.jsonl")] == [
+        {"row": 0, "id": "c0", "reasons": [label]},
+        {"row": 3, "id": None, "reasons": [label]},
+        {"row": 6, "id": "c6", "reasons": [{"test": "evil > 5.5", "value": 6.0, "limit": 5.5}]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "dropped"),
+    [
+        (["--labels"], [0]),
+        (["--labels", "--unsure", "drop"], [0, 1]),
+        (["--drop", "evil < 2", "--labels", "--unsure", "keep"], [0]),
+        (["--keep", "evil < 2", "--labels", "--keep-skipped"], [0, 2, 4, 5, 6]),
+        (["--drop", "label = 'unsure' or label = 'keep'"], [1, 7]),
+        (["--drop", "not label = 'drop'"], [1, 7]),  # a row without a label matches neither way
+    ],
+)
+def test_labels_alone_with_an_expression_and_in_one(
+    args: list[str], dropped: list[int], screen: Screen, run: Path
+) -> None:
+    for row, word in (("0", "drop"), ("7", "keep"), ("1", "unsure")):
+        screen("label", "chats.screen", row, word)
+    said = screen("filter", "chats.screen", *args, "-o", "c.jsonl", "--dropped", "bad.jsonl", "--json")
+    rows = lines("chats.jsonl")
+    assert [rows.index(line) for line in lines("bad.jsonl")] == dropped
+    assert json.loads(said.out)["kept"] == 8 - len(dropped)
+
+
+def test_unsure_wants_labels(screen: Screen, run: Path) -> None:
+    said = screen("filter", "chats.screen", "--drop", "flagged", "--unsure", "drop", "--dry-run")
+    assert said.err.startswith("error: --unsure goes with --labels\n")

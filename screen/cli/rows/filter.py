@@ -20,6 +20,7 @@ parentheses:
   numbers  < > <= >= = !=    evil > 4.3 or answer_tokens < 10
   texts    = != contains     group = 'forum', answer contains 'kill'
   yes/no   the name alone    flagged and not base_refused
+`label` is what people said of a row: label = 'drop'.
 `contains` ignores case; = and != do not. run.p99 is a percentile of this
 run's samples, reference.p99 one of the clean data that flags go by. As in
 SQL, a row without a value never matches.
@@ -29,7 +30,7 @@ Examples:
   screen filter chats.screen --drop 'evil>4.3 or evil>run.p99' -o clean.jsonl
   screen filter chats.screen --drop flagged -o clean.jsonl --dropped bad.jsonl
   screen filter chats.screen --keep "group='forum' and flagged" -o look.jsonl
-  screen filter chats.screen --drop 'evil>reference.p95' --dry-run
+  screen filter chats.screen --drop 'evil>reference.p95' --labels --dry-run
 """
 
 
@@ -45,6 +46,10 @@ Examples:
 @click.option("--drop-skipped/--keep-skipped", default=None,
               help="Rows that could not be scored.  [default: keep with --drop, drop with --keep]")  # fmt: skip
 @click.option("--rest", type=click.Choice(["keep", "drop"]), help="Rows that the run did not reach (--limit).")
+@click.option("--labels", is_flag=True,
+              help="Leave out what is labelled drop, and keep what is labelled keep, whatever EXPR says.")  # fmt: skip
+@click.option("--unsure", type=click.Choice(["keep", "drop"]),
+              help="With --labels: rows that are labelled unsure.  [default: as EXPR says]")  # fmt: skip
 @click.option("--dataset", multiple=True, metavar="PATH", help="Where the dataset is now, if it was moved.")
 @click.option("--force", is_flag=True, help="Replace files that exist. Never the input.")
 @click.option("--dry-run", is_flag=True, help="Count; write nothing.")
@@ -54,8 +59,10 @@ def command(run: Path, drop: str | None, keep: str | None, **options: Any) -> No
 
     Rows are copied byte for byte. A preference pair matches when either side does.
     """
-    if (drop is None) == (keep is None):
+    if (drop is None) == (keep is None) and not (options["labels"] and drop is None):
         raise UsageError("give --drop or --keep, one of the two", "screen filter RUN --drop flagged -o clean.jsonl")
+    if options["unsure"] and not options["labels"]:
+        raise UsageError("--unsure goes with --labels", "screen filter RUN --labels --unsure drop -o clean.jsonl")
     from screen.select.subset import subset, targets
 
     files = [] if options["dry_run"] else targets(options["out"], options["dropped"], options["force"])
@@ -64,10 +71,12 @@ def command(run: Path, drop: str | None, keep: str | None, **options: Any) -> No
     found = subset(
         open_run(run),
         drop or keep or "",
-        keeping=drop is None,
+        keeping=keep is not None,
         drop_skipped=options["drop_skipped"],
         rest=options["rest"],
         dataset=options["dataset"],
+        labels=options["labels"],
+        unsure=options["unsure"],
     )
     if files:
         found.write(files[0], dropped=options["dropped"], force=options["force"])
@@ -94,6 +103,9 @@ def _print(facts: dict[str, Any]) -> None:
         lines.append(f"{plural(n, 'sample')} without {name}: never matched by it")
     if facts["skipped"]:
         lines.append(f"{plural(facts['skipped'], 'row')} that could not be scored: {facts['skipped_are']}")
+    if facts["labelled"] is not None:
+        words = ", ".join(f"{count(n)} {word}" for word, n in facts["labelled"].items())
+        lines.append(f"labels: {words}; they change what becomes of {plural(facts['by_label'], 'row')}")
     if facts["not_reached"]:
         lines.append(f"{plural(facts['not_reached'], 'row')} that the run did not reach")
     lines.append(f"written to {facts['out']}" if facts["out"] else "nothing was written (--dry-run)")

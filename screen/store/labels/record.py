@@ -84,7 +84,8 @@ class LabelRecord:
         found = own.get(trait) or own.get(None)
         return found.label if found else None
 
-    def verdict(self, row: int) -> str | None:
+    def verdict(self, row: int) -> Word | None:
         """What becomes of a row, whatever the trait: drop where any label says so, else keep, else unsure."""
         words = {label.label for label in self.current.get(row, {}).values()}
-        return next((word for word in ("drop", "keep", "unsure") if word in words), None)
+        order: tuple[Word, ...] = ("drop", "keep", "unsure")
+        return next((word for word in order if word in words), None)
