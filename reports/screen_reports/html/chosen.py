@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-STRATA = 10  # of equal size, by the first trait's score
 SEED = 0
 
 
@@ -58,13 +57,9 @@ def _order(rows: npt.NDArray[np.int64], values: npt.NDArray[np.float32]) -> npt.
 
 
 def _sample(ordered: npt.NDArray[np.int64], count: int) -> list[int]:
-    """`count` rows, as many from each stratum as can be."""
+    """`count` rows, one from each of as many equal parts."""
     if len(ordered) <= count:
         return [int(row) for row in ordered]
-    rng = np.random.default_rng(SEED)
-    edges = np.linspace(0, len(ordered), STRATA + 1).round().astype(np.int64)
-    wanted = np.diff(np.linspace(0, count, STRATA + 1).round().astype(np.int64))
-    picked: list[int] = []
-    for low, high, n in zip(edges[:-1], edges[1:], wanted, strict=True):
-        picked += [int(row) for row in rng.choice(ordered[low:high], min(int(n), int(high - low)), replace=False)]
-    return picked
+    edges = np.linspace(0, len(ordered), count + 1).astype(np.int64)
+    at = np.random.default_rng(SEED).integers(edges[:-1], edges[1:])
+    return [int(row) for row in ordered[at]]

@@ -29,8 +29,19 @@ def embedded(parts: Mapping[str, str]) -> Embedded:
     """One object of `parts`, name -> JSON as `dumped` gives it. Squeezed where that saves a fifth: the page need not be
     unpacked for less."""
     text = "{" + ",".join(f"{dumped(name)}:{part}" for name, part in parts.items()) + "}"
-    squeezed = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
-    return Embedded(squeezed, True) if len(squeezed) < 0.8 * len(text.encode()) else Embedded(text, False)
+    packed = squeezed(text)
+    return Embedded(packed, True) if len(packed) < 0.8 * len(text.encode()) else Embedded(text, False)
+
+
+def squeezed(text: str) -> str:
+    """Base64 of gzip; equal texts give equal bytes."""
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+
+
+def fits(data: str, most: int) -> bool:
+    """Whether it takes at most so many bytes of the page."""
+    size = len(data.encode())
+    return size <= most or (size <= 5 * most and len(squeezed(data)) <= most)
 
 
 def _shown(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -42,3 +43,24 @@ def command(run: Path, output: Path | None, top: int, sample: int, as_json: bool
     from screen_reports.console import Terminal
 
     Terminal().put(f"written to {path}: {made.line()}")
+
+
+def write_beside(run: Path, silent: bool) -> None:
+    """The run's report.html. One that fails costs nothing but itself: it is a warning, with what to type."""
+    from screen_reports.console import Terminal
+
+    from screen.cli.exits import say
+    from screen.store.scan import Scan
+
+    try:
+        from screen_reports.html.report import NAME, make, write
+
+        path = write(make(Scan.open(run), str(run)), run / NAME)
+    except Exception as error:  # whatever it is, the run is whole and its exit code says so
+        say(
+            f"warning: the run is finished, its report could not be made: {error}",
+            f"next: screen report {shlex.quote(str(run))}",
+        )
+        return
+    if not silent:
+        Terminal().put(f"report: {path}: open it in a browser")

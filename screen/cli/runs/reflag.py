@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from screen.cli.decision.report import write_beside
 from screen.cli.output import print_json
 
 _EPILOG = """\b
@@ -25,13 +26,16 @@ Examples:
 def command(run: Path, at: str | None, fdr: float | None, as_json: bool) -> None:
     """Flag the rows of RUN, which is finished, by another threshold. No row is scored anew.
 
-    summary.json and the catalogue are written anew, and the summary keeps a list of earlier thresholds.
+    summary.json, the catalogue and a report.html that is there are made anew, and the summary keeps a list of earlier
+    thresholds.
     """
     from screen.library.reflag import reflagged
     from screen.scan.reflag import words
 
     before, after = reflagged(run, at, fdr)
     thresholds = [(s["at"], s["fdr"]) for s in (before, after)]
+    if (run / "report.html").exists():
+        write_beside(run, silent=True)
     if as_json:
         told = {t: {"before": _facts(before, t), "after": _facts(after, t)} for t in after["traits"]}
         print_json({"run": str(run), "before": _threshold(before), "after": _threshold(after), "traits": told})

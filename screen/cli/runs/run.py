@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import shlex
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 import click
 
+from screen.cli.decision.report import write_beside
 from screen.cli.output import print_json
 from screen.cli.runs import flags
 from screen.library.options import ScanOptions
@@ -101,7 +101,7 @@ def command(dataset: tuple[str, ...], **options: Any) -> None:
     summary = perform(request, progress_of(options))
     _report(request.out, summary, options["as_json"])
     if not options["no_report"]:
-        _page(request.out, options["as_json"])
+        write_beside(request.out, silent=options["as_json"])
     if gates:
         _check(gates, request.out)
 
@@ -113,27 +113,6 @@ def _check(gates: Sequence[Gate], out: Path) -> None:
     from screen.store.scan import Scan
 
     raise_failed(evaluate(Figures(Scan.open(out)), gates), out)
-
-
-def _page(out: Path, silent: bool) -> None:
-    """The run's report.html. One that fails costs nothing but itself: it is a warning, with what to type."""
-    from screen_reports.console import Terminal
-
-    from screen.cli.exits import say
-    from screen.store.scan import Scan
-
-    try:
-        from screen_reports.html.report import NAME, make, write
-
-        path = write(make(Scan.open(out), str(out)), out / NAME)
-    except Exception as error:  # whatever it is, the run is whole and its exit code says so
-        say(
-            f"warning: the run is finished, its report could not be made: {error}",
-            f"next: screen report {shlex.quote(str(out))}",
-        )
-        return
-    if not silent:
-        Terminal().put(f"report: {path}: open it in a browser")
 
 
 def asked(dataset: tuple[str, ...], options: Mapping[str, Any]) -> ScanRequest:

@@ -21,7 +21,10 @@
   function theme() {
     const button = at("theme");
     const dark = () => getComputedStyle(document.documentElement).colorScheme.includes("dark");
-    const name = () => { button.textContent = dark() ? "Light" : "Dark"; };
+    const name = () => {
+      button.textContent = dark() ? "Light" : "Dark";
+      button.setAttribute("aria-label", `${button.textContent} colours`);
+    };
     button.addEventListener("click", () => {
       document.documentElement.dataset.theme = dark() ? "light" : "dark";
       name();

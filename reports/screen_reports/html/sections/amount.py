@@ -52,11 +52,10 @@ def _bins(scores: npt.NDArray[np.float32]) -> Bins:
 def _groups(view: View, trait: str) -> object:
     """The mean of each group with its interval: as summary.json has it, for groups of enough rows."""
     whole = view.summary.get("traits", {}).get(trait, {}).get("dataset") or {}
-    groups = [
-        MeanOfGroup(g["group"], g["rows"], g.get("mean"), g.get("low"), g.get("high")) for g in whole.get("groups", ())
-    ]
-    if sum(group.mean is not None for group in groups) < 2:
+    known = whole.get("groups", ())
+    if sum(g.get("mean") is not None for g in known) < 2:
         return None
+    groups = (MeanOfGroup(g["group"], g["rows"], g.get("mean"), g.get("low"), g.get("high")) for g in known)
     reference = view.reference(trait)
     clean = None if reference is None else reference.get("mean")
     return svg(group_means(f"Mean of {trait} by group", groups, overall=whole.get("mean"), clean=clean))

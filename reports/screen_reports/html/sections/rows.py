@@ -8,7 +8,7 @@ from typing import Any
 from screen.analysis.similar import alike
 from screen_reports import queries
 from screen_reports.html import row_query
-from screen_reports.html.embedded import dumped
+from screen_reports.html.embedded import dumped, fits
 from screen_reports.html.section import Answer, Section, Values
 from screen_reports.html.texts import beginning, marked
 from screen_reports.html.view import View
@@ -16,7 +16,7 @@ from screen_reports.page import place, remarks
 from screen_reports.ranking import percentile
 from screen_reports.text import digits, score
 
-BUDGET = 1_100_000  # bytes of rows in the page, before they are squeezed
+BUDGET = 1_100_000  # bytes of rows in the page
 LENGTHS = (4000, 2000, 1000, 500, 250)  # characters of a text: the longest that fits
 TURNS = 8  # of a sample
 ODD = 0.5  # of the run's rows lie between a row's places by the two detectors, and it is high by one
@@ -50,10 +50,10 @@ def _fitting(view: View, lines: list[dict[str, Any]], rows: Mapping[int, Answer]
     for most in LENGTHS:
         texts = {str(row): [_side(side, most) for side in sides] for row, sides in rows.items()}
         data = dumped({**head, "lines": lines, "texts": texts})
-        if len(data.encode()) <= BUDGET:
+        if fits(data, BUDGET):
             return data, most, 0
     every = len(lines)
-    while lines and len(data.encode()) > BUDGET:  # ids or names of great length
+    while lines and not fits(data, BUDGET):  # ids or names of great length
         lines = lines[: len(lines) - max(1, len(lines) // 8)]
         kept = {str(line["row"]): texts[str(line["row"])] for line in lines}
         data = dumped({**head, "lines": lines, "texts": kept})
