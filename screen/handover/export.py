@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple
 from screen.data.copying import check_not_input, check_out
 from screen.disk import new_folder, writing
 from screen.errors import UsageError
-from screen.handover import bundle, hub, weights
-from screen.handover.inoculation import check_takes, record_of, write_inoculated
-from screen.handover.manifest import MANIFEST
-from screen.handover.prompts import prompts_of
+from screen.handover import hub, weights
+from screen.handover.bundle.manifest import MANIFEST
+from screen.handover.bundle.write import write_bundle
+from screen.handover.inoculation.copy import check_takes, record_of, write_inoculated
+from screen.handover.inoculation.prompts import prompts_of
 from screen.handover.targets import check_folder, check_place
 from screen.select.subset import Rest, Subset, subset, targets
 from screen.store.scan import Scan
@@ -171,7 +172,7 @@ def _weights_files(out: Path, options: ExportOptions) -> list[Path]:
 def _audit(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> Written:
     with writing(out, _ROOM), new_folder(out, replace=options.force) as scratch:
         report = options.report is not False
-        seal = bundle.write_bundle(scan, found, options.drop, options.signed_by, scratch, report=report)
+        seal = write_bundle(scan, found, options.drop, options.signed_by, scratch, report=report)
     return Written(seal=seal)
 
 

@@ -11,7 +11,7 @@ import zstandard
 
 from screen.data.dataset import open_dataset
 from screen.data.digests import row_digests
-from screen.handover.verify import verify
+from screen.handover.bundle.verify import verify
 from tests.cli import fake_run
 from tests.cli.conftest import Screen
 from tests.data.test_kinds import MAKERS, ROWS
@@ -93,7 +93,7 @@ def test_a_bundle_that_fails_leaves_nothing(
     screen: Screen, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr("screen.handover.bundle.write_rows", full)
+    monkeypatch.setattr("screen.handover.bundle.write.write_rows", full)
     said = screen("export", str(run), "--as", "audit", "--no-report", "-o", "a.audit")
     assert "error: a.audit cannot be written: No space left on device" in said.err
     assert (said.code, sorted(tmp_path.iterdir())) == (2, before)

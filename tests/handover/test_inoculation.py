@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from screen.data.dataset import open_dataset
-from screen.handover.inoculation import Inoculator
+from screen.handover.inoculation.copy import Inoculator
 from screen.traits.trait import load_trait
 from tests.cli import fake_run
 from tests.cli.conftest import Screen

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from screen import seal
-from screen.handover.verify import verify
+from screen.handover.bundle.verify import verify
 from tests.cli.conftest import Screen
 
 FILES = (

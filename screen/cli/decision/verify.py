@@ -13,7 +13,7 @@ from screen.cli.output import print_json
 from screen.errors import GateFailed
 
 if TYPE_CHECKING:
-    from screen.handover.verify import Verification
+    from screen.handover.bundle.verify import Verification
 
 _SHOWN = 20
 _EPILOG = """\b
@@ -40,7 +40,7 @@ def command(bundle: Path, dataset: tuple[str, ...], seal: str | None, as_json: b
 
     Exits 1 where something is wrong, and names the file and the row.
     """
-    from screen.handover.verify import verify
+    from screen.handover.bundle.verify import verify
 
     found = verify(bundle, dataset=dataset, seal=seal)
     if as_json:
@@ -57,7 +57,7 @@ def command(bundle: Path, dataset: tuple[str, ...], seal: str | None, as_json: b
 def _print(found: Verification) -> None:
     from screen_reports.text import count, one_line, plural
 
-    from screen.handover.verify import DATASET
+    from screen.handover.bundle.verify import DATASET
 
     lines = [f"wrong: {problem}" for problem in found.problems[:_SHOWN]]
     if len(found.problems) > _SHOWN:
@@ -76,7 +76,7 @@ def _print(found: Verification) -> None:
 
 
 def _left_out(found: Verification) -> list[str]:
-    from screen.handover.verify import DATASET, SEAL
+    from screen.handover.bundle.verify import DATASET, SEAL
 
     told = {
         DATASET: "the dataset (--dataset): the rows may be others than those that were screened",

@@ -16,9 +16,9 @@ from screen.data.copying import copied_sha256
 from screen.data.digests import row_digests
 from screen.data.files import InputFile
 from screen.data.sniff import Kind
-from screen.handover.manifest import BundleInput, BundleManifest
+from screen.handover.bundle.manifest import BundleInput, BundleManifest
+from screen.handover.bundle.rowlist import ROWS, ListedRow, listed
 from screen.handover.parts import PARTS
-from screen.handover.rowlist import ROWS, ListedRow, listed
 
 
 def against_dataset(path: Path, manifest: BundleManifest, files: Sequence[InputFile]) -> Iterator[str]:

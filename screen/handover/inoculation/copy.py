@@ -16,7 +16,7 @@ from screen.data.readers import jsonarray, rows
 from screen.data.sample import RawRow, Sample, Skip
 from screen.disk import new_file, writing
 from screen.errors import InputError
-from screen.handover.insertion import (
+from screen.handover.inoculation.insertion import (
     CONTENT_KEYS,
     ROLE_KEYS,
     CannotTake,

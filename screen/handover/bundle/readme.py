@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from screen_reports.text import one_line, plural
 
-from screen.handover.manifest import BundleManifest
+from screen.handover.bundle.manifest import BundleManifest
 
 README = "README.txt"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from screen.data.files import InputFile, find_files
 from screen.errors import UsageError
-from screen.handover.beside import against_dataset
-from screen.handover.contents import problems
-from screen.handover.manifest import MANIFEST, NoManifest, read_manifest, seal_of
+from screen.handover.bundle.beside import against_dataset
+from screen.handover.bundle.contents import problems
+from screen.handover.bundle.manifest import MANIFEST, NoManifest, read_manifest, seal_of
 
 DIGESTS = "its own digests"
 SEAL = "the seal"

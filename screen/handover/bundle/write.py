@@ -20,8 +20,8 @@ from screen import __version__
 from screen.data.digests import row_digests
 from screen.data.files import FileIdentity
 from screen.errors import StoreError
-from screen.handover import readme
-from screen.handover.manifest import (
+from screen.handover.bundle import readme
+from screen.handover.bundle.manifest import (
     MANIFEST,
     REASONS,
     SKIPPED,
@@ -31,9 +31,9 @@ from screen.handover.manifest import (
     BundlePart,
     seal_of,
 )
+from screen.handover.bundle.rowlist import ROWS, ListedRow, write_rows
+from screen.handover.bundle.verify import verify
 from screen.handover.parts import PARTS, InputParts, write_parts
-from screen.handover.rowlist import ROWS, ListedRow, write_rows
-from screen.handover.verify import verify
 from screen.jsonl import dump
 from screen.select.subset import Subset
 from screen.store.folder import SUMMARY, read_published

@@ -15,9 +15,9 @@ from screen.data.digests import row_digests
 from screen.data.files import InputFile
 from screen.data.sniff import Kind
 from screen.errors import ScreenError
-from screen.handover.manifest import MANIFEST, REASONS, SKIPPED, BundleFile, BundleInput, BundleManifest
+from screen.handover.bundle.manifest import MANIFEST, REASONS, SKIPPED, BundleFile, BundleInput, BundleManifest
+from screen.handover.bundle.rowlist import ROWS, ListedRow, listed
 from screen.handover.parts import PARTS
-from screen.handover.rowlist import ROWS, ListedRow, listed
 from screen.store import identity as identities
 from screen.store.folder import SUMMARY
 

@@ -1,0 +1,1 @@
+"""Rows behind a system prompt that asks for what they show."""
