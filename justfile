@@ -29,6 +29,11 @@ pocket-report:
 # Make the pages of docs/ that come from the code.
 docs:
     python -m screen.scoring.columns > docs/columns.md
+    python docs/make.py
+
+# The documentation site, into site/; every link is checked, nothing is fetched. Wants '.[docs]'.
+site:
+    NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 # Host work alone, rows a second a core and memory, from 10^4 to 10^6 rows.
 bench-host:

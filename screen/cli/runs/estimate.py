@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from screen.cli.progress import PlainProgress
     from screen.progress import Tally
 
-_LEFT_OUT = ("fail_on", "as_json", "quiet", "verbose")
+_LEFT_OUT = ("fail_on", "since", "no_report", "as_json", "quiet", "verbose")
 _EPILOG = """\b
 Examples:
   screen estimate chats.jsonl
