@@ -78,6 +78,10 @@ flips:
 bench-generation:
     python bench/generation.py
 
+# `screen report` at 10^4, 10^5 and 10^6 rows: seconds, memory, bytes of the page, how fast a browser shows it.
+bench-report *arguments:
+    python -m bench.report {{arguments}}
+
 # Planning, Parquet, the manifest and `screen sql`, from 10^4 to 10^6 rows.
 bench-store:
     python bench/store.py

@@ -15,7 +15,9 @@ from typing import Any
 import pyarrow as pa
 
 from screen.data.dataset import open_dataset
+from screen.library.run import read_scan
 from screen.scan.summary.summarise import summarise
+from screen.select.labels import LabelGiven, add
 from screen.store import context as kept
 from screen.store.folder import RunFolder
 from tests.cli import fake_run
@@ -53,6 +55,14 @@ def write_run(folder: Path, given: Sequence[str], distinct: bool = True) -> Path
         told = {"tokens": 1, "seconds": 1.0, "resumed_rows": 0, "notes": list(given[:20])}
         run.finish(summarise(run, cards, run=told))
     return run.path
+
+
+def label_all(run: Path, texts: Sequence[str]) -> Path:
+    """Every scored row labelled, with a text as its note (a note has no NUL)."""
+    scan = read_scan(run)
+    notes = [text.replace("\0", "") for text in texts]
+    add(scan, [LabelGiven(at, None, "drop", note) for at, note in enumerate(notes) if at != 3])
+    return run
 
 
 def _filled(table: pa.Table, texts: Sequence[str], distinct: bool) -> pa.Table:

@@ -50,10 +50,11 @@ def _drawings(scan: Scan) -> Iterator[str]:
         stats, reference = scan.summary["traits"][trait], scan.folder.facts["references"].get(trait)
         if not stats["n"]:
             continue
-        scores = of_run.scores_of(trait, score_values(scan, score_column(scan, trait)), stats, reference)
-        parts = (scores, of_run.groups_of(trait, stats, reference), of_run.curve_of(curve(scan, trait)))
+        values = score_values(scan, score_column(scan, trait))
+        scores = of_run.scores_of(trait, values, stats["threshold"], reference)
+        parts = (scores, of_run.groups_of(trait, stats["dataset"], reference), of_run.curve_of(curve(scan, trait)))
         yield _folded(f"drawings of {trait}", parts)
-    if matrix := of_run.correlations_of(scan.summary):
+    if matrix := of_run.correlations_of(scan.summary.get("correlations", {}), scan.traits):
         yield _folded("traits beside each other", [matrix])
     if len(scan.traits) > _DRAWN:
         yield _paragraph(f"not drawn: {plural(len(scan.traits) - _DRAWN, 'more trait')}")

@@ -41,7 +41,7 @@ def drawings(scale: float, name: str) -> list[str]:
     points = [Drop(0.0, rows, (5 - rows / 100) * scale) for rows in (0, 1, 9, 88, 399)]
     groups = [MeanOfGroup(f"{at}{name}", 10**at, at * scale, (at - 1) * scale, (at + 1) * scale) for at in range(8)]
     return [
-        histogram(name, bins, clean, cut=2 * scale, flagged=33, clean_name=name),
+        histogram(name, bins, clean, cut=2 * scale, above=33, clean_name=name),
         histogram(name, bins, quantiles={q: v * scale for q, v in QUANTILES.items()}, cut=9e9 * scale),
         histogram(name, Bins.of([scale])),
         group_means(name, groups, overall=scale, clean=0.0),

@@ -26,7 +26,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The report of hostile texts, and of harmless ones as long."""
     made = {"hostile": hostile.TEXTS, "plain": hostile.plain(hostile.TEXTS)}
     return {
-        name: written(hostile.write_run(tmp_path_factory.mktemp(name), texts), top=400, sample=0)
+        name: written(
+            hostile.label_all(hostile.write_run(tmp_path_factory.mktemp(name), texts), texts), top=400, sample=0
+        )
         for name, texts in made.items()
     }
 
@@ -61,6 +63,7 @@ def test_every_text_is_shown_as_it_is_with_nothing_hidden_in_it(
     squeezed = re.sub(r"\s+", "", page.inner_text("#body"))
     missing = [text for text in hostile.TEXTS if re.sub(r"\s+", "", visible(text)) not in squeezed]
     assert not missing
+    assert page.inner_text("#body").count("label drop: ") == len(hostile.TEXTS) - 1
 
 
 def test_typing_hostile_text_into_the_search_only_searches(

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from screen.library.run import read_scan
 from screen.scan.summary.summarise import summarise
+from screen.select.labels import LabelGiven, add
 from screen.store.folder import RunFolder
 from tests import hostile
 from tests.browser.conftest import written
@@ -22,8 +24,11 @@ NUMBERS = f"[...document.querySelectorAll('{ROWS}')].map(row => Number(row.datas
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 rows, 119 of them scored, every text another."""
-    return written(hostile.write_run(tmp_path_factory.mktemp("report"), TEXTS))
+    """120 rows, 119 of them scored, every text another; two of them labelled."""
+    run = hostile.write_run(tmp_path_factory.mktemp("report"), TEXTS)
+    labels = [LabelGiven(17, None, "drop", "threatens the user"), LabelGiven(5, None, "keep")]
+    add(read_scan(run), labels)
+    return written(run)
 
 
 def test_rows_sort_by_a_column_either_way(report: Path, open_report: Callable[..., Any]) -> None:
@@ -59,6 +64,16 @@ def test_search_and_filters_leave_what_matches(report: Path, open_report: Callab
     page.locator("#search").fill("")
     page.locator("#by").select_option(label="kind")
     assert page.evaluate(NUMBERS)[:2] == [0, 1]
+
+
+def test_labels_stand_beside_their_rows_and_are_found(report: Path, open_report: Callable[..., Any]) -> None:
+    page = open_report(report)
+    page.locator("#which").select_option("labelled")
+    assert page.evaluate(NUMBERS) == [17, 5]
+    assert page.locator("td.label").all_inner_texts() == ["drop", "keep"]
+    page.locator("#search").fill("threatens")
+    page.locator("button.open").click()
+    assert "label drop: threatens the user" in page.locator("tr.detail").inner_text()
 
 
 def test_texts_are_hidden_until_they_are_asked_for(report: Path, open_report: Callable[..., Any]) -> None:

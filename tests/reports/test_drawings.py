@@ -39,7 +39,7 @@ def every(values: list[float], name: str) -> list[str]:
     first = points[0] if points else None
     cut = values[0] if values else None
     return [
-        histogram(name, Bins.of(values), quantiles=QUANTILES, cut=cut, flagged=2, clean_name=name),
+        histogram(name, Bins.of(values), quantiles=QUANTILES, cut=cut, above=2, clean_name=name),
         histogram(name, Bins.of(values, (0.0, 1.0, 2.0)), Bins.of(values, (0.0, 1.0, 2.0)), clean_name=name),
         group_means(name, groups, overall=cut, clean=cut),
         calibration(name, values, values[::-1]),
@@ -124,14 +124,15 @@ def test_round_edges_cover_all_values_with_one_width(a: float, b: float) -> None
 
 
 def test_bars_are_as_high_as_their_share_and_darker_above_the_cut() -> None:
-    svg = histogram("evil", Bins((0.0, 1.0, 2.0, 3.0), (6, 3, 1)), cut=2.0, flagged=1)
+    svg = histogram("evil", Bins((0.0, 1.0, 2.0, 3.0), (6, 3, 1)), cut=2.0, above=1)
     bars = [n for n in tree(svg).iter("rect") if n.find("title") is not None]
     highs = [float(bar.attrib["height"]) for bar in bars]
     assert highs[0] / highs[1] == pytest.approx(2, abs=0.01)
     assert [bar.attrib["fill-opacity"] for bar in bars] == ["0.5", "0.5", "1"]
-    assert "cut at +2.00: 1 row above it, 10.0 %" in labels(svg)
+    assert "cut at +2.00: 1 score above it, 10.0 %" in labels(svg)
     assert words(svg) == (
-        "10 scores from 0 to +3.00. The highest bar: 0 to +1.00, 6 rows (60.0 %). Cut at +2.00: 1 row above it, 10.0 %."
+        "10 scores from 0 to +3.00. The highest bar: 0 to +1.00, 6 scores (60.0 %)."
+        " Cut at +2.00: 1 score above it, 10.0 %."
     )
 
 
@@ -145,7 +146,7 @@ def test_clean_rows_are_drawn_over_the_same_edges_or_not_at_all() -> None:
     run = Bins((0.0, 1.0, 2.0), (1, 3))
     svg = histogram("evil", run, Bins((0.0, 1.0, 2.0), (9, 1)), clean_name="the reference tame")
     assert "the reference tame, 10 scores" in labels(svg)
-    assert "Of the reference tame: 0 to +1.00, 9 rows (90.0 %)." in words(svg)
+    assert "Of the reference tame: 0 to +1.00, 9 scores (90.0 %)." in words(svg)
     with pytest.raises(ValueError, match="same edges"):
         histogram("evil", run, Bins((0.0, 2.0, 4.0), (9, 1)))
 

@@ -55,13 +55,14 @@ def test_a_distribution_without_spread_or_finite_scores() -> None:
 
 
 def test_the_drawings_of_a_run_have_its_figures(scan: Scan) -> None:
-    stats, reference = scan.summary["traits"]["evil"], fake_run.REFERENCE
-    values = np.arange(8, dtype=np.float32)
-    assert "cut at +5.50: 2 rows above it" in of_run.scores_of("evil", values, stats, reference)
-    assert of_run.groups_of("evil", stats, reference) is None  # too few rows for means
+    reference, values = fake_run.REFERENCE, np.array([1, 2, np.nan, 6, 7], np.float32)
+    assert "Cut at +5.50: 2 scores above it, 50.0 %." in of_run.scores_of("evil", values, 5.5, reference)
+    assert "not finite" not in of_run.scores_of("evil", values, 5.5, reference)  # a row without a score is no score
     groups = [{"group": name, "rows": 30, "mean": 1.5, "low": 1.0, "high": 2.0} for name in ("docs", "forum")]
-    by_group = of_run.groups_of("evil", {"dataset": {"mean": 1.5, "groups": groups}}, reference)
+    by_group = of_run.groups_of("evil", {"mean": 1.5, "groups": groups}, reference)
     assert "forum: mean +1.50 (+1.00 to +2.00), 30 rows." in (by_group or "")
+    assert of_run.groups_of("evil", scan.summary["traits"]["evil"]["dataset"], reference) is None  # too few rows
     assert "The mean of all 7 rows is" in of_run.curve_of(curve(scan, "evil"))
-    assert "kind and evil" in (of_run.correlations_of(scan.summary) or "")
-    assert of_run.correlations_of({}) is None
+    known = scan.summary["correlations"]
+    assert "kind and evil" in (of_run.correlations_of(known, scan.traits) or "")
+    assert of_run.correlations_of(known, ["evil"]) is None

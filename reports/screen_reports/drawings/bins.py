@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
 import numpy as np
+import numpy.typing as npt
 
 from screen_reports.drawings.axes import LARGEST, limits, step_of
 from screen_reports.drawings.svg import figure
@@ -48,14 +49,13 @@ class Bins:
 
     def said(self, at: int) -> str:
         low, high = self.edges[at], self.edges[at + 1]
-        return (
-            f"{figure(low)} to {figure(high)}, {plural(self.counts[at], 'row')} ({share(self.counts[at], self.total)})"
-        )
+        held = plural(self.counts[at], "score")
+        return f"{figure(low)} to {figure(high)}, {held} ({share(self.counts[at], self.total)})"
 
     @classmethod
-    def of(cls, values: Iterable[float | None], edges: Sequence[float] | None = None) -> Bins:
-        """Values counted between `edges`; without them, between round ones over all values."""
-        given = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    def of(cls, values: npt.ArrayLike, edges: Sequence[float] | None = None) -> Bins:
+        """(n,) values counted between `edges`; without them, between round ones over all values. None is nan."""
+        given = np.asarray(values, dtype=np.float64)
         known = given[np.abs(given) < LARGEST]
         if edges is None:
             edges = round_edges(float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)

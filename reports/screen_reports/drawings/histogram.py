@@ -19,10 +19,10 @@ _RAIL = ("p01", "p05", "p25", "p50", "p75", "p95", "p99")  # quantiles that a ra
 
 def histogram(
     title: str, run: Bins, clean: Bins | None = None, *, quantiles: Mapping[str, float] | None = None,
-    cut: float | None = None, flagged: int | None = None, clean_name: str = "clean rows",
+    cut: float | None = None, above: int | None = None, clean_name: str = "clean rows",
 ) -> str:  # fmt: skip
     """Shares of rows by score. Rows of the run are filled, clean rows a line; `quantiles` of clean rows ("p50": score)
-    are marked on a rail where nothing else is known of them. `flagged`: rows above `cut`.
+    are marked on a rail where nothing else is known of them. `above`: scores above `cut`.
 
     Raises ValueError for clean bins with other edges than the run's: shares would not compare.
     """
@@ -32,7 +32,7 @@ def histogram(
         name, words, parts = empty(title, "No row has a score that can be drawn.")
         return drawing(LINE, name, [*words, *left_out(run.unseen, *_UNSEEN)], parts)
     rail = {name: quantiles[name] for name in _RAIL if quantiles and drawable(quantiles.get(name))}
-    seen = _Seen(run, clean, rail, cut if drawable(cut) else None, flagged, clean_name)
+    seen = _Seen(run, clean, rail, cut if drawable(cut) else None, above, clean_name)
     tallest = max(max(_shares(bins), default=0.0) for bins in (run, clean or run)) or 1.0
     up = Ticks.of(0.0, tallest, 4, percent=True)
     parts, top = key(seen.keys())
@@ -59,7 +59,7 @@ class _Seen:
     clean: Bins | None
     rail: Mapping[str, float]
     cut: float | None
-    flagged: int | None
+    above: int | None
     clean_name: str
 
     def near(self, value: float) -> bool:
@@ -84,8 +84,8 @@ class _Seen:
         return keys
 
     def _cut(self, cut: float) -> str:
-        above = self.flagged
-        many = "" if above is None else f": {plural(above, 'row')} above it, {share(above, self.run.total)}"
+        above = self.above
+        many = "" if above is None else f": {plural(above, 'score')} above it, {share(above, self.run.total)}"
         return f"cut at {figure(cut)}{many}{'' if self.near(cut) else ' (outside this drawing)'}"
 
     def _beyond(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,36 +23,32 @@ from screen_reports.drawings.sparkline import distribution
 if TYPE_CHECKING:
     from screen.analysis.curve import CutCurve, CutPoint
 
-Stats = Mapping[str, Any]  # of one trait, as summary.json has them
 LEAST = 20  # scores: fewer are read one by one
 _WIDTH = 32  # of a distribution in a terminal
 
 
-def scores_of(trait: str, values: npt.NDArray[np.float32], stats: Stats, reference: TraitReference | None) -> str:
-    """The (n,) scores of a trait beside the quantiles of clean rows, with the threshold."""
+def scores_of(trait: str, values: npt.NDArray[np.float32], cut: float | None, reference: TraitReference | None) -> str:
+    """The (n,) scores of a trait beside the quantiles of clean rows; nan is a row without one."""
+    known = values[~np.isnan(values)].astype(np.float64)
     quantiles = None if reference is None else reference["quantiles"]
-    title, flagged = f"Scores of {trait}, against clean rows", int(stats["flagged"])
-    cut = stats["threshold"]
-    if reference is None:
-        title = f"Scores of {trait}"
-    return histogram(title, Bins.of(values), quantiles=quantiles, cut=cut, flagged=None if cut is None else flagged)
+    above = None if cut is None else int((known > cut).sum())
+    return histogram(f"Scores of {trait}", Bins.of(known), quantiles=quantiles, cut=cut, above=above)
 
 
-def groups_of(trait: str, stats: Stats, reference: TraitReference | None) -> str | None:
-    """The mean of every group; None where there are no two groups with one."""
-    whole = stats["dataset"]
-    if sum(group.get("mean") is not None for group in whole["groups"]) < 2:
+def groups_of(trait: str, whole: Mapping[str, Any], reference: TraitReference | None) -> str | None:
+    """The mean of every group; None where there are no two groups with one. `whole`: "dataset" of a trait's summary."""
+    known = whole.get("groups", ())
+    if sum(g.get("mean") is not None for g in known) < 2:
         return None
-    groups = (MeanOfGroup(g["group"], g["rows"], g.get("mean"), g.get("low"), g.get("high")) for g in whole["groups"])
+    groups = (MeanOfGroup(g["group"], g["rows"], g.get("mean"), g.get("low"), g.get("high")) for g in known)
     clean = None if reference is None else reference.get("mean")
-    return group_means(f"Mean {trait} by group", groups, overall=whole["mean"], clean=clean)
+    return group_means(f"Mean of {trait} by group", groups, overall=whole.get("mean"), clean=clean)
 
 
 def curve_of(found: CutCurve) -> str:
     """What is left when rows are dropped."""
-
     return cut_curve(
-        f"Mean {found.trait} that is left when rows are dropped",
+        f"Dropping rows by {found.trait}",
         [_drop(point) for point in found.points],
         found.rows,
         clean=found.reference_mean,
@@ -65,13 +61,13 @@ def _drop(point: CutPoint) -> Drop:
     return Drop(point.threshold, point.rows, point.mean)
 
 
-def correlations_of(summary: Mapping[str, Any]) -> str | None:
-    """Trait by trait; None for one trait."""
-    known = summary.get("correlations") or {}
-    if len(known) < 2:
+def correlations_of(known: Mapping[str, Mapping[str, float | None]], among: Sequence[str]) -> str | None:
+    """Trait by trait, of those `among`; None for one trait."""
+    traits = [trait for trait in among if trait in known]
+    if len(traits) < 2:
         return None
-    values = [[row.get(other) for other in known] for row in known.values()]
-    return correlation_matrix("Traits beside each other", list(known), values)
+    values = [[known[a].get(b) for b in traits] for a in traits]
+    return correlation_matrix("Correlation of the traits", traits, values)
 
 
 def print_distribution(terminal: Terminal, scan: Scan, column: str, cut: float | None) -> None:

@@ -6,14 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from screen.stats import wilson
 from screen_reports import summary
-from screen_reports.drawings.bins import Bins, round_edges
-from screen_reports.drawings.groups import MeanOfGroup, group_means
-from screen_reports.drawings.histogram import histogram
+from screen_reports.drawings import of_run
 from screen_reports.html.parts import svg
 from screen_reports.html.section import Answer, Section, Values
 from screen_reports.html.view import View
@@ -35,30 +30,11 @@ def values(view: View, answer: Answer) -> Values:
 
 def _trait(view: View, trait: str) -> Mapping[str, object]:
     """Its scores as a picture; and the means of its groups, where several have one."""
-    reference, cut = view.reference(trait), view.flags[trait]["threshold"]
-    quantiles = None if reference is None else reference["quantiles"]
-    flagged = int(view.over(trait).sum()) if cut is not None else None
-    drawn = histogram(f"Scores of {trait}", _bins(view.scores[trait]), quantiles=quantiles, cut=cut, flagged=flagged)
-    return {"trait": trait, "histogram": svg(drawn), "groups": _groups(view, trait)}
-
-
-def _bins(scores: npt.NDArray[np.float32]) -> Bins:
-    known = scores[np.isfinite(scores)].astype(np.float64)
-    edges = round_edges(float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    counts, _ = np.histogram(known, np.array(edges))
-    return Bins(edges, tuple(map(int, counts)), unseen=0)
-
-
-def _groups(view: View, trait: str) -> object:
-    """The mean of each group with its interval: as summary.json has it, for groups of enough rows."""
-    whole = view.summary.get("traits", {}).get(trait, {}).get("dataset") or {}
-    known = whole.get("groups", ())
-    if sum(g.get("mean") is not None for g in known) < 2:
-        return None
-    groups = (MeanOfGroup(g["group"], g["rows"], g.get("mean"), g.get("low"), g.get("high")) for g in known)
     reference = view.reference(trait)
-    clean = None if reference is None else reference.get("mean")
-    return svg(group_means(f"Mean of {trait} by group", groups, overall=whole.get("mean"), clean=clean))
+    scores = of_run.scores_of(trait, view.scores[trait], view.flags[trait]["threshold"], reference)
+    whole = view.summary.get("traits", {}).get(trait, {}).get("dataset") or {}
+    groups = of_run.groups_of(trait, whole, reference)
+    return {"trait": trait, "histogram": svg(scores), "groups": groups and svg(groups)}
 
 
 def _table(view: View, answer: Answer, kind: str) -> Mapping[str, object] | None:

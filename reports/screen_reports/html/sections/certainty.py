@@ -8,8 +8,8 @@ from typing import Any
 from screen.store import context
 from screen.store.sql.views import literal, quoted
 from screen_reports import verdicts
+from screen_reports.drawings import of_run
 from screen_reports.drawings.calibration import MOST, calibration
-from screen_reports.drawings.correlation import correlation_matrix
 from screen_reports.html.parts import facts, svg
 from screen_reports.html.section import Answer, Section, Values
 from screen_reports.html.view import View
@@ -56,13 +56,8 @@ def _figure(value: float | None, form: str = ".2f") -> str:
 
 def _matrix(view: View) -> object:
     """Trait by trait, Pearson's r over the run's rows; None for one trait."""
-    known = view.summary.get("correlations", {})
-    traits = [trait for trait in view.shown if trait in known]
-    if len(traits) < 2:
-        return None
-    return svg(
-        correlation_matrix("Correlation of the traits", traits, [[known[a].get(b) for b in traits] for a in traits])
-    )
+    drawn = of_run.correlations_of(view.summary.get("correlations", {}), view.shown)
+    return drawn and svg(drawn)
 
 
 def _numerics(model: Mapping[str, Any]) -> list[Mapping[str, object]]:

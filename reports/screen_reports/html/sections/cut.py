@@ -8,7 +8,7 @@ from shlex import quote
 from screen.analysis.curve import CutCurve, curve
 from screen.errors import UsageError
 from screen_reports import cuts
-from screen_reports.drawings.cuts import Drop, cut_curve
+from screen_reports.drawings import of_run
 from screen_reports.html.parts import svg
 from screen_reports.html.section import Answer, Section, Values
 from screen_reports.html.view import View
@@ -34,24 +34,13 @@ def _shown(view: View, found: CutCurve) -> Mapping[str, object]:
     return {
         "trait": found.trait,
         "rows": f"{plural(found.rows, 'row')} by score{clean}.",
-        "drawing": svg(_drawn(found)),
+        "drawing": svg(of_run.curve_of(found)),
         "lines": cuts.lines(found),
         "names": cuts.NAMES,
         "suggested": "" if found.suggested is None else f"drop above {found.suggested.threshold:g}",
         "reason": found.reason,
         "command": cuts.command(found, quote(view.name)),
     }
-
-
-def _drawn(found: CutCurve) -> str:
-    points = [Drop(p.threshold, p.rows, p.mean) for p in found.points]
-    flagged, suggested = (
-        None if p is None else Drop(p.threshold, p.rows, p.mean) for p in (found.flagged, found.suggested)
-    )
-    return cut_curve(
-        f"Dropping rows by {found.trait}", points, found.rows, clean=found.reference_mean, flagged=flagged,
-        suggested=suggested,
-    )  # fmt: skip
 
 
 SECTION = Section("cut", "What if they are dropped?", values)
