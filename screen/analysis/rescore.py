@@ -26,7 +26,7 @@ from screen.foreign import JsonObject
 from screen.model.forward.plan import Batching
 from screen.model.forward.projector import Projector
 from screen.progress import Progress, Silent
-from screen.scan.instruments import Instruments, load_instruments
+from screen.scan.instruments import ANSWERS, Instruments, load_instruments
 from screen.scan.scorer import Scorer, context_of, with_directions
 from screen.scoring.context import ScoringContext
 from screen.scoring.shard import ShardInput, score_shard
@@ -106,7 +106,7 @@ def reopen(
         # baseline responses are looked up as the run made them, whatever they are scored in now; an answer made now,
         # in another dtype, must not stand in the cache for the run's
         cached = instruments.responses(
-            scan.folder.identity["model"], cache or scan.path / "baselines", _quiet, progress
+            scan.folder.identity["model"], cache or scan.path / ANSWERS, _quiet, progress, since=spec.since
         )
         cached.only_kept(instruments.model.context)
         responses = cached

@@ -36,6 +36,8 @@ from screen.store.tables import WRITER
 from screen.vectors.fit import ModelFacts, check_fit
 from screen.vectors.persona import VectorSet
 
+ANSWERS = "baselines"  # of a run folder: where answers are kept that no cache was named for
+
 
 @dataclass(frozen=True)
 class Instruments:
@@ -87,11 +89,13 @@ class Instruments:
         step: Callable[[int, int, int], None],
         progress: Progress,
         *,
+        since: str | None = None,
         read_only: bool = False,
     ) -> CachedAnswers:
         """What answers prompts, each once: the model, or a server of it, with its answers kept in `cache`.
 
         identity   the "model" of a run's identity; step  told (answers done, answers wanted, tokens just generated)
+        since      a run whose own answers are read as well
         read_only  to ask which answers are known: none can be made
         """
         eos = eos_ids(self.model, self.tokenizer.hf.eos_token_id)
@@ -100,7 +104,8 @@ class Instruments:
         if self.endpoint is not None:
             remote = RemoteGenerator(self.endpoint, self.tokenizer, eos, self.model.context, self._same(eos, progress))
             key |= {"endpoint": remote.name, "held_against": 1}  # answers of servers that were not are others
-        answer_cache = AnswerCache([cache] if read_only else [], write_to=None if read_only else cache)
+        earlier = [] if since is None else [Path(since) / ANSWERS]
+        answer_cache = AnswerCache([*earlier, cache], write_to=None if read_only else cache)
         if answer_cache.damaged:
             files = ", ".join(p.name for p in answer_cache.damaged)
             progress.note("warning", {"message": f"answers in damaged places of {files} are generated again"})

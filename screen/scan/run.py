@@ -24,7 +24,7 @@ from screen.model.host import Here, Host
 from screen.progress import Progress, Silent
 from screen.rendering.renderer import Renderer
 from screen.scan.ahead import ahead
-from screen.scan.instruments import Instruments, load_instruments
+from screen.scan.instruments import ANSWERS, Instruments, load_instruments
 from screen.scan.meter import MaxErrors, Meter
 from screen.scan.plan import describe, known_baseline, plan_scan
 from screen.scan.read import read_window
@@ -80,7 +80,7 @@ def run_scan(
             if record.summary is not None:
                 return record.summary
             meter = Meter(folder, dataset, progress, max_errors or MaxErrors(), plan.shown())
-            answers = cache or folder.path / "baselines"
+            answers = cache or folder.path / ANSWERS
             scorer = prepare_scorer(plan, folder, answers, meter.answering, progress)
             carrier = carrier_of(plan, scorer)
             with closing(score_shards(scorer, spec, folder, meter, devices, answers, carrier)) as shards:

@@ -94,7 +94,7 @@ def prepare_scorer(
     instruments = plan.instruments
     responses: ResponseSource | None = None
     if plan.baseline.generates:
-        responses = instruments.responses(plan.identity["model"], cache, answering, progress)
+        responses = instruments.responses(plan.identity["model"], cache, answering, progress, since=plan.spec.since)
     prepared = _kept(folder, progress)
     if prepared is None:
         made = _make(plan, responses, progress) if plan.since is None else _standards_of(plan.since, plan.dataset)

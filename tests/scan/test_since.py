@@ -14,14 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from screen.data.sample import Skip
 from screen.errors import ResumeRefused, StoreError, UsageError
 from screen.model.forward.projector import Projector
 from screen.model.generate import Generator
 from screen.progress import Silent, Tally
+from screen.scan.meter import MaxErrors
 from screen.scan.run import run_scan
 from screen.scan.since.earlier import EarlierPlace, EarlierRun
+from screen.scoring.shard import _Work
 from screen.scoring.tables import PLACE
 from screen.spec import ScanSpec
+from screen.store import context
 from screen.store.folder import RunFolder
 
 MakeSpec = Callable[..., ScanSpec]
@@ -293,3 +297,81 @@ def test_rows_are_carried_through_a_chain_of_runs(
     third = write(tmp_path / "v3.jsonl", [*lines_of(spec)[1:], lines_of(replace(spec, dataset=(str(data),)))[0]])
     summary = scan(since(spec, third, tmp_path / "v2"), tmp_path / "v3")
     assert (work.measured, summary["since"]["carried"]) == (0, 40)
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_a_calibration_is_the_earlier_runs(make_spec: MakeSpec, tmp_path: Path, work: Work, refine: bool) -> None:
+    spec = make_spec(baseline="calibrated", calibrate_on=30, refine=refine)
+    scan(spec, tmp_path / "old")
+    work.measured = work.answered = 0
+    data = write(tmp_path / "new.jsonl", lines_of(spec)[::-1])
+    scan(since(spec, data, tmp_path / "old"), tmp_path / "new")
+    assert (work.measured, work.answered) == (0, 0)
+    assert by_content(tmp_path / "new", "scores") == by_content(tmp_path / "old", "scores")
+    (arrays, facts), (new_arrays, new_facts) = (standards(tmp_path / name) for name in ("old", "new"))
+    assert all((arrays[name] == new_arrays[name]).all() for name in arrays | new_arrays)
+    assert {**facts, "sources": [str(data)]} == new_facts
+    write(data, changed(lines_of(spec), [7]))
+    scan(since(spec, data, tmp_path / "old"), tmp_path / "third")
+    assert (work.answered, work.measured) == (0, 1)  # its prompt was answered before
+
+
+def standards(out: Path) -> Any:
+    folder = RunFolder.read(out)
+    return context.load(out, folder.run)
+
+
+def test_files_that_are_features_of_a_fit_are_told_apart(make_spec: MakeSpec, tmp_path: Path, work: Work) -> None:
+    """Of two files one with a new name is the other; of two new names nobody knows which is which."""
+    spec = make_spec(baseline="calibrated", calibrate_on=30)
+    first, second = (write(tmp_path / f"{n}.jsonl", lines_of(spec)[n * 20 : n * 20 + 20]) for n in (0, 1))
+    spec = replace(spec, dataset=(str(first), str(second)))
+    scan(spec, tmp_path / "old")
+    third = first.rename(tmp_path / "2.jsonl")
+    work.measured = 0
+    scan(replace(spec, dataset=(str(second), str(third)), since=str(tmp_path / "old")), tmp_path / "one")
+    assert work.measured == 0
+    fourth = second.rename(tmp_path / "3.jsonl")
+    scan(replace(spec, dataset=(str(third), str(fourth)), since=str(tmp_path / "old")), tmp_path / "two")
+    assert work.measured == 40
+
+
+def test_given_answers_are_part_of_what_decides_a_row(make_spec: MakeSpec, tmp_path: Path, work: Work) -> None:
+    answers = [{"id": f"c{i}", "text": f"I say {i}."} for i in range(40)]
+    file = write(tmp_path / "answers.jsonl", [json.dumps(a) for a in answers])
+    spec = make_spec(baseline="answers", answers=str(file))
+    scan(spec, tmp_path / "old")
+    data = write(tmp_path / "new.jsonl", lines_of(spec)[::-1])
+    other = [*answers[:3], {"id": "c3", "text": "Something else."}, *answers[4:], {"id": "c5", "text": "And more."}]
+    file = write(tmp_path / "others.jsonl", [json.dumps(a) for a in other])
+    summary = scan(since(spec, data, tmp_path / "old", answers=str(file)), tmp_path / "new")
+    assert (summary["since"]["carried"], summary["since"]["scored"]) == (38, 2)
+    scan(replace(spec, dataset=(str(data),), answers=str(file)), tmp_path / "full")
+    new, full = ({line["id"]: line["evil"] for line in table(tmp_path / n).to_pylist()} for n in ("new", "full"))
+    assert new == pytest.approx(full, abs=2e-5)
+
+
+def test_what_fails_for_good_is_carried_and_what_failed_once_is_tried_again(
+    make_spec: MakeSpec, tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows 4 and 30 overflow, rows 9 and 31 lose their process: told by the code of a skip."""
+    codes = {4: "not_finite", 30: "not_finite", 9: "worker_failed", 31: "worker_failed"}
+    poison = _Work.poison
+
+    def poisoned(shard: _Work) -> list[Skip]:
+        here = {sample.row: sample.place for sample, _ in shard.shard.samples}
+        return poison(shard) or [Skip(here[row], "score", codes[row], "why") for row in codes if row in here]
+
+    spec = make_spec(baseline="last-prompt")
+    with monkeypatch.context() as patch:
+        patch.setattr(_Work, "poison", poisoned)
+        assert scan(spec, tmp_path / "old", max_errors=MaxErrors())["skipped"] == 4
+    work.measured = 0
+    data = write(tmp_path / "new.jsonl", lines_of(spec)[::-1])
+    summary = scan(since(spec, data, tmp_path / "old"), tmp_path / "new", max_errors=MaxErrors())
+    assert summary["skipped_by_code"] == {"not_finite": 2}
+    assert (work.measured, summary["since"]["carried"], summary["since"]["scored"]) == (2, 36, 2)
+    assert [(s["row"], s["message"]) for s in table(tmp_path / "new", "skipped").to_pylist()] == [
+        (9, "why"),
+        (35, "why"),
+    ]

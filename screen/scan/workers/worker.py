@@ -76,7 +76,7 @@ def _score(connection: Connection, order: WorkerSetup, look: Callable[[Window], 
     if baseline.generates:
         model = instruments.identity(spec)["model"]
         responses = instruments.responses(
-            model, order.cache, lambda _d, _o, n: connection.send(("answered", n)), Silent()
+            model, order.cache, lambda _d, _o, n: connection.send(("answered", n)), Silent(), since=spec.since
         )
     projector = with_directions(instruments.projector, order.context.directions)
     scorer = Scorer(
