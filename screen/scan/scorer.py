@@ -147,23 +147,17 @@ def _kept(folder: RunFolder, progress: Progress) -> tuple[Arrays, KeptFacts] | N
 
 def _standards_of(earlier: EarlierRun, dataset: Dataset) -> tuple[Arrays, KeptFacts]:
     """What the earlier run's scores were compared with, for the rows that stand beside them."""
-    known = kept.load(earlier.folder.path, earlier.folder.run)
-    if known is None:
-        raise StoreError(
-            f"{earlier.folder.path}: {kept.STANDARDS} is gone, by which its rows were scored",
-            "restore it, or leave --since out",
-        )
-    return known[0], renamed_sources(known[1], [file.path for file in dataset.files])
+    arrays, facts = earlier.standards
+    return arrays, renamed_sources(facts, [file.path for file in dataset.files])
 
 
 def carrier_of(plan: ScanPlan, scorer: Scorer) -> Carrier | None:
     """What carries rows over from the plan's earlier run; None without one."""
     if plan.since is None:
         return None
-    folder = plan.since.folder
-    _, facts = kept.load(folder.path, folder.run) or ({}, KeptFacts())
     calibration = scorer.context.calibration
-    sources = Sources(facts.get("sources", ()), () if calibration is None else calibration.sources)
+    then = plan.since.standards[1].get("sources", ())
+    sources = Sources(then, () if calibration is None else calibration.sources)
     return Carrier(
         plan.since, plan.dataset, plan.instruments.renderer,
         group_by=plan.spec.group_by, given=plan.given, sources=sources,

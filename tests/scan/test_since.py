@@ -274,15 +274,15 @@ def test_an_unfinished_run_gives_what_it_has(make_spec: MakeSpec, tmp_path: Path
     assert notes["since"]["finished"] is False
 
 
-@pytest.mark.parametrize("name", ["scores", "turns", "controls"])
+@pytest.mark.parametrize("name", ["scores", "turns", "controls", "standards"])
 def test_a_damaged_run_is_told_before_anything_is_written(
     make_spec: MakeSpec, tmp_path: Path, old_run: Path, name: str
 ) -> None:
-    file = RunFolder.read(old_run).tables(name)[1]
+    file = old_run / ("standards.safetensors" if name == "standards" else f"{name}/000001.parquet")
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
-    with pytest.raises(StoreError, match=f"{name}/000001"):
+    with pytest.raises(StoreError, match=str(file)):
         scan(make_spec(baseline="last-prompt", since=str(old_run)), tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

@@ -16,10 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from screen.baselines.estimates.estimator import Arrays, KeptFacts
+from screen.errors import StoreError
+from screen.store import context
 from screen.store.folder import RunFolder
 from screen.store.identity import SinceIdentity
 from screen.store.manifest import ShardEntry
 from screen.store.scanfile import SinceFacts
+from screen.store.unfinished import unfinished
 
 TABLES = ("scores", "turns", "controls")
 _LASTING = ("not_finite",)  # codes of skips while scoring that come again whenever the row does
@@ -35,20 +39,31 @@ class EarlierPlace(NamedTuple):
 
 
 class EarlierRun:
-    """Made by `open`. Some twenty bytes a row are held, and a few decoded shards."""
+    """Made by `open`. Some twenty bytes a row are held, and a few decoded shards.
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
+    standards  the arrays and facts that its scores were compared with
+    """
+
+    def __init__(self, folder: RunFolder, standards: tuple[Arrays, KeptFacts]) -> None:
+        self.folder, self.standards = folder, standards
         self._entries = {e.shard: e for e in folder.published.values()}
         self._hashes, self._shards, self._rows, self._skips = self._indexed()
         self._decoded: OrderedDict[int, Tables] = OrderedDict()
 
     @classmethod
     def open(cls, path: Path) -> EarlierRun:
-        """Every file is hashed. Raises StoreError where there is no run, or it is damaged."""
+        """Every file is hashed. Raises StoreError where there is no run, it holds nothing, or it is damaged."""
         folder = RunFolder.read(path.resolve())
         folder.check()
-        return cls(folder)
+        standards = context.load(folder.path, folder.run)
+        if not folder.published:
+            raise StoreError(f"--since {path}: it holds no rows yet", unfinished(folder)[1])
+        if standards is None:
+            raise StoreError(
+                f"{folder.path}: {context.STANDARDS} is gone, by which its rows were scored",
+                "restore it, or leave --since out",
+            )
+        return cls(folder, standards)
 
     @property
     def identity(self) -> SinceIdentity:
