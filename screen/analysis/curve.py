@@ -7,10 +7,12 @@ away from (KTO's false rows, rejected sides) are never dropped for a high score 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from screen.errors import UsageError
 from screen.scoring.findings.flags import TraitReference
@@ -60,8 +62,7 @@ class CutCurve:
 class _Rows:
     """The rows of a run that may be dropped, from the highest score down, with what goes with them."""
 
-    def __init__(self, scan: Scan, column: str) -> None:
-        table = index.read(scan.folder, ["row", "sign", "answer_tokens", column])
+    def __init__(self, table: pa.Table, column: str) -> None:
         scores = table[column].to_numpy(zero_copy_only=False).astype(np.float32)
         signs = table["sign"].fill_null(1).to_numpy()
         toward = (signs >= 0) & ~np.isnan(scores)
@@ -114,13 +115,21 @@ def shortest(low: float, high: float) -> float:
     return low
 
 
-def curve(scan: Scan, trait: str) -> CutCurve:
-    """The curve of a finished run. Raises UsageError for an unfinished run, or a trait without scores."""
+def samples(scan: Scan, traits: Sequence[str]) -> pa.Table:
+    """What `curve` needs of the run, for these traits: read once for all of them."""
+    columns = {scan.folder.score_column(trait): None for trait in traits}
+    return index.read(scan.folder, ["row", "sign", "answer_tokens", *columns])
+
+
+def curve(scan: Scan, trait: str, read: pa.Table | None = None) -> CutCurve:
+    """The curve of a finished run. `read`: what `samples` gives for the trait, where it is at hand.
+
+    Raises UsageError for an unfinished run, or a trait without scores."""
     if not scan.folder.finished:
         raise UsageError(*unfinished(scan.folder))
     if trait not in scan.traits:
         raise UsageError(f"the run has no trait {trait!a}", f"its traits are {', '.join(scan.traits)}")
-    rows = _Rows(scan, scan.folder.score_column(trait))
+    rows = _Rows(samples(scan, [trait]) if read is None else read, scan.folder.score_column(trait))
     if not len(rows):
         raise UsageError(f"no row of {scan.path} has a score of {trait}", "see why: `screen status RUN`")
     found = scan.summary["traits"][trait]

@@ -11,6 +11,10 @@ import numpy.typing as npt
 SEED = 0
 
 
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Chosen:
     """Row numbers, ascending; no row is in both. `of`: rows that have a score."""
@@ -21,9 +25,9 @@ class Chosen:
 
 
 def choose(
-    rows: npt.NDArray[np.int64],
+    rows: Rows,
     signs: npt.NDArray[np.int8],
-    scores: Mapping[str, npt.NDArray[np.float32]],
+    scores: Mapping[str, Floats],
     top: int,
     sample: int,
 ) -> Chosen:
@@ -34,8 +38,10 @@ def choose(
     """
     if not scores:
         return Chosen((), (), 0)
-    ranked = [_order(rows, np.where(signs < 0, -values, values)) for values in scores.values()]
-    known = np.unique(np.concatenate(ranked))
+    heights = [np.where(signs < 0, -values, values) for values in scores.values()]
+    once = bool((np.diff(rows) > 0).all())  # as in most runs: a sample a row
+    first = _order(rows, heights[0], once)
+    ranked = [first, *(_order(*_highest(rows, values, 2 * top), once=False) for values in heights[1:])]
     high: dict[int, None] = {}
     for place in range(max(map(len, ranked))):
         for order in ranked:
@@ -44,19 +50,30 @@ def choose(
         if len(high) >= top:
             break
     left = ranked[0][~np.isin(ranked[0], np.fromiter(high, np.int64, len(high)))]
-    return Chosen(tuple(sorted(high)), tuple(sorted(_sample(left, sample))), len(known))
+    known = rows[~np.isnan(np.stack(heights)).all(axis=0)]
+    return Chosen(tuple(sorted(high)), tuple(sorted(_sample(left, sample))), len(known if once else np.unique(known)))
 
 
-def _order(rows: npt.NDArray[np.int64], values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Rows from the highest value down, each once."""
+def _highest(rows: Rows, values: Floats, most: int) -> tuple[Rows, Floats]:
+    """The samples among which are the highest `most` and all that equal the last of them."""
+    known = values[~np.isnan(values)]
+    if len(known) <= most or not most:
+        return rows, values
+    high = values >= np.partition(known, -most)[-most]
+    return rows[high], values[high]
+
+
+def _order(rows: Rows, values: Floats, once: bool) -> Rows:
+    """Rows from the highest value down, each once. `once`: no row has several samples."""
     scored = ~np.isnan(values)
-    rows, values = rows[scored], values[scored]
-    ordered = rows[np.argsort(-values, kind="stable")]
+    ordered = rows[scored][np.argsort(-values[scored], kind="stable")]
+    if once:
+        return ordered
     _, first = np.unique(ordered, return_index=True)
     return np.asarray(ordered[np.sort(first)])
 
 
-def _sample(ordered: npt.NDArray[np.int64], count: int) -> list[int]:
+def _sample(ordered: Rows, count: int) -> list[int]:
     """`count` rows, one from each of as many equal parts."""
     if len(ordered) <= count:
         return [int(row) for row in ordered]

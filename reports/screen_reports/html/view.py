@@ -64,9 +64,7 @@ class View:
     @cached_property
     def flags(self) -> dict[str, Flagging]:
         """Thresholds by trait; of a run that is not finished, those that its rows have so far."""
-        made = thresholds_of(self.scan)
-        return {trait: {**self.scan.flags.get(trait, {}), **flag} if self.finished else flag
-                for trait, flag in made.items()}  # fmt: skip
+        return self.scan.flags if self.finished else thresholds_of(self.scan)
 
     def reference(self, trait: str) -> TraitReference | None:
         found: TraitReference | None = self.facts.get("references", {}).get(trait)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from shlex import quote
 
-from screen.analysis.curve import CutCurve, curve
+from screen.analysis.curve import CutCurve, curve, samples
 from screen.errors import UsageError
 from screen_reports import cuts
 from screen_reports.drawings import of_run
@@ -19,10 +19,10 @@ def values(view: View, _answer: Answer) -> Values:
     """A curve a trait; `reason` says why there is none."""
     if not view.finished:
         return {"curves": [], "reason": "The curve is drawn when the run is finished."}
-    curves = []
+    curves, read = [], samples(view.scan, view.shown)
     for trait in view.shown:
         try:
-            found = curve(view.scan, trait)
+            found = curve(view.scan, trait, read)
         except UsageError:  # no row has a score of it
             continue
         curves.append(_shown(view, found))

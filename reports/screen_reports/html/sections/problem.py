@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from screen.select.precision import all_sentences, precision
 from screen_reports import summary, verdicts
 from screen_reports.html.parts import facts
 from screen_reports.html.section import Answer, Section, Values
@@ -22,8 +23,8 @@ def values(view: View, answer: Answer) -> Values:
         return {"cards": cards, "doubts": [], "legend": "", "reference": True}
     found = view.summary
     return {
-        "cards": [_card(view, trait, stats) for trait, stats in found["traits"].items()],
-        "doubts": summary.doubts(found),
+        "cards": [_card(view, trait, found["traits"][trait]) for trait in dict.fromkeys((*view.shown, *view.traits))],
+        "doubts": summary.doubts(found) + all_sentences([precision(view.scan, trait) for trait in view.shown]),
         "legend": verdicts.legend(found),
         "reference": any(stats["reference"] for stats in found["traits"].values()),
     }

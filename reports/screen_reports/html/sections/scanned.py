@@ -53,7 +53,12 @@ def how(view: View) -> list[Mapping[str, str]]:
         lines += notes.lines("mask", known, True)
     lines += notes.lines("model", facts["model"]) if facts.get("model") else []
     lines += notes.lines("baseline", {"kind": view.baseline.name})
-    return [{"label": label, "value": text} for label, text in lines]
+    joined: list[tuple[str, list[str]]] = []
+    for label, text in lines:
+        if label or not joined:
+            joined.append((label, []))
+        joined[-1][1].append(text)
+    return [{"label": label, "value": "; ".join(texts)} for label, texts in joined]
 
 
 def _code(code: str, rows: list[Mapping[str, Any]], heads: list[str]) -> Mapping[str, object]:
