@@ -4,6 +4,7 @@
     run = screen.open("chats.screen")        the same, from disk
     screen.estimate("chats.jsonl")           what that scan would cost
     screen.score(messages)                   one conversation, now: scores a trait
+    screen.verify("chats.audit")             whether a bundle that was handed over is whole
     screen.load_vectors("vectors/")          trait -> its directions, with their card
     screen.build_vectors("evil", model=...)  from a trait to a validated vector
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from screen import errors as errors
+    from screen.library.handed import verify as verify
     from screen.library.run import Run as Run
     from screen.library.run import open_run as open
     from screen.library.scan import estimate as estimate
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from screen.library.vectors import load_vectors as load_vectors
 
 __version__ = "0.1.0"
-__all__ = ["Run", "build_vectors", "errors", "estimate", "load_vectors", "open", "scan", "score"]
+__all__ = ["Run", "build_vectors", "errors", "estimate", "load_vectors", "open", "scan", "score", "verify"]
 
 _HOME = {  # name here -> where it is, "module:name"; the room `scan` is itself the function (screen/scan/__init__.py)
     "Run": "screen.library.run:Run",
@@ -35,6 +37,7 @@ _HOME = {  # name here -> where it is, "module:name"; the room `scan` is itself 
     "open": "screen.library.run:open_run",
     "scan": "screen.scan",
     "score": "screen.library.scan:score",
+    "verify": "screen.library.handed:verify",
 }
 
 

@@ -2,77 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from screen.data.copying import check_not_input, check_out
 from screen.disk import new_folder, writing
 from screen.errors import UsageError
 from screen.handover import hub, weights
 from screen.handover.bundle.manifest import MANIFEST
-from screen.handover.bundle.write import write_bundle
+from screen.handover.bundle.write import SKIPPED_PART, parts_of, write_bundle
 from screen.handover.inoculation.copy import check_takes, record_of, write_inoculated
 from screen.handover.inoculation.prompts import prompts_of
+from screen.handover.options import ExportOptions, Handover, Written
 from screen.handover.targets import check_folder, check_place
-from screen.select.subset import Rest, Subset, subset, targets
+from screen.select.subset import Subset, subset, targets
 from screen.store.scan import Scan
 from screen.store.unfinished import require_finished
 
 _ROOM = "choose a place with room, with -o"
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """As the flags of `screen export`, by their names."""
-
-    drop: str = "flagged"
-    drop_skipped: bool | None = None
-    rest: Rest | None = None
-    dataset: Sequence[str] = ()
-    force: bool = False
-    dry_run: bool = False
-    prompt: str | None = None
-    trait: str | None = None
-    signed_by: str | None = None
-    report: bool | None = None
-    weight: float | None = None
-    inline: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """What was written. `files`: as named by the user, or in the folder `out`; none with `dry_run`.
-
-    kept, dropped  rows of the dataset; with those that are "apart" they are all
-    matching       rows that the expression matches
-    inoculated     rows that were given a system prompt
-    seal           of a bundle's manifest: to be noted down elsewhere
-    notes          what the user may not have meant, or should know
-    """
-
-    kind: str
-    out: str
-    files: tuple[str, ...]
-    rows: int
-    kept: int
-    dropped: int
-    matching: int
-    skipped: int
-    skipped_are: Literal["kept", "dropped", "apart"]
-    not_reached: int
-    inoculated: int | None
-    seal: str | None
-    notes: tuple[str, ...]
-
-
-class Written(NamedTuple):
-    """What only some kinds have to tell."""
-
-    notes: tuple[str, ...] = ()
-    seal: str | None = None
-    inoculated: int | None = None
 
 
 class _Kind(NamedTuple):
@@ -100,7 +48,15 @@ def export(scan: Scan, kind: str, out: Path, options: ExportOptions) -> Handover
         check_folder(out, wanted.mark, options.force)
     for path in files:
         targets(path, None, options.force)
-    found = subset(scan, options.drop, drop_skipped=options.drop_skipped, rest=options.rest, dataset=options.dataset)
+    found = subset(
+        scan,
+        options.expression,
+        drop_skipped=options.drop_skipped,
+        rest=options.rest,
+        dataset=options.dataset,
+        labels=options.labels,
+        unsure=options.unsure,
+    )
     check_place(scan, found.dataset, options.dataset or scan.folder.facts["spec"]["dataset"], out)
     for path in files:
         check_not_input(found.dataset, path)
@@ -112,9 +68,11 @@ def export(scan: Scan, kind: str, out: Path, options: ExportOptions) -> Handover
         out=str(out),
         files=written,
         rows=counts.rows,
-        kept=counts.rows if changes else counts.kept - (counts.skipped if apart else 0),
+        kept=counts.rows if changes else counts.kept - (int((parts_of(found) == SKIPPED_PART).sum()) if apart else 0),
         dropped=0 if changes else counts.dropped,
-        matching=counts.matching,
+        matching=counts.dropped if changes else counts.matching,
+        by_label=counts.by_label,
+        rule=options.rule,
         skipped=counts.skipped,
         skipped_are="apart" if apart else counts.skipped_are,
         not_reached=counts.not_reached,
@@ -133,6 +91,8 @@ def _check_options(kind: str, options: ExportOptions) -> None:
         raise UsageError("a bundle keeps the rows that could not be scored apart, in skipped/", "leave the flag out")
     if kind == "inoculation" and (options.drop_skipped is not None or options.rest == "drop"):
         raise UsageError("with --as inoculation every row stays", "leave --drop-skipped and --rest drop out")
+    if options.unsure is not None and not options.labels:
+        raise UsageError("--unsure goes with --labels", "add --labels, or leave it out")
     if options.weight is not None and not 0 <= options.weight <= 1:
         raise UsageError(f"--weight {options.weight:g} is not from 0 to 1", "0 leaves a row out, 1 leaves it as it is")
 
@@ -172,13 +132,13 @@ def _weights_files(out: Path, options: ExportOptions) -> list[Path]:
 def _audit(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> Written:
     with writing(out, _ROOM), new_folder(out, replace=options.force) as scratch:
         report = options.report is not False
-        seal = write_bundle(scan, found, options.drop, options.signed_by, scratch, report=report)
+        seal = write_bundle(scan, found, options.rule, options.signed_by, scratch, report=report)
     return Written(seal=seal)
 
 
 def _hub(scan: Scan, found: Subset, options: ExportOptions, out: Path) -> Written:
     with writing(out, _ROOM), new_folder(out, replace=options.force) as scratch:
-        hub.write_hub(scan, found, options.drop, out.resolve().name, scratch)
+        hub.write_hub(scan, found, options.rule, out.resolve().name, scratch)
     return Written(("nothing was uploaded; read README.md, and add what it does not know",))
 
 
@@ -187,7 +147,7 @@ def _inoculation(scan: Scan, found: Subset, options: ExportOptions, out: Path) -
     check_takes(found.dataset)
     prompts, without = prompts_of(scan, found, options.prompt, options.trait)
     done = write_inoculated(found, prompts, without, out)
-    left = found.counts.matching - done
+    left = found.counts.dropped - done
     told = f"rows that match and could not take a prompt: {left:,}; {record_of(out)} says why"
     return Written((told,) if left else (), inoculated=done)
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from screen.analysis.compare.two_runs import RunComparison
+    from screen.handover.card import DatasetCard
+    from screen.handover.options import Handover, Kind
     from screen.library.rows import Rows
     from screen.scoring.findings.flags import Flagging
     from screen.select.precision import PrecisionAtCut
@@ -301,6 +303,43 @@ class Run:
             self._scan, expression, keeping=True, drop_skipped=drop_skipped, rest=rest, dataset=files, labels=labels,
             unsure=unsure,
         )  # fmt: skip
+
+    def export(
+        self, kind: Kind, out: str | os.PathLike[str], *, drop: str | None = None, labels: bool = False,
+        unsure: Rest | None = None, drop_skipped: bool | None = None, rest: Rest | None = None,
+        dataset: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None, force: bool = False,
+        weight: float | None = None, inline: bool = False, prompt: str | None = None, trait: str | None = None,
+        signed_by: str | None = None, report: bool | None = None,
+    ) -> Handover:  # fmt: skip
+        """Hand the run over, as `screen export --as` (docs/export.md): "clean", "weights", "inoculation", "audit" or
+        "hub". The keywords are its flags, with the same defaults; `drop` is "flagged".
+
+        Raises UsageError for an unfinished run, a place that cannot be written to, a dataset that is not there or has
+        changed, InputError for one whose format the kind cannot be written in.
+
+        >>> handed = run.export("weights", folder / "weights.parquet", drop="evil > 20", weight=0.1)
+        >>> handed.rows, handed.dropped
+        (40, 5)
+        """
+        from screen.handover.export import export
+        from screen.handover.options import ExportOptions
+        from screen.library.settings import paths
+
+        options = ExportOptions(
+            drop=drop, labels=labels, unsure=unsure, drop_skipped=drop_skipped, rest=rest, dataset=paths(dataset),
+            force=force, weight=weight, inline=inline, prompt=prompt, trait=trait, signed_by=signed_by, report=report,
+        )  # fmt: skip
+        return export(self._scan, kind, Path(out), options)
+
+    def card(self) -> DatasetCard:
+        """The run as a dataset card: Markdown with the YAML that a hub reads, and the figures in it.
+
+        >>> run.card().metadata["size_categories"]
+        ['n<1K']
+        """
+        from screen.handover.card import card
+
+        return card(self._scan)
 
     def reflag(self, *, at: str | None = None, fdr: float | None = None) -> Run:
         """The run, flagged by another percentile or false-discovery rate, on disk as well. No row is scored anew.

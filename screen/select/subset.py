@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -86,17 +86,20 @@ class Subset:
         copy_rows(self.dataset, lambda row: not self.dropped[row], files[0])
         return files[0]
 
-    def write_reasons(self, path: Path) -> None:
-        """One line a dropped row, in order: its number, its id and what held of it."""
+    def reasons(self) -> Iterator[dict[str, Any]]:
+        """One object a dropped row, in order: its number, its id and what held of it."""
         why = {} if self.keeping else {reason["row"]: reason for reason in self.selection.reasons()}
         ids = dict(zip(*(self.selection.table[name].to_pylist() for name in ("row", "id")), strict=True))
+        for row in self.dropped.nonzero()[0].tolist():
+            told = why.get(row, {"row": row, "id": ids.get(row) if row in self.labels else None, "reasons": []})
+            test = "does not match" if row in ids else "not scored"
+            yield {**told, "reasons": [*self._said(row), *told["reasons"]] or [{"test": test}]}
+
+    def write_reasons(self, path: Path) -> None:
+        """A line for each of `reasons`."""
         next_step = "choose a folder that exists, with room"
         with writing(path, next_step), new_file(path) as scratch, scratch.open("w", encoding="ascii") as file:
-            for row in self.dropped.nonzero()[0].tolist():
-                told = why.get(row, {"row": row, "id": ids.get(row) if row in self.labels else None, "reasons": []})
-                test = "does not match" if row in ids else "not scored"
-                reasons = [*self._said(row), *told["reasons"]] or [{"test": test}]
-                file.write(dump({**told, "reasons": reasons}) + "\n")
+            file.writelines(dump(reason) + "\n" for reason in self.reasons())
 
     def _said(self, row: int) -> list[dict[str, str]]:
         """Labels that are a reason to drop the row."""

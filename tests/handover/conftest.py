@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from screen.handover.export import ExportOptions, export
+from screen.handover.export import export
+from screen.handover.options import ExportOptions
 from screen.store.scan import Scan
 from tests.cli import fake_run
 from tests.cli.conftest import Screen, screen  # noqa: F401  (a fixture that both rooms use)

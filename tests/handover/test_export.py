@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 from pathlib import Path
+from typing import get_args
 
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from screen.cli.decision.export import command
 from screen.data.readers.rows import parse
 from screen.handover import KINDS
 from screen.handover.export import WRITERS
+from screen.handover.options import ExportOptions, Kind
 from screen.handover.weights import with_field
+from screen.library.run import Run
 from tests.cli import fake_run
 from tests.cli.conftest import Screen
 
@@ -27,7 +33,13 @@ def objects(path: str) -> list[dict[str, object]]:
 
 
 def test_every_kind_has_a_writer() -> None:
-    assert tuple(WRITERS) == KINDS
+    assert tuple(WRITERS) == KINDS == get_args(Kind)
+
+
+def test_the_keywords_of_the_library_are_the_flags() -> None:
+    flags = {param.name for param in command.params} - {"run", "kind", "out", "dry_run", "as_json", "verbose"}
+    assert set(inspect.signature(Run.export).parameters) - {"self", "kind", "out"} == flags
+    assert {field.name for field in dataclasses.fields(ExportOptions)} == flags | {"dry_run"}
 
 
 def test_a_cleaned_file_and_its_reasons(screen: Screen, run: Path) -> None:
@@ -144,3 +156,49 @@ def test_rows_that_the_run_did_not_reach(screen: Screen, tmp_path: Path) -> None
     assert (refused.code, "--rest keep or --rest drop" in refused.err) == (2, True)
     screen("export", "chats.screen", "--as", "clean", "-o", "c.jsonl", "--rest", "drop", "--drop", "evil > 1")
     assert lines("c.jsonl") == [lines("chats.jsonl")[i] for i in (0, 1, 3)]
+
+
+def labelled(screen: Screen) -> None:
+    """Row 6, flagged, is to stay; row 1, which is not, and row 3, which was skipped, are to go; row 2 is unsure."""
+    for rows, word in (("6", "keep"), ("1", "drop"), ("3", "drop"), ("2", "unsure")):
+        assert screen("label", "chats.screen", rows, word).code == 0
+
+
+def test_labels_go_before_the_expression(screen: Screen, run: Path) -> None:
+    labelled(screen)
+    said = screen("export", "chats.screen", "--as", "clean", "-o", "c.jsonl", "--drop", "flagged", "--labels")
+    assert said.out.startswith(
+        "8 rows: 5 kept, 3 dropped (flagged, unless a label says otherwise)\nlabels change what becomes of 3 rows\n"
+    )
+    assert lines("c.jsonl") == [lines("chats.jsonl")[i] for i in (0, 2, 4, 5, 6)]
+    alone = ("--labels", "--unsure", "drop", "--json")
+    told = json.loads(screen("export", "chats.screen", "--as", "clean", "-o", "d.jsonl", *alone).out)
+    assert (told["dropped"], told["rule"]) == (3, "label = 'drop'; unsure rows are dropped")
+
+
+def test_a_bundle_with_labels(screen: Screen, run: Path) -> None:
+    labelled(screen)
+    flags = ("--labels", "--drop", "flagged", "--no-report", "--json")
+    told = json.loads(screen("export", "chats.screen", "--as", "audit", "-o", "a", *flags).out)
+    assert (told["kept"], told["dropped"], told["skipped"], told["skipped_are"]) == (5, 3, 1, "apart")
+    assert screen("verify", "a", "--dataset", "chats.jsonl").code == 0
+    assert [row["row"] for row in objects("a/labels.jsonl")] == [1, 3, 6]
+    assert [row["reasons"][0] for row in objects("a/reasons.jsonl")] == [  # type: ignore[index]
+        {"test": "label = 'drop'"}, {"test": "label = 'drop'"}, {"test": "evil > 5.5", "value": 7.0, "limit": 5.5},
+    ]  # fmt: skip
+    assert lines("a/skipped.jsonl") == []
+
+
+def test_inoculation_with_labels(screen: Screen, run: Path) -> None:
+    labelled(screen)
+    flags = ("--labels", "--drop", "flagged", "--json")
+    told = json.loads(screen("export", "chats.screen", "--as", "inoculation", "-o", "i.jsonl", *flags).out)
+    assert (told["matching"], told["inoculated"]) == (3, 1)
+    why = {row["row"]: row["why_not"] for row in objects("i.jsonl.inoculated.jsonl")}
+    assert (why[3], why[7]) == ("could not be scored", None)
+    assert str(why[1]).startswith("is flagged for no trait")
+
+
+def test_unsure_without_labels(screen: Screen, run: Path) -> None:
+    said = screen("export", "chats.screen", "--as", "clean", "-o", "c.jsonl", "--unsure", "drop")
+    assert (said.code, "--unsure goes with --labels" in said.err) == (2, True)

@@ -14,7 +14,7 @@ from screen.cli.output import print_json
 from screen.handover import KINDS
 
 if TYPE_CHECKING:
-    from screen.handover.export import Handover
+    from screen.handover.options import Handover
 
 _EPILOG = """\b
   clean    the dataset without the rows that match, and why they went
@@ -38,8 +38,9 @@ Examples:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--as", "kind", type=click.Choice(KINDS), required=True, help="What to hand over.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The new file or folder.")
-@click.option("--drop", metavar="EXPR", default="flagged", show_default=True,
-              help="The rows that go, as for filter.")  # fmt: skip
+@click.option("--drop", metavar="EXPR", help="The rows that go, as for filter.  [default: flagged]")
+@click.option("--labels", is_flag=True, help="Labels go before EXPR, as for filter; without --drop, they alone.")
+@click.option("--unsure", type=click.Choice(["keep", "drop"]), help="With --labels: rows labelled unsure.")
 @click.option("--drop-skipped/--keep-skipped", default=None,
               help="Rows that could not be scored.  [default: keep; audit has them apart]")  # fmt: skip
 @click.option("--rest", type=click.Choice(["keep", "drop"]), help="Rows that the run did not reach (--limit).")
@@ -59,24 +60,27 @@ def command(run: Path, kind: str, out: Path, as_json: bool, **options: Any) -> N
     Rows are copied byte for byte, and the dataset must be the one that was scored. Nothing is uploaded.
     """
     from screen.cli.opened import open_run
-    from screen.handover.export import ExportOptions, export
+    from screen.handover.export import export
+    from screen.handover.options import ExportOptions
 
     found = export(open_run(run), kind, out, ExportOptions(**options))
     for note in found.notes:
         say(f"note: {note}")
     if as_json:
-        print_json({"run": str(run), "drop": options["drop"], **asdict(found)})
+        print_json({"run": str(run), **asdict(found)})
     else:
-        _print(found, options["drop"])
+        _print(found)
 
 
-def _print(found: Handover, drop: str) -> None:
+def _print(found: Handover) -> None:
     from screen_reports.text import count, one_line, plural
 
-    lines = [f"{plural(found.rows, 'row')}: {count(found.kept)} kept, {count(found.dropped)} dropped ({drop})"]
+    lines = [f"{plural(found.rows, 'row')}: {count(found.kept)} kept, {count(found.dropped)} dropped ({found.rule})"]
     if found.kind == "inoculation":
         done = "" if found.inoculated is None else f", {count(found.inoculated)} given a system prompt"
-        lines = [f"{plural(found.rows, 'row')}: {count(found.matching)} match ({drop}){done}"]
+        lines = [f"{plural(found.rows, 'row')}: {count(found.matching)} match ({found.rule}){done}"]
+    if found.by_label:
+        lines.append(f"labels change what becomes of {plural(found.by_label, 'row')}")
     if found.skipped:
         apart = "apart, in skipped/" if found.skipped_are == "apart" else found.skipped_are
         lines.append(f"{plural(found.skipped, 'row')} that could not be scored: {apart}")

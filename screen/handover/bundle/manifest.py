@@ -17,6 +17,7 @@ from screen.handover.parts import PARTS
 MANIFEST = "manifest.json"
 REASONS = "reasons.jsonl"
 SKIPPED = "skipped.jsonl"
+LABELS = "labels.jsonl"
 FORMAT = 1
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import datetime
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from screen.data.files import FileIdentity
 from screen.errors import StoreError
 from screen.handover.bundle import readme
 from screen.handover.bundle.manifest import (
+    LABELS,
     MANIFEST,
     REASONS,
     SKIPPED,
@@ -39,6 +40,7 @@ from screen.select.subset import Subset
 from screen.store.folder import SUMMARY, read_published
 from screen.store.scan import Scan
 
+SKIPPED_PART = PARTS.index("skipped")
 _SKIP_FIELDS = ("row", "file", "line", "stage", "code", "message")
 
 
@@ -53,7 +55,9 @@ def write_bundle(
     inputs = write_parts(subset.dataset, part_of, folder, PARTS)
     write_rows(folder / ROWS, _listed(inputs, part_of))
     subset.write_reasons(folder / REASONS)
-    _write_skipped(scan, folder / SKIPPED)
+    _write_skipped(scan, part_of, folder / SKIPPED)
+    if subset.counts.labelled is not None:
+        _write_labels(subset, folder / LABELS)
     shutil.copyfile(scan.path / SUMMARY, folder / SUMMARY)
     if report:
         write(make(scan, scan.path.name), folder / NAME)
@@ -85,9 +89,9 @@ def write_bundle(
 
 
 def parts_of(subset: Subset) -> npt.NDArray[np.uint8]:
-    """(rows,) the index in PARTS: what could not be scored was neither kept nor dropped by the expression."""
+    """(rows,) the index in PARTS. What could not be scored is neither kept nor dropped, unless a label says so."""
     part_of = subset.dropped.astype(np.uint8)
-    part_of[subset.skipped] = PARTS.index("skipped")
+    part_of[[row for row in subset.skipped.tolist() if row not in subset.labels]] = SKIPPED_PART
     return part_of
 
 
@@ -102,11 +106,19 @@ def _listed(inputs: Sequence[InputParts], part_of: npt.NDArray[np.uint8]) -> Ite
             yield ListedRow(row, PARTS[part_of[row]], sha)
 
 
-def _write_skipped(scan: Scan, path: Path) -> None:
+def _write_skipped(scan: Scan, part_of: npt.NDArray[np.uint8], path: Path) -> None:
     with path.open("w", encoding="ascii", newline="\n") as file:
         for table in scan.folder.tables("skipped"):
             for row in read_published(table, columns=list(_SKIP_FIELDS)).to_pylist():
-                file.write(dump({name: row[name] for name in _SKIP_FIELDS}) + "\n")
+                if part_of[row["row"]] == SKIPPED_PART:
+                    file.write(dump({name: row[name] for name in _SKIP_FIELDS}) + "\n")
+
+
+def _write_labels(subset: Subset, path: Path) -> None:
+    """What people said of the rows that labels decide."""
+    with path.open("w", encoding="ascii", newline="\n") as file:
+        for row in sorted(subset.labels):
+            file.writelines(dump(asdict(label)) + "\n" for label in subset.labels[row])
 
 
 def _described(item: InputParts, identity: FileIdentity) -> BundleInput:

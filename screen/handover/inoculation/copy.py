@@ -133,7 +133,7 @@ def write_inoculated(subset: Subset, prompts: Mapping[int, str], without: Mappin
     record = record_of(out)
     with writing(record, "choose a folder that exists, with room"), new_file(record) as scratch:
         with scratch.open("w", encoding="ascii", newline="\n") as file:
-            for reason in subset.selection.reasons():
+            for reason in subset.reasons():
                 row = reason["row"]
                 told = {"where": trial.put.get(row), "prompt": prompts[row] if row in trial.put else None}
                 why = trial.refused.get(row) or without.get(row)

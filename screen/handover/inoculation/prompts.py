@@ -17,14 +17,14 @@ _HOW = "give the text with --prompt, or a trait or its file with --trait"
 
 
 class RowPrompts(NamedTuple):
-    """`prompts`: row -> text; `without`: row that matches -> why there is none for it."""
+    """`prompts`: row -> text; `without`: row that was chosen -> why there is none for it."""
 
     prompts: dict[int, str]
     without: dict[int, str]
 
 
 def prompts_of(scan: Scan, subset: Subset, prompt: str | None, trait: str | None) -> RowPrompts:
-    """For each row that matches. Without `prompt` and `trait`, the instructions of the traits that flag the row.
+    """For each row that would be dropped. Without `prompt` and `trait`, the instructions of the traits that flag it.
 
     Raises UsageError for both, for an empty prompt, and for a trait without a file.
     """
@@ -32,14 +32,18 @@ def prompts_of(scan: Scan, subset: Subset, prompt: str | None, trait: str | None
         raise UsageError("--prompt and --trait exclude each other", "give one of them")
     if prompt is not None and not prompt.strip():
         raise UsageError("--prompt is empty", _HOW)
-    matching = [int(row) for row in subset.selection.rows()]
+    scored = set(subset.selection.table["row"].to_pylist())
+    chosen = subset.dropped.nonzero()[0].tolist()
+    matching = [row for row in chosen if row in scored]
+    unread = {row: "could not be scored" for row in chosen if row not in scored}
     if prompt is not None or trait is not None:
         text = prompt if prompt is not None else load_trait(str(trait)).positives[0]
-        return RowPrompts(dict.fromkeys(matching, text), {})
+        return RowPrompts(dict.fromkeys(matching, text), unread)
     flagging = _flagging(scan, set(matching))
     texts = {name: _instruction(name) for name in dict.fromkeys(t for names in flagging.values() for t in names)}
     prompts = {row: " ".join(texts[name] for name in names) for row, names in flagging.items()}
-    return RowPrompts(prompts, {row: f"is flagged for no trait; {_HOW}" for row in matching if row not in prompts})
+    unflagged = {row: f"is flagged for no trait; {_HOW}" for row in matching if row not in prompts}
+    return RowPrompts(prompts, unread | unflagged)
 
 
 def _instruction(trait: str) -> str:
