@@ -45,9 +45,9 @@ VERBS = {
     "vectors": ("vectors.vectors", "Build, validate, list, show, import and export persona vectors."),
 }
 EXIT_CODES = """\
-Exit codes: 0 fine; 1 a gate failed (--fail-on, --fail, verify); 2 a flag, a
-path, the dataset or the run folder; 3 more unreadable rows than --max-errors;
-4 model or vectors missing or unfit; 70 a bug; 130 interrupted."""
+Exit codes: 0 fine; 1 a gate failed (gate, --fail-on, --fail, verify); 2 a
+flag, a path, the dataset or the run folder; 3 more unreadable rows than
+--max-errors; 4 model or vectors missing or unfit; 70 a bug; 130 interrupted."""
 _VERBOSE = "screen.verbose"
 _GNU = ("-r", "-R", "-ls", "-list", "-S", "-d", "-D", "-x", "-RR", "-dr", "-dR", "-DR", "-Dr", "-wipe", "-dm", "-dmS")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from screen.handover.options import Handover, Kind
     from screen.library.rows import Rows
     from screen.scoring.findings.flags import Flagging
+    from screen.select.gates.evaluate import GateResult
     from screen.select.precision import PrecisionAtCut
     from screen.select.sampling import DrawnRow
     from screen.select.subset import Rest, Subset
@@ -249,6 +250,24 @@ class Run:
         from screen.select.sampling import first_trait
 
         return precision(self._scan, trait or first_trait(self._scan))
+
+    def gate(self, *gates: str, labels: bool = False) -> tuple[GateResult, ...]:
+        """What gates come to, one result each: `fails`, and why in `sentence` (docs/gates.md).
+
+        labels  rows that somebody labelled keep are not counted as flagged
+
+        Raises UsageError for a gate that does not parse, or names a trait that the run has not.
+
+        >>> [result.fails for result in run.gate("evil > 1%", "skipped > 1%")]
+        [True, False]
+        """
+        from screen.select.gates.evaluate import evaluate
+        from screen.select.gates.figures import Figures
+        from screen.select.gates.parser import check_names, parse
+
+        parsed = [parse(text) for text in gates]
+        check_names(parsed, self.traits)
+        return tuple(evaluate(Figures(self._scan, labels), parsed))
 
     def _number(self, row: int | str) -> int:
         from screen.select.named import number_of

@@ -60,6 +60,25 @@ def test_the_same_command_again_has_nothing_to_do(screen: Screen, chats: Path, f
     assert (said.code, "resume    finished already, 40 rows: nothing to do\n" in said.err) == (0, True)
 
 
+def test_a_gate_of_a_run(screen: Screen, chats: Path, flags: list[str]) -> None:
+    """Without a reference nothing can be told; the figure of skipped rows exists all the same."""
+    assert screen("run", "chats.jsonl", *flags, "-q", "--no-report", "--fail-on", "skipped > 1%").code == 0
+    said = screen(
+        "run",
+        "chats.jsonl",
+        *flags,
+        "-q",
+        "--no-report",
+        "--fail-on",
+        "count(skipped) >= 0",
+        "--fail-on",
+        "cannot-tell",
+    )
+    lines = said.err.splitlines()
+    assert (said.code, lines[0]) == (1, "error: 0 of 40 rows were skipped, at least 0")
+    assert [line.split(":")[0] for line in lines[1:]] == ["evil", "kind", "next"]
+
+
 def test_json_and_quiet(screen: Screen, chats: Path, flags: list[str]) -> None:
     said = screen("run", "chats.jsonl", *flags, "--limit", "8-15", "--traits", "evil", "-q", "--json", "--out", "r")
     summary = json.loads(said.out)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from screen.errors import GateFailed, UsageError
@@ -124,6 +124,7 @@ def test_what_is_not_understood_is_pointed_at(text: str, at: int, why: str) -> N
     assert error.value.message.startswith("--fail-on: ")
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("evil max(mean)count,>%=<'\"0.5p9reference and or not-\x00\ud800é "), max_size=40))
 def test_any_text_is_a_gate_or_is_told(text: str) -> None:
     try:

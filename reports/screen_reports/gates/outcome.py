@@ -19,6 +19,7 @@ from screen_reports.text import plural
 class GateOutcome:
     """`run` as it was given; `unfinished`: how far a run is that is not finished, else "", and `finish` it how.
 
+    limited     the rows that --limit left to the run, in words; else ""
     rows_total  None where the run does not say
     kept        rows that somebody labelled keep; None where labels are not asked for
     """
@@ -26,6 +27,7 @@ class GateOutcome:
     run: str
     unfinished: str
     finish: str
+    limited: str
     rows: int
     rows_total: int | None
     dataset: tuple[str, ...]
@@ -41,7 +43,7 @@ class GateOutcome:
     @property
     def headline(self) -> str:
         """The first line: how far an unfinished run is, or how many gates fail."""
-        return f"{self.unfinished}; no gate passes" if self.unfinished else f"{self.run}: {self.counted}"
+        return f"{self.unfinished}; no gate passes" if self.unfinished else f"{self.run}{self.limited}: {self.counted}"
 
     @property
     def counted(self) -> str:
@@ -61,6 +63,7 @@ def gate_outcome(figures: Figures, run: str, results: Sequence[GateResult], most
         run=run,
         unfinished=message,
         finish=following,
+        limited=limited_words(scan.folder.facts.get("spec", {}).get("limit")),
         rows=sum(entry.rows for entry in scan.folder.published.values()),
         rows_total=described.get("rows") if described else None,
         dataset=tuple(scan.folder.facts.get("spec", {}).get("dataset", ())),
@@ -69,3 +72,10 @@ def gate_outcome(figures: Figures, run: str, results: Sequence[GateResult], most
         flags=thresholds_of(scan) if finished else {},
         kept=None if figures.labels is None else counts(scan)["keep"],
     )
+
+
+def limited_words(limit: Sequence[int | None] | None) -> str:
+    first, end = limit or (0, None)
+    if end is not None:
+        return f" (rows {first:,} to {end - 1:,} alone, by --limit)"
+    return f" (rows from {first:,} on alone, by --limit)" if first else ""

@@ -20,6 +20,7 @@ from screen_reports.text import one_line, plural, score
 MOST = 5000  # results that GitHub shows of one run; it refuses a file with more than 25,000
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _GATE = "gate"  # the rule of a gate that fails without rows
+_HELP = "Read the row in its place: `screen show RUN ROW`. A score is a reason to look, and no proof."
 Json = dict[str, object]
 
 
@@ -61,7 +62,13 @@ def _rules(outcome: GateOutcome) -> list[Json]:
 
 def _rule(name: str, text: str) -> Json:
     shown = one_line(text).rstrip(": ")
-    return {"id": name, "shortDescription": {"text": shown[:1000]}, "defaultConfiguration": {"level": "error"}}
+    return {
+        "id": name,
+        "shortDescription": {"text": shown[:1000]},
+        "fullDescription": {"text": shown[:1000]},
+        "help": {"text": _HELP},
+        "defaultConfiguration": {"level": "error"},
+    }
 
 
 def _has_rows(outcome: GateOutcome, traits: set[str | None]) -> bool:

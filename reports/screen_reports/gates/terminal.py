@@ -34,13 +34,16 @@ def _rows(terminal: Terminal, rows: FailingRows) -> None:
     many = "rows that were skipped" if rows.trait is None else f"samples by {rows.trait}"
     terminal.put(f"{plural(rows.total, what, many)}{shown}:")
     heads: list[Head] = [("row", "right"), ("place", "left")]
-    heads += [("id", "left")] if any(r.id is not None for r in rows.rows) else []
+    ids, sides = (any(getattr(r, name) is not None for r in rows.rows) for name in ("id", "variant"))
+    heads += [("side", "left")] if sides else []
+    heads += [("id", "left")] if ids else []
     heads += [] if rows.trait is None else [("score", "right")]
     heads += [("why" if rows.trait is None else "answer, from its highest window on", "fill")]
     cells = []
     for r in rows.rows:
         cell = [str(r.row), terminal.cut(place(near(Path(r.file)), r.line), 24)]
-        cell += [terminal.cut(r.id or "", 14)] if any(r.id is not None for r in rows.rows) else []
+        cell += [r.variant or ""] if sides else []
+        cell += [terminal.cut(r.id or "", 14)] if ids else []
         cell += [] if rows.trait is None else [score(r.score)]
         cells.append([*cell, r.text])
     terminal.table(heads, cells)

@@ -40,12 +40,16 @@ def measured_words(figure: Figure, measured: Measurement) -> str:
     value = _with_interval(figure, measured)
     match figure.kind:
         case "share" | "count":
-            return f"{value} of {measured.n:,} samples are flagged"
+            return f"{value} of {_many(measured, 'sample')} are flagged"
         case "group":
-            return f"{value} of {measured.n:,} samples of {figure.group!a} are flagged"
+            return f"{value} of {_many(measured, 'sample')} of {figure.group!a} are flagged"
         case "skipped" | "skipped-count":
-            return f"{value} of {measured.n:,} rows were skipped"
+            return f"{value} of {_many(measured, 'row')} were skipped"
     return f"the {'highest score' if figure.kind == 'max' else 'mean'} is {value}"
+
+
+def _many(measured: Measurement, noun: str) -> str:
+    return f"{measured.n:,} {noun}" + ("" if measured.n == 1 else "s")
 
 
 def limit_words(measured: Measurement, condition: Condition, holds: bool, limit: Measurement, whose: str) -> str:
