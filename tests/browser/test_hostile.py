@@ -22,7 +22,7 @@ TEXT = """() => [...document.querySelectorAll("*")].flatMap(e => [...e.attribute
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def reports(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The report of hostile texts, and of harmless ones as long."""
     made = {"hostile": hostile.TEXTS, "plain": hostile.plain(hostile.TEXTS)}
     return {

@@ -23,7 +23,7 @@ NUMBERS = f"[...document.querySelectorAll('{ROWS}')].map(row => Number(row.datas
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 rows, 119 of them scored, every text another; two of them labelled."""
     run = hostile.write_run(tmp_path_factory.mktemp("report"), TEXTS)
     labels = [LabelGiven(17, None, "drop", "threatens the user"), LabelGiven(5, None, "keep")]
@@ -34,7 +34,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_rows_sort_by_a_column_either_way(report: Path, open_report: Callable[..., Any]) -> None:
     page = open_report(report)
     assert page.evaluate(NUMBERS)[:3] == [119, 118, 117]
-    tokens = page.locator("[data-sort=tokens]")
+    tokens = page.get_by_role("button", name="tokens", exact=True)  # its arrow is not read out
     tokens.click()
     shown = [int(text) for text in page.locator(f"{ROWS} .tokens").all_inner_texts()]
     assert shown == sorted(shown, reverse=True)
@@ -78,7 +78,7 @@ def test_labels_stand_beside_their_rows_and_are_found(report: Path, open_report:
 
 def test_texts_are_hidden_until_they_are_asked_for(report: Path, open_report: Callable[..., Any]) -> None:
     page = open_report(report)
-    assert set(page.locator(".excerpt").all_inner_texts()[1:]) == {"hidden"}
+    assert not page.locator("td.excerpt").first.inner_text().startswith(TEXTS[119])
     page.locator("#reveal").check()
     assert page.locator("td.excerpt").first.inner_text().startswith(TEXTS[119])
 
