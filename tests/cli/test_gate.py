@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from screen_reports.gates import github, sarif
 from screen_reports.gates.junit import junit
 from screen_reports.gates.outcome import GateOutcome, limited_words
-from screen_reports.gates.rows import FailingRow, FailingRows
+from screen_reports.gates.rows import FailingRow, FailingRows, failing_rows
 
 from screen.scan.summary.summarise import summarise
-from screen.select.gates.evaluate import GateResult, Outcome
+from screen.select.gates.evaluate import GateResult, Outcome, evaluate
 from screen.select.gates.figures import Figures, Measurement
+from screen.select.gates.parser import parse
 from screen.select.gates.tree import Figure
 from screen.select.labels import LabelGiven, add
 from screen.store.folder import RunFolder
@@ -63,6 +64,23 @@ def test_a_line_a_gate_and_the_first_rows(screen: Screen, run: Path) -> None:
     assert "2 samples by evil, the first 1:" in said.out
     assert re.search(r"^  7  chats.jsonl:8  c7  \+7.00  number 7 begins", said.out, re.M)
     assert said.out.endswith("next:\n  screen rank chats.screen --by evil --flagged\n")
+
+
+@pytest.mark.parametrize(
+    ("gate", "rows"),
+    [
+        ("not evil < 1%", {"evil": [7, 6]}),
+        ("evil > 1% and not kind > 99%", {"evil": [7, 6]}),
+        ("evil <= 1% or skipped > 0%", {"skipped": [3]}),
+        ("evil > 99% or max(evil) > 5.5", {"evil": [7, 6]}),
+        ("evil > 1% and skipped > 0%", {"evil": [7, 6], "skipped": [3]}),
+        ("evil < 99%", {}),
+    ],
+)
+def test_the_rows_are_those_that_make_it_fail(run: Path, gate: str, rows: dict[str, list[int]]) -> None:
+    figures = Figures(Scan.open(run))
+    found = failing_rows(figures, evaluate(figures, [parse(gate)]), 9)
+    assert {of.name: [row.row for row in of.rows] for of in found} == rows
 
 
 def test_a_run_that_passes(screen: Screen, run: Path) -> None:
@@ -213,7 +231,7 @@ def check_sarif(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_sarif(screen: Screen, run: Path) -> None:
-    gates = [HIGH, "kind > 5%", "mean(kind) > reference", "skipped > 1%"]
+    gates = [HIGH, "kind > 5%", "mean(evil) > reference", "skipped > 1%"]
     document = json.loads(screen("gate", "chats.screen", *gates, "--format", "sarif").out)
     found = [(r["ruleId"], r.get("properties", {}).get("row")) for r in check_sarif(document)]
     assert found == [("gate", None), ("evil", 7), ("skipped", 3), ("evil", 6), ("evil", 5)]
@@ -231,7 +249,9 @@ def test_sarif(screen: Screen, run: Path) -> None:
 def outcome(rows: tuple[FailingRow, ...], total: int, text: str = "evil>1%") -> GateOutcome:
     told = Outcome(Figure("share", "evil"), ">", 0.01, "1 %", Measurement(0.5), True, f"evil: {text}")
     failing = (FailingRows("evil", total, rows),)
-    return GateOutcome("r", "", "", "", 9, 9, ("d.jsonl",), (GateResult(text, True, (told,)),), failing, {}, None)
+    return GateOutcome(
+        "r", "", "", "", 9, 9, ("d.jsonl",), (GateResult(text, True, (told,), (told,)),), failing, {}, None
+    )
 
 
 def row(number: int, text: str = "x", file: str = "d.jsonl", sha256: str = "ab") -> FailingRow:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 from screen.errors import near
 from screen_reports.gates.outcome import GateOutcome
+from screen_reports.gates.rows import to_blame
 from screen_reports.gates.terminal import place
 from screen_reports.text import one_line, plural, score, visible
 
@@ -26,8 +27,7 @@ def junit(outcome: GateOutcome) -> str:
         if result.fails:
             kind = "cannot tell" if any(o.holds is None for o in result.outcomes) else "gate"
             failure = ET.SubElement(case, "failure", {"type": kind, "message": _text(result.sentence)})
-            traits = {o.figure.trait for o in result.outcomes}
-            failure.text = "\n".join([_text(outcome.headline), *_rows(outcome, traits)])
+            failure.text = "\n".join([_text(outcome.headline), *_rows(outcome, to_blame(result))])
         else:
             ET.SubElement(case, "system-out").text = _text(result.sentence)
     ET.indent(root)
@@ -36,7 +36,6 @@ def junit(outcome: GateOutcome) -> str:
 
 
 def _rows(outcome: GateOutcome, traits: set[str | None]) -> list[str]:
-    """The failing rows of a gate's traits; the skipped rows where it is about these."""
     lines = []
     for found in outcome.failing:
         if found.trait not in traits:

@@ -54,7 +54,7 @@ def failing_rows(figures: Figures, results: Sequence[GateResult], most: int) -> 
     """At most `most` rows a trait, of gates that fail because of rows; each sample once, whichever gates it fails."""
     wanted: dict[str, Bools] = {}
     skipped = False
-    for outcome in (o for result in results if result.fails for o in result.outcomes):
+    for outcome in (o for result in results for o in result.reasons):
         if not _too_high(outcome):
             continue
         if outcome.figure.trait is None:
@@ -68,9 +68,14 @@ def failing_rows(figures: Figures, results: Sequence[GateResult], most: int) -> 
     return [rows for rows in found if rows.total]
 
 
+def to_blame(result: GateResult) -> set[str | None]:
+    """The traits whose rows make a gate fail; None: rows that were skipped."""
+    return {outcome.figure.trait for outcome in result.reasons if _too_high(outcome)}
+
+
 def _too_high(outcome: Outcome) -> bool:
     """Whether rows can be the reason: a figure above its limit, or the verdict that rows stand out."""
-    if outcome.holds is None or outcome.measured is None:
+    if outcome.measured is None:
         return False
     if outcome.figure.kind == "verdict":
         return outcome.measured.value == "review"

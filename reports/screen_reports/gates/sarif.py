@@ -14,7 +14,7 @@ from urllib.parse import quote
 from screen import __version__
 from screen.errors import near
 from screen_reports.gates.outcome import GateOutcome
-from screen_reports.gates.rows import SKIPPED, FailingRow, FailingRows
+from screen_reports.gates.rows import SKIPPED, FailingRow, FailingRows, to_blame
 from screen_reports.text import one_line, plural, score
 
 MOST = 5000  # results that GitHub shows of one run; it refuses a file with more than 25,000
@@ -28,7 +28,8 @@ def sarif(outcome: GateOutcome) -> Json:
     """One run. Gates that pass have no results; one that fails without rows has one result, of the rule `gate`."""
     rules = _rules(outcome)
     index = {str(rule["id"]): at for at, rule in enumerate(rules)}
-    bare = [r for r in outcome.results if r.fails and not _has_rows(outcome, {o.figure.trait for o in r.outcomes})]
+    listed_traits = {found.trait for found in outcome.failing}
+    bare = [r for r in outcome.results if r.fails and not to_blame(r) & listed_traits]
     results = [_result(index, _GATE, f"{r.text}: {r.sentence}", _location(_first_file(outcome), 1)) for r in bare]
     seen: Counter[str] = Counter()
     listed = [[(found, row) for row in found.rows] for found in outcome.failing]
@@ -69,10 +70,6 @@ def _rule(name: str, text: str) -> Json:
         "help": {"text": _HELP},
         "defaultConfiguration": {"level": "error"},
     }
-
-
-def _has_rows(outcome: GateOutcome, traits: set[str | None]) -> bool:
-    return any(found.trait in traits for found in outcome.failing)
 
 
 def _first_file(outcome: GateOutcome) -> str:

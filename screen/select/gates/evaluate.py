@@ -37,19 +37,21 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """`text` as given; `fails` where the gate holds or one of its conditions cannot be said."""
+    """`text` as given; `fails` where the gate holds or one of its conditions cannot be said.
+
+    reasons  the conditions that speak for failing, of a gate that fails
+    """
 
     text: str
     fails: bool
     outcomes: tuple[Outcome, ...]
+    reasons: tuple[Outcome, ...] = ()
 
     @property
     def telling(self) -> tuple[Outcome, ...]:
-        """The conditions that make it fail: those that cannot be said, else those that hold; of a gate that passes,
-        all of them."""
+        """The conditions that make it fail: those that cannot be said, else the reasons; of a gate that passes, all."""
         unknown = tuple(o for o in self.outcomes if o.holds is None)
-        holding = tuple(o for o in self.outcomes if o.holds)
-        return (unknown or holding or self.outcomes) if self.fails else self.outcomes
+        return (unknown or self.reasons or self.outcomes) if self.fails else self.outcomes
 
     @property
     def sentence(self) -> str:
@@ -62,11 +64,13 @@ def evaluate(figures: Figures, gates: Sequence[Gate]) -> list[GateResult]:
 
 
 def _evaluate(figures: Figures, gate: Gate) -> GateResult:
-    outcomes = {condition: _outcomes(figures, condition) for condition in conditions(gate.tree)}
+    signs = dict(conditions(gate.tree))
+    outcomes = {condition: _outcomes(figures, condition) for condition in signs}
     every = tuple(outcome for some in outcomes.values() for outcome in some)
     unknown = any(outcome.holds is None for outcome in every)
     fails = unknown or holds(gate.tree, lambda condition: any(o.holds for o in outcomes[condition]))
-    return GateResult(gate.text, fails, every)
+    reasons = tuple(o for condition, sign in signs.items() for o in outcomes[condition] if o.holds is sign)
+    return GateResult(gate.text, fails, every, reasons if fails else ())
 
 
 def _outcomes(figures: Figures, condition: Condition) -> list[Outcome]:
@@ -156,7 +160,7 @@ def raise_failed(results: Sequence[GateResult], run: Path) -> None:
 
 def _next_step(results: Sequence[GateResult], run: Path) -> str:
     place = shlex.quote(str(run))
-    found = (o.figure.trait for r in results if r.fails for o in r.outcomes if o.holds and o.figure.trait is not None)
+    found = (o.figure.trait for result in results for o in result.reasons if o.figure.trait is not None)
     trait = next(found, None)
     if trait is not None:
         return f"look at them: screen rank {place} --by {shlex.quote(trait)} --flagged"

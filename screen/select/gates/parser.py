@@ -65,7 +65,7 @@ def parse(text: str, option: str = "gate") -> Gate:
 def check_names(gates: Iterable[Gate], traits: Collection[str]) -> None:
     """Raises UsageError for a gate on a trait that is not scored."""
     for gate in gates:
-        for figure in (condition.figure for condition in conditions(gate.tree)):
+        for figure in (condition.figure for condition, _ in conditions(gate.tree)):
             if figure.trait is not None and figure.trait not in traits:
                 close = difflib.get_close_matches(figure.trait, traits, 1)
                 hint = f"did you mean {close[0]}? " if close else ""

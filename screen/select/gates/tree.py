@@ -84,15 +84,15 @@ class Gate:
     option: str
 
 
-def conditions(node: GateNode) -> Iterator[Condition]:
-    """The comparisons, from left to right."""
+def conditions(node: GateNode, positive: bool = True) -> Iterator[tuple[Condition, bool]]:
+    """The comparisons, from left to right, each with whether it counts as it stands or negated."""
     if isinstance(node, Joined):
-        yield from conditions(node.left)
-        yield from conditions(node.right)
+        yield from conditions(node.left, positive)
+        yield from conditions(node.right, positive)
     elif isinstance(node, Negated):
-        yield from conditions(node.inner)
+        yield from conditions(node.inner, not positive)
     else:
-        yield node
+        yield node, positive
 
 
 def holds(node: GateNode, holding: Callable[[Condition], bool]) -> bool:
