@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from screen_reports.text import visible
 
+import screen
 from tests import hostile
 from tests.browser.conftest import written
 from tests.browser.test_drawings import drawings
@@ -85,4 +86,18 @@ def test_drawings_have_the_elements_of_those_with_harmless_names(open_page: Call
         found: list[str] = page.evaluate(SHAPE)
         return found
 
-    assert shape(list(hostile.TEXTS[::14])) == shape(hostile.plain(hostile.TEXTS[::14]))
+    assert shape(list(hostile.TEXTS[::30])) == shape(hostile.plain(hostile.TEXTS[::30]))
+
+
+def test_what_a_notebook_shows_has_the_elements_of_harmless_text(
+    reports: dict[str, Path], open_page: Callable[..., Any]
+) -> None:
+    def shape(name: str) -> list[str]:
+        page, run = open_page(), screen.open(reports[name].with_suffix(".screen"))
+        page.on("request", lambda request: pytest.fail(f"asked for {request.url}"))
+        page.set_content(run._repr_html_() + run.top("evil", 300)._repr_html_())
+        assert not hostile.RAW.search(page.inner_text("body"))
+        found: list[str] = page.evaluate(SHAPE)
+        return found
+
+    assert shape("hostile") == shape("plain")
