@@ -272,8 +272,18 @@
     }
   }
 
+  function printing() {
+    let closed = [];
+    addEventListener("beforeprint", () => {
+      closed = [...document.querySelectorAll("details.box:not([open])")];
+      for (const box of closed) box.open = true; // what is behind a click for its text stays there
+    });
+    addEventListener("afterprint", () => { for (const box of closed) box.open = false; });
+  }
+
   theme();
   copying();
+  printing();
   const all = await unpacked();
   heads(all);
   start(all);
