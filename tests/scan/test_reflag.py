@@ -104,8 +104,9 @@ def test_a_reference_that_is_not_there_or_not_the_same(spec: ScanSpec, make_spec
         reflag(tmp_path / "out", "p50", None)
 
 
-def test_the_verb_tells_both_cuts_and_loads_no_model(spec: ScanSpec, tmp_path: Path) -> None:
+def test_the_verb_tells_both_cuts_makes_the_report_anew_and_loads_no_model(spec: ScanSpec, tmp_path: Path) -> None:
     run_scan(spec, tmp_path / "out")
+    (tmp_path / "out" / "report.html").write_text("of before")
     code = (
         "import sys; from screen.cli.main import run; code = run(sys.argv[1:]);"
         "sys.exit(code or len({'torch', 'transformers', 'polars'} & set(sys.modules)))"
@@ -117,3 +118,4 @@ def test_the_verb_tells_both_cuts_and_loads_no_model(spec: ScanSpec, tmp_path: P
     told = done.stdout.splitlines()[1:]
     assert [line.split()[0] for line in told[:3]] == ["trait", "evil", "kind"]
     assert told[3].startswith("threshold: p50 of the reference clean.reference (")
+    assert "p50 of the reference clean.reference (" in (tmp_path / "out" / "report.html").read_text()
