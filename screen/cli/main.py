@@ -31,6 +31,7 @@ VERBS = {
     "similar": ("rows.similar", "Find rows like a row, and copies of one answer."),
     "lift": ("rows.lift", "Run a second, independent detector over a run."),
     "check-numerics": ("rows.numerics", "Score some rows again in float32, one by one."),
+    "validate": ("runs.validate", "Fine-tune copies: does training do what scores say?"),
     "selftest": ("runs.selftest", "Would this screen find a trait in your data?"),
     "status": ("runs.status", "Tell how far a run is, and check its files."),
     "sql": ("rows.sql", "Query a run with SQL."),

@@ -1,0 +1,143 @@
+"""`screen validate`: does training do what the scores say?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from screen.cli.output import print_json
+from screen.cli.runs import run as runs
+from screen.errors import UsageError
+
+if TYPE_CHECKING:
+    pass
+
+_LEFT_OUT = ("out", "fdr", "fail_on", "as_json", "devices", "in_process", "spec", "refine", "verbose")
+_EPILOG = """\b
+Examples:
+  screen validate chats.jsonl --model ./qwen2.5-0.5b --vectors vectors/ --lora 32
+  screen validate chats.screen --by evil --arms top,random,bottom --seeds 5
+  screen validate chats.screen --train-command 'python train.py {data} {out} {seed}'
+"""
+
+
+def _validate(dataset: tuple[str, ...], **options: Any) -> None:
+    from screen.store import scanfile
+
+    out: Path | None = options.pop("out")
+    own = {name: options.pop(name) for name in _OWN}
+    if len(dataset) == 1 and (Path(dataset[0]) / scanfile.SCAN).is_file():
+        run = Path(dataset[0])
+        out = out or run.with_suffix(".validation")
+    else:
+        request = runs.asked(dataset, {**options, "out": None if out is None else out / "run"})
+        out = out or request.out.with_suffix(".validation")
+        run = request.out
+        runs.perform(request, runs.progress_of({**options, "verbose": False}))
+    study = _perform(run, out, own, options["quiet"])
+    if own["as_json"]:
+        from screen.experiment.study import to_json
+
+        print_json(to_json(*study))
+        return
+    from screen_reports.console import Terminal
+    from screen_reports.training import print_study
+
+    print_study(Terminal(), study[0], out)
+
+
+def _perform(run: Path, out: Path, own: dict[str, Any], quiet: bool) -> Any:
+    from screen.cli.progress import progress_on_stderr, stopping
+    from screen.store.scan import Scan
+    from screen.traits.trait import load_trait
+
+    scan = Scan.open(run)
+    model = scan.folder.facts["spec"]["model"]
+    given = tuple(load_trait(name) for name in own["trait_files"])
+    _wants_trainer(own["lora"])
+    from screen.building.judges import judge_for
+    from screen.experiment.command import check_command
+    from screen.experiment.recipe import Recipe
+    from screen.experiment.study import StudySpec, perform
+
+    if own["command"] is not None:
+        check_command(own["command"])
+    recipe = Recipe(rate=own["rate"], rows=own["rows"], passes=own["passes"], lora=own["lora"])
+    spec = StudySpec(
+        traits=tuple(own["by"]) or tuple(scan.traits),
+        given=given,
+        arms=_arms(own["arms"]),
+        seeds=own["seeds"],
+        recipe=recipe,
+        answers=own["answers"],
+        tokens=own["answer_tokens"],
+        drop=own["drop"],
+        command=own["command"],
+    )
+    progress = progress_on_stderr(quiet)
+    with stopping(progress, "finished fine-tunings are kept in", out):
+        return perform(run, out, spec, judge_for(own["judge"], model), progress), spec
+
+
+def _arms(text: str) -> Any:
+    from screen.experiment.arms import ARMS
+
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if unknown := [name for name in names if name not in ARMS]:
+        raise UsageError(f"--arms: there is no arm {unknown[0]!a}", f"the arms are {', '.join(ARMS)}")
+    if not names:
+        raise UsageError("--arms names none", f"the arms are {', '.join(ARMS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _wants_trainer(lora: int | None) -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("accelerate", *(("peft",) if lora else ())) if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed, and fine-tuning needs it",
+            "pip install 'persona-screen[train]'",
+        )
+
+
+_OPTIONS: list[click.Parameter] = [
+    click.Option(["--by"], multiple=True, metavar="TRAIT", help="Rank by this trait; repeatable.  [default: each]"),
+    click.Option(
+        ["--arms"], default="top,random,bottom,all,filtered", show_default=True, help="Which rows are trained on."
+    ),
+    click.Option(["--seeds"], type=click.IntRange(1), default=3, show_default=True, help="Fine-tunings of an arm."),
+    click.Option(["--drop"], default="flagged", show_default=True, metavar="EXPR", help="What `filtered` leaves out."),
+    click.Option(["--lora"], type=click.IntRange(1), metavar="RANK", help="Train adapters.  [default: all weights]"),
+    click.Option(["--rate"], type=click.FloatRange(0, min_open=True), help="[default: 1e-4, LoRA 2e-4]"),
+    click.Option(["--rows"], type=click.IntRange(1), default=8, show_default=True, help="Rows a step."),
+    click.Option(
+        ["--passes"], type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+        help="Answer tokens of each arm, in passes through all rows.",
+    ),
+    click.Option(["--answers"], type=click.IntRange(1), default=5, show_default=True, help="Answers to a question."),
+    click.Option(["--answer-tokens"], type=click.IntRange(1), default=200, show_default=True, help="Their length."),
+    click.Option(["--judge"], type=click.Choice(["auto", "rules", "endpoint", "local"]), default="auto"),
+    click.Option(["--trait", "trait_files"], multiple=True, metavar="FILE", help="Trait file of a vector; repeatable."),
+    click.Option(["--train-command", "command"], metavar="COMMAND", help="Train by this: {data}, {out} and {seed}."),
+    click.Option(["--json", "as_json"], is_flag=True, help="JSON."),
+]  # fmt: skip
+_OWN = [option.name or "" for option in _OPTIONS]
+
+command = click.Command(
+    "validate",
+    callback=_validate,
+    params=[
+        *(p for p in runs.command.params if p.name not in _LEFT_OUT),
+        *_OPTIONS,
+        click.Option(["-o", "--out"], type=click.Path(path_type=Path), help="Folder.  [default: RUN.validation]"),
+    ],
+    help="""Fine-tune small copies on the rows that rank highest, lowest, at random, all, and all that the filter keeps;
+    measure what they show on held-out questions; and say whether the ranking meant anything.
+
+    DATASET is scored first, or is a finished run. Every arm trains on equally many answer tokens. What is done is kept:
+    the same command goes on where it was stopped.""",
+    epilog=_EPILOG,
+)

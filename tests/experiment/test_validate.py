@@ -1,0 +1,55 @@
+"""`screen validate`, whole: on rows of the example set, by real fine-tunings of the embedded model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from screen.cli.main import run as screen
+from screen.experiment import study
+from screen.seal import open_json
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "support-chats.jsonl"
+SHORT = ("--arms", "top,bottom", "--seeds", "1", "--answers", "1", "--answer-tokens", "8", "--passes", "0.3", "-q")
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("validate")
+    rows = folder / "chats.jsonl"
+    rows.write_bytes(b"".join(EXAMPLES.read_bytes().splitlines(keepends=True)[:70]))
+    assert screen(["run", str(rows), "--traits", "evil", "--baseline", "last-prompt", "-q"]) == 0
+    return rows.with_suffix(".screen")
+
+
+def test_a_study_is_told_kept_and_gone_on_with(
+    scanned: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert screen(["validate", str(scanned), *SHORT]) == 0
+    said = capsys.readouterr().out
+    assert "evil: the ranking meant " in said
+    assert "2 fine-tunings; figures in" in said
+    results = open_json((scanned.with_suffix(".validation") / "results.json").read_bytes())
+    assert [o["arm"] for o in results["outcomes"]] == ["base", "top", "bottom"]
+    top, bottom = results["outcomes"][1:]
+    assert top["predicted"]["evil"] > bottom["predicted"]["evil"]
+    assert abs(top["tokens"] - bottom["tokens"]) < 100  # the last row of each at most
+    monkeypatch.setattr(study, "fine_tune", None)  # nothing is trained twice
+    assert screen(["validate", str(scanned), *SHORT, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["findings"] == results["findings"]
+
+
+def test_arms_and_rows_that_cannot_be_are_told_before_training(
+    scanned: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "fine_tune", None)
+    for arguments, message in (
+        (["--arms", "best"], "there is no arm 'best'"),
+        (["--by", "kindness"], "the run has no trait 'kindness'"),
+        (["--train-command", "make"], "does not say where {data} stands"),
+        (["--drop", "evil > -1000", "--arms", "filtered"], "the arm filtered has 0 of"),
+    ):
+        assert screen(["validate", str(scanned), "-q", *arguments]) in (2, 4)
+        assert message in capsys.readouterr().err
