@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from screen.cli.main import run as screen
@@ -12,6 +13,7 @@ from screen.experiment import study
 from screen.seal import open_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "support-chats.jsonl"
+SCHEMA = Path(__file__).parents[2] / "docs" / "json" / "validate.schema.json"
 SHORT = ("--arms", "top,bottom", "--seeds", "1", "--answers", "1", "--answer-tokens", "8", "--passes", "0.3", "-q")
 
 
@@ -38,7 +40,9 @@ def test_a_study_is_told_kept_and_gone_on_with(
     assert abs(top["tokens"] - bottom["tokens"]) < 100  # the last row of each at most
     monkeypatch.setattr(study, "fine_tune", None)  # nothing is trained twice
     assert screen(["validate", str(scanned), *SHORT, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["findings"] == results["findings"]
+    told = json.loads(capsys.readouterr().out)
+    assert told["findings"] == results["findings"]
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(told)
 
 
 def test_arms_and_rows_that_cannot_be_are_told_before_training(
