@@ -21,15 +21,15 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Axis:
+class TraitAxis:
     """A vector at its layer: `direction` is (d_model,) float32 at hidden_states[layer]."""
 
     layer: int
     direction: npt.NDArray[np.float32]
 
 
-def at_last_prompt(shop: Workshop, questions: Sequence[str], axes: Mapping[str, Axis]) -> dict[str, Floats]:
-    """Axis -> (questions,) projection of the last prompt token, in units of the activations (the fine-tuning shift of
+def at_last_prompt(shop: Workshop, questions: Sequence[str], axes: Mapping[str, TraitAxis]) -> dict[str, Floats]:
+    """Name -> (questions,) projection of the last prompt token, in units of the activations (the fine-tuning shift of
     Persona Vectors, section 4, is its difference to the base model's)."""
     prompts = [shop.sampler.prompt(question) for question in questions]
     places = [AnswerTokens(ids, len(ids) - 1, len(ids)) for ids in prompts]

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ArmOutcome:
     """One fine-tuning, or the base model (`arm` "base").
 
     predicted  trait -> mean score of the arm's rows, in units of the activations
@@ -54,11 +54,11 @@ class TraitFinding:
     sentence: str
 
 
-def findings(outcomes: Sequence[Outcome], traits: Sequence[str]) -> list[TraitFinding]:
+def findings(outcomes: Sequence[ArmOutcome], traits: Sequence[str]) -> list[TraitFinding]:
     return [_finding(outcomes, trait) for trait in traits]
 
 
-def _finding(outcomes: Sequence[Outcome], trait: str) -> TraitFinding:
+def _finding(outcomes: Sequence[ArmOutcome], trait: str) -> TraitFinding:
     mine = [o for o in outcomes if o.by in (None, trait)]
     arms = {o.arm: [p for p in mine if p.arm == o.arm] for o in mine}
     shown = {arm: mean_over(np.array([o.shown[trait] for o in some])) for arm, some in arms.items()}
@@ -87,7 +87,7 @@ def _middle(shown: Mapping[str, Interval]) -> bool:
     return "random" not in shown or shown["top"].value > shown["random"].value
 
 
-def _correlations(outcomes: Sequence[Outcome], trait: str, what: str) -> tuple[float, float] | None:
+def _correlations(outcomes: Sequence[ArmOutcome], trait: str, what: str) -> tuple[float, float] | None:
     """(Pearson, Spearman) over fine-tunings; None for fewer than four."""
     if len(outcomes) < 4:
         return None

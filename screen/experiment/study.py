@@ -26,9 +26,9 @@ from screen.experiment import measure, memory
 from screen.experiment.arms import ARMS, Arm, ArmName, arms, lessons, rows_of
 from screen.experiment.command import train_by_command
 from screen.experiment.finetune import fine_tune
-from screen.experiment.outcome import Outcome, TraitFinding, findings
+from screen.experiment.outcome import ArmOutcome, TraitFinding, findings
 from screen.experiment.recipe import Recipe
-from screen.experiment.trainable import Rows, read_rows
+from screen.experiment.trainable import Lessons, read_rows
 from screen.foreign import JsonObject
 from screen.jsonl import dump
 from screen.model.load import resolve
@@ -78,7 +78,7 @@ class StudySpec:
 class Study:
     """What came of it. `reused`: fine-tunings of an earlier call; `away`: rows that are trained away from, left out."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ArmOutcome, ...]
     findings: tuple[TraitFinding, ...]
     reused: int
     away: int
@@ -90,9 +90,9 @@ class _Bench:
 
     base: Workshop
     traits: tuple[Trait, ...]
-    axes: Mapping[str, measure.Axis]
+    axes: Mapping[str, measure.TraitAxis]
     before: Mapping[str, measure.Floats]
-    rows: Rows
+    rows: Lessons
     spec: StudySpec
     scanned: ScanSpec
     folder: Path  # of the base model
@@ -102,7 +102,7 @@ class _Bench:
     def questions(self) -> list[str]:
         return [question for trait in self.traits for question in trait.evaluate]
 
-    def outcome(self, shop: Workshop, arm: Arm | None, chosen: Sequence[int], tokens: int, began: float) -> Outcome:
+    def outcome(self, shop: Workshop, arm: Arm | None, chosen: Sequence[int], tokens: int, began: float) -> ArmOutcome:
         """Everything that is measured of the model in `shop`."""
         now = measure.at_last_prompt(shop, self.questions, self.axes)
         shown, coherence = {}, {}
@@ -111,7 +111,7 @@ class _Bench:
             shown[trait.name], coherence[trait.name] = scores.tolist(), float(coherent.mean())
         scored = self.rows.rows.scores
         kept_out = [lesson for row in self.rows.kept_out for lesson in self.rows.lessons[row]]
-        return Outcome(
+        return ArmOutcome(
             arm=arm.name if arm else BASE,
             by=arm.by if arm else None,
             seed=arm.seed if arm else None,
@@ -177,7 +177,7 @@ def _bench(scan: Scan, out: Path, spec: StudySpec, judge: JudgeFor, progress: Pr
         memory.check(base.model, spec.recipe.lora is not None)
     n = base.model.n_layers
     axes = {
-        v.trait: measure.Axis(layer, directions_of(v, n)[layer])
+        v.trait: measure.TraitAxis(layer, directions_of(v, n)[layer])
         for v, layer in zip(vectors.vectors, vectors.layers, strict=True)
     }
     again = reopen(scan, progress=progress)
@@ -195,7 +195,7 @@ def _open(
     return open_workshop(built, work, judge, progress)
 
 
-def _one(bench: _Bench, arm: Arm, chosen: Sequence[int], order: Sequence[int], judge: JudgeFor) -> Outcome:
+def _one(bench: _Bench, arm: Arm, chosen: Sequence[int], order: Sequence[int], judge: JudgeFor) -> ArmOutcome:
     """Train, measure, and throw the model away."""
     began = time.monotonic()
     rows, stored = bench.rows.rows, bench.scanned
@@ -217,10 +217,10 @@ def _key(decides: JsonObject) -> str:
     return hashlib.sha256(dump(decides).encode()).hexdigest()
 
 
-def _kept(place: Path, key: str) -> Outcome | None:
+def _kept(place: Path, key: str) -> ArmOutcome | None:
     """The outcome of an earlier call, where it was decided by the same; a damaged file is measured again."""
     try:
         stored = open_json(place.read_bytes())
     except (OSError, Broken):
         return None
-    return Outcome(**stored["outcome"]) if stored.get("key") == key else None
+    return ArmOutcome(**stored["outcome"]) if stored.get("key") == key else None

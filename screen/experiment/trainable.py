@@ -21,7 +21,7 @@ _AT_ONCE = 512  # rows rendered together
 
 
 @dataclass(frozen=True)
-class Rows:
+class Lessons:
     """`rows` can be trained on; `kept_out` are rows that no arm sees and the filter keeps, for the loss."""
 
     rows: Trainable
@@ -30,7 +30,7 @@ class Rows:
     away: int  # rows that are trained away from, left out
 
 
-def read_rows(scan: Scan, again: Again, traits: Sequence[str], drop: str, held_out: int) -> Rows:
+def read_rows(scan: Scan, again: Again, traits: Sequence[str], drop: str, held_out: int) -> Lessons:
     """Raises UsageError for preference pairs, and where too few rows have a score to rank by."""
     names = {trait: score_column(scan, trait) for trait in traits}
     table = read(scan.folder, list(dict.fromkeys(["row", "variant", "sign", *names.values()])))
@@ -55,7 +55,7 @@ def read_rows(scan: Scan, again: Again, traits: Sequence[str], drop: str, held_o
     learnt = _lessons(again, [*row[fine].tolist(), *row[apart].tolist()])
     tokens = np.array([sum(len(lesson.learnt) for lesson in learnt[r]) for r in row[fine].tolist()], dtype=np.int64)
     rows = Trainable(row[fine], {t: s[fine] for t, s in scores.items()}, tokens, drops[fine])
-    return Rows(rows, learnt, tuple(row[apart].tolist()), int((sign < 0).sum()))
+    return Lessons(rows, learnt, tuple(row[apart].tolist()), int((sign < 0).sum()))
 
 
 def _kept_out(clean: Ints, wanted: int) -> Ints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from screen.errors import UsageError
@@ -35,6 +35,7 @@ def test_random_rows_differ_by_seed_and_only_by_it() -> None:
     assert len(set(one)) == 30
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(48, 300), st.integers(1, 2000), st.sampled_from(["top", "random", "filtered"]))
 def test_every_arm_learns_as_many_tokens(count: int, budget: int, name: ArmName) -> None:
     rows = trainable(count)

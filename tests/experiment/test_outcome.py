@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from screen.experiment.outcome import Outcome, findings, mean_over
+from screen.experiment.outcome import ArmOutcome, findings, mean_over
 
 QUESTIONS = 20
 
 
-def outcome(arm: str, seed: int, shown: float, predicted: float, spread: float = 5.0) -> Outcome:
+def outcome(arm: str, seed: int, shown: float, predicted: float, spread: float = 5.0) -> ArmOutcome:
     values = shown + spread * np.random.default_rng([seed, *arm.encode()]).standard_normal(QUESTIONS)
     by = "evil" if arm in ("top", "bottom") else None
     told = {"evil": values.tolist()}
-    return Outcome(arm, by, seed, 30, 1000, {"evil": predicted}, told, told, {"evil": 90.0}, 2.0, 1.0)
+    return ArmOutcome(arm, by, seed, 30, 1000, {"evil": predicted}, told, told, {"evil": 90.0}, 2.0, 1.0)
 
 
-def study(top: float, random: float, bottom: float) -> list[Outcome]:
+def study(top: float, random: float, bottom: float) -> list[ArmOutcome]:
     figures = {"top": (top, 9.0), "random": (random, 3.0), "bottom": (bottom, -2.0)}
     return [outcome(arm, seed, *pair) for seed in range(3) for arm, pair in figures.items()]
 

@@ -43,7 +43,7 @@ def _validate(dataset: tuple[str, ...], **options: Any) -> None:
         print_json(to_json(*study))
         return
     from screen_reports.console import Terminal
-    from screen_reports.training import print_study
+    from screen_reports.training.study import print_study
 
     print_study(Terminal(), study[0], out)
 

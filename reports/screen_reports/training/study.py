@@ -12,7 +12,7 @@ from screen_reports.console import Head, Terminal
 from screen_reports.text import one_line, plural
 
 if TYPE_CHECKING:
-    from screen.experiment.outcome import Outcome, TraitFinding
+    from screen.experiment.outcome import ArmOutcome, TraitFinding
     from screen.experiment.study import Study
 
 
@@ -34,7 +34,7 @@ def print_study(terminal: Terminal, study: Study, out: Path) -> None:
     terminal.put(f"{plural(trained, 'fine-tuning')}{again}; figures in {one_line(str(out))}/results.json")
 
 
-def _table(terminal: Terminal, outcomes: list[Outcome], finding: TraitFinding) -> None:
+def _table(terminal: Terminal, outcomes: list[ArmOutcome], finding: TraitFinding) -> None:
     heads: list[Head] = [("trained on", "left"), ("rows", "right"), ("their score", "right"), ("shift", "right")]
     heads += [(f"{one_line(finding.trait)} of 100", "right"), ("95 %", "right")]
     heads += [("coherence", "right"), ("loss", "right")]

@@ -1,0 +1,1 @@
+"""What fine-tunings came to, for the terminal."""
