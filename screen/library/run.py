@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from screen.analysis.compare.two_runs import RunComparison
     from screen.handover.card import DatasetCard
     from screen.handover.options import Handover, Kind
-    from screen.library.rows import Rows
+    from screen.library.notebook.rows import Rows
     from screen.scoring.findings.flags import Flagging
     from screen.select.gates.evaluate import GateResult
     from screen.select.precision import PrecisionAtCut
@@ -148,7 +148,7 @@ class Run:
         >>> [(row.row, round(row.score, 1)) for row in run.top("evil", 3)]
         [(38, 30.9), (25, 29.8), (14, 29.7)]
         """
-        from screen.library.rows import ranked
+        from screen.library.notebook.rows import ranked
 
         return ranked(self._scan, by, count, ascending=ascending, flagged=flagged, at=at)
 
@@ -421,7 +421,7 @@ class Run:
         return f"Run({str(self.path)!r}, {state}, traits={list(self.traits)})"
 
     def _repr_html_(self) -> str:
-        from screen.library.html import run_html
+        from screen.library.notebook.html import run_html
 
         return run_html(self, self._scan)
 

@@ -16,7 +16,7 @@ import pytest
 
 import screen
 from screen.errors import InputError, UsageError
-from screen.library.html import escaped
+from screen.library.notebook.html import escaped
 from screen.library.run import Run
 from screen.library.summary import Summary
 from screen.progress import Silent, Tally

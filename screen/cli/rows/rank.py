@@ -11,7 +11,7 @@ import click
 from screen.cli.output import one_format, print_json_lines
 
 if TYPE_CHECKING:
-    from screen.library.rows import Rows
+    from screen.library.notebook.rows import Rows
     from screen.scoring.findings.flags import Threshold
     from screen.store.scan import Scan
 
@@ -43,7 +43,7 @@ def command(
     from screen_reports import ranking
 
     from screen.cli.opened import open_run
-    from screen.library.rows import ranked
+    from screen.library.notebook.rows import ranked
 
     scan = open_run(run)
     found = ranked(scan, by, count, ascending=ascending, flagged=flagged, at=at)

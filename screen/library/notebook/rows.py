@@ -62,7 +62,7 @@ class Rows(Sequence[Ranked]):
         return f"Rows({len(self)} by {self.column}: {', '.join(shown)}{', ...' if len(self) > len(first) else ''})"
 
     def _repr_html_(self) -> str:
-        from screen.library.html import rows_html
+        from screen.library.notebook.html import rows_html
 
         return rows_html(self)
 

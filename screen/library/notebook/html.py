@@ -18,7 +18,7 @@ from screen.select.scores import score_column, score_values
 if TYPE_CHECKING:
     from screen_reports.queries import Ranked
 
-    from screen.library.rows import Rows
+    from screen.library.notebook.rows import Rows
     from screen.library.run import Run
     from screen.library.summary import TraitSummary
     from screen.store.scan import Scan
