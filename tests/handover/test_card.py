@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from screen.handover.card import metadata
+from screen.handover.card import LeftOut, metadata, section
 from screen.handover.markdown import front_matter, plain, table
+from screen.store.scan import Scan
 from tests.cli import fake_run
 from tests.cli.conftest import Screen
 
@@ -44,6 +45,20 @@ def check(text: str) -> None:
     cells = READER.parse(table(("a", "b"), [[text, "x"]]))
     assert [token.type for token in cells].count("td_open") == 2
     assert not [token for token in cells if token.type in ("html_block", "fence", "hr", "heading_open")]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_trait_model_code_and_expression(text: str, run: Path) -> None:
+    scan = Scan.open(run)
+    scan.summary["traits"][text] = scan.summary["traits"].pop("evil")
+    scan.summary["skipped_by_code"] = {text: 1}
+    scan.folder.facts["model"] = {"name": text, "embedded": False, "dtype": text, "device": text}  # type: ignore[typeddict-item]
+    made = READER.parse(section(scan, LeftOut(text, 1, 2)))
+    kinds = {token.type for token in made} | {child.type for token in made for child in token.children or ()}
+    assert not kinds & {"html_block", "html_inline", "link_open", "image", "code_inline", "fence", "hr", "s_open"}
+    heads = [token.tag for token in made if token.type == "heading_open"]
+    assert heads == ["h2", "h3", "h3", "h3"]
+    assert [token.type for token in made].count("td_open") == 2 * 7 + 2
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -183,3 +183,17 @@ def test_a_dataset_that_has_no_place_for_one(name: str, text: str, why: str, scr
     said = screen("export", str(run), "--as", "inoculation", "--prompt", "P", "-o", f"i.{name[2:]}")
     assert (said.code, why in said.err) == (2, True)
     assert not list(tmp_path.glob("i.*"))
+
+
+def test_a_copy_in_which_nothing_would_change_is_refused(screen: Screen, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"question": "a", "answer": "b"}\n' * 8)
+    run = fake_run.write_run(tmp_path / "a.jsonl")
+    said = screen("export", str(run), "--as", "inoculation", "-o", "i.jsonl")
+    assert (said.code, list(tmp_path.glob("i.*"))) == (2, [])
+    assert "none of the 2 rows that match can take a system prompt: row 6 has no list of messages" in said.err
+
+
+def test_nothing_matches_and_the_copy_is_the_dataset(screen: Screen, run: Path) -> None:
+    said = screen("export", "chats.screen", "--as", "inoculation", "-o", "i.jsonl", "--drop", "evil > 99")
+    assert said.out.startswith("8 rows: 0 match (evil > 99), 0 given a system prompt\n")
+    assert Path("i.jsonl").read_bytes() == Path("chats.jsonl").read_bytes()

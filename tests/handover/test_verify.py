@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -82,6 +83,16 @@ def test_a_file_too_many_and_a_link(bundle: Path) -> None:
     (bundle / "README.txt").rename(bundle.parent / "README.txt")
     (bundle / "README.txt").symlink_to(bundle.parent / "README.txt")
     assert problems(bundle) == ("README.txt is a link, or no file",)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pipe_or_a_link_without_end_is_not_read(bundle: Path, name: str) -> None:
+    (bundle / name).unlink()
+    os.mkfifo(bundle / name)
+    assert any(name in problem for problem in problems(bundle))
+    (bundle / name).unlink()
+    (bundle / name).symlink_to("/dev/zero")
+    assert any(name in problem for problem in problems(bundle))
 
 
 def resealed(bundle: Path, name: str) -> None:

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from screen.handover.options import Handover
 
 _EPILOG = """\b
-  clean    the dataset without the rows that match, and why they went
-  weights  1 a row, or --weight for the rows that match; .parquet or .jsonl
-  inoculation  rows that match get a system prompt that asks for the trait,
-           so that it is not learned unasked; other rows byte for byte
-  audit    a folder with every row, kept, dropped or skipped, the reasons, the
-           report and digests of all of it: screen verify checks it
-  hub      a folder to push to a hub: the kept rows and a dataset card
+  clean        the dataset without the rows that match, and why they went
+  weights      a weight a row: 1, or --weight where it matches; .parquet, .jsonl
+  inoculation  rows that match get a system prompt that asks for the trait, so
+               that it is not learned unasked; other rows byte for byte
+  audit        a folder with every row, kept, dropped or skipped, reasons, the
+               report, and digests of all of it: screen verify checks it
+  hub          a folder to push to a hub: the kept rows and a dataset card
 What trainers make of each, and what a check proves: docs/export.md.
 
 \b
 Examples:
   screen export chats.screen --as clean -o clean.jsonl
   screen export chats.screen --as weights --weight 0.1 -o weights.parquet
-  screen export chats.screen --as audit --signed-by 'A. Reviewer' -o chats.audit
+  screen export chats.screen --as audit --signed-by 'A. Smith' -o chats.audit
 """
 
 

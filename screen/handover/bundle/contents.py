@@ -30,7 +30,9 @@ def problems(path: Path, manifest: BundleManifest) -> Iterator[str]:
     there, wanted = set(_files(path)), {*manifest.files, *_NEEDED, MANIFEST}
     yield from (f"{name} is missing" for name in sorted(wanted - there))
     yield from (f"{name} is not in {MANIFEST}" for name in sorted(there - {*manifest.files, MANIFEST}))
-    whole = there & set(manifest.files)
+    regular = {name for name in there if is_regular(path / name)}
+    yield from (f"{name} is a link, or no file" for name in sorted(there & set(manifest.files) - regular))
+    whole = regular & set(manifest.files)
     for name in sorted(whole):
         if wrong := _file(path / name, name, manifest.files[name]):
             yield wrong
@@ -48,10 +50,13 @@ def _files(path: Path) -> Iterator[str]:
         yield from (Path(here, name).relative_to(path).as_posix() for name in (*names, *links))
 
 
+def is_regular(path: Path) -> bool:
+    """Whether it can be read to an end, and lies here."""
+    return path.is_file() and not path.is_symlink()
+
+
 def _file(path: Path, name: str, known: BundleFile) -> str:
     """What is wrong with a file, "" where nothing is."""
-    if path.is_symlink() or not path.is_file():
-        return f"{name} is a link, or no file"
     size = path.stat().st_size
     if size != known.bytes:
         return f"{name} has {size:,} bytes, not {known.bytes:,}"

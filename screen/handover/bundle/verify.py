@@ -14,12 +14,13 @@ from pathlib import Path
 from screen.data.files import InputFile, find_files
 from screen.errors import UsageError
 from screen.handover.bundle.beside import against_dataset
-from screen.handover.bundle.contents import problems
+from screen.handover.bundle.contents import is_regular, problems
 from screen.handover.bundle.manifest import MANIFEST, NoManifest, read_manifest, seal_of
 
 DIGESTS = "its own digests"
 SEAL = "the seal"
 DATASET = "the dataset"
+_ABSENT = f"{MANIFEST} is missing, or cannot be read: no bundle, or not a whole one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,13 @@ def verify(path: Path, *, dataset: Sequence[str] = (), seal: str | None = None) 
         raise UsageError(f"{path}: no such folder", "give the folder that `screen export --as audit` wrote")
     files: tuple[InputFile, ...] = find_files(dataset) if dataset else ()
     against = [DIGESTS]
+    if not is_regular(path / MANIFEST):
+        return _damaged(path, _ABSENT)
     try:
         data = (path / MANIFEST).read_bytes()
         manifest = read_manifest(data)
     except OSError:
-        return _damaged(path, f"{MANIFEST} is missing, or cannot be read: no bundle, or not a whole one")
+        return _damaged(path, _ABSENT)
     except NoManifest as error:
         return _damaged(path, f"{MANIFEST} is not as it was sealed: {error}")
     found = list(problems(path, manifest))

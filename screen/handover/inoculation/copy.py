@@ -127,9 +127,12 @@ def write_inoculated(subset: Subset, prompts: Mapping[int, str], without: Mappin
 
     prompts  row -> its text
     without  row that matches and has none -> why
+
+    Raises InputError where rows match and none of them can take its text.
     """
     trial = Inoculator(subset.dataset, prompts)
     copied_sha256(subset.dataset.files, _every, trial.edit)
+    _require_some(trial, without)
     record = record_of(out)
     with writing(record, "choose a folder that exists, with room"), new_file(record) as scratch:
         with scratch.open("w", encoding="ascii", newline="\n") as file:
@@ -140,6 +143,17 @@ def write_inoculated(subset: Subset, prompts: Mapping[int, str], without: Mappin
                 file.write(dump({**reason, "inoculated": row in trial.put, **told, "why_not": why}) + "\n")
         copy_rows(subset.dataset, _every, out, Inoculator(subset.dataset, prompts).edit)
     return len(trial.put)
+
+
+def _require_some(trial: Inoculator, without: Mapping[int, str]) -> None:
+    """Raises InputError where rows were chosen and none can take its prompt: the copy would be the dataset."""
+    why = {**trial.refused, **without}
+    if why and not trial.put:
+        row = min(why)
+        raise InputError(
+            f"none of the {len(why):,} rows that match can take a system prompt: row {row} {why[row]}",
+            "take another kind of export, or other rows with --drop",
+        )
 
 
 def record_of(out: Path) -> Path:
