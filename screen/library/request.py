@@ -74,13 +74,14 @@ def scan_request(dataset: Sequence[str], options: ScanOptions) -> ScanRequest:
     folder = Path(out) if out is not None else default_out(chosen["dataset"])
     _check_apart(folder, chosen.get("since"))
     answers = Path(cache) if cache is not None else default_cache()
-    vectors = early.check(chosen, folder, options.get("at"), None if cache is None else answers)
+    at = settings.percentile_of(options)
+    vectors = early.check(chosen, folder, at, None if cache is None else answers)
     return ScanRequest(
         chosen,
         vectors.traits,
         folder,
         answers,
-        options.get("at"),
+        at,
         options.get("fdr"),
         settings.max_errors(options.get("max_errors")),
         options.get("devices"),

@@ -66,6 +66,16 @@ def chosen(dataset: Sequence[str], options: ScanOptions) -> dict[str, Any]:
     return whole
 
 
+def percentile_of(options: ScanOptions) -> str | None:
+    """--at, or that of a refined run that rows are carried from: it decided which of them were answered."""
+    at, since = options.get("at"), options.get("since")
+    if at is not None or not since:
+        return at
+    from screen.store.folder import RunFolder
+
+    return RunFolder.read(Path(since)).identity.get("settings", {}).get("at")
+
+
 def of_earlier(path: Path) -> dict[str, Any]:
     """The settings that a run takes of the one that it is `--since`: all but which rows, and what `auto` came to.
 

@@ -9,7 +9,7 @@ import pytest
 
 import screen as library
 from screen.errors import StoreError, UsageError
-from screen.library.settings import chosen
+from screen.library.settings import chosen, percentile_of
 from tests.analysis.made_runs import Row, made
 from tests.cli.conftest import Screen
 
@@ -81,6 +81,10 @@ def test_what_is_not_inherited(tmp_path: Path, first: Path) -> None:
     assert (found["traits"], found["baseline"], found["shard_rows"]) == (["evil"], "last-prompt", 9)
     assert found["dataset"] == (str(EXAMPLE),)
     assert not {"limit", "answers"} & {name for name, value in found.items() if value}
+    made(tmp_path / "refined.screen", ROWS, settings={"refine": True, "at": "p95"})
+    assert percentile_of({"since": tmp_path / "refined.screen"}) == "p95"
+    assert percentile_of({"since": tmp_path / "refined.screen", "at": "p99"}) == "p99"
+    assert percentile_of({"since": first / "v1.screen"}) is None
     given = made(tmp_path / "given.screen", ROWS, baseline="answers")
     with pytest.raises(UsageError, match="were given, and answers are given by row or id of one dataset"):
         chosen([str(EXAMPLE)], {"since": given})

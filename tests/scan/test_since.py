@@ -97,7 +97,11 @@ def changed(lines: Sequence[str], rows: Sequence[int]) -> list[str]:
     return out
 
 
-def test_a_shuffled_file_scores_nothing(make_spec: MakeSpec, tmp_path: Path, work: Work) -> None:
+@pytest.mark.parametrize("held", [256 << 20, 1])
+def test_a_shuffled_file_scores_nothing(
+    make_spec: MakeSpec, tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr("screen.scan.since.earlier._HELD", held)  # whether the earlier run's tables fit in memory
     spec = make_spec(baseline="generate")
     scan(spec, tmp_path / "old")
     work.measured = work.answered = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,14 +93,13 @@ class EarlierRun:
 
     def take(self, places: Sequence[EarlierPlace]) -> Tables:
         """The tables of these rows, in their order; a column `owner` says which of `places` a line is of."""
-        by_shard: dict[int, list[int]] = {}
+        by_shard: dict[int | None, list[int]] = {}
         for i, place in enumerate(places):
-            by_shard.setdefault(place.shard, []).append(i)
+            by_shard.setdefault(None if self._every is not None else place.shard, []).append(i)
         parts: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
-        for shard, owners in sorted(by_shard.items()):
-            tables = self._shard(shard)
+        for shard, owners in by_shard.items():
             rows = np.array([places[i].row for i in owners], dtype=np.int64)
-            for name, table in tables.items():
+            for name, table in self._tables(shard).items():
                 own = table["row"].to_numpy()
                 low, high = (np.searchsorted(own, rows, side=side) for side in ("left", "right"))
                 at = np.concatenate([np.arange(a, b) for a, b in zip(low, high, strict=True)])
@@ -107,8 +107,24 @@ class EarlierRun:
                 parts[name].append(table.take(pa.array(at, pa.int64())).append_column("owner", pa.array(whose)))
         return {name: in_order(pa.concat_tables(some), "owner") for name, some in parts.items() if some}
 
-    def _shard(self, shard: int) -> Tables:
-        """A shard's tables, decoded; those used last are held."""
+    @cached_property
+    def _every(self) -> Tables | None:
+        """All tables, decoded, where they fit: a shuffled file takes rows from everywhere at once."""
+        parts: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
+        left = _HELD
+        for entry in sorted(self._entries.values(), key=lambda e: e.first_row):
+            for name, part in parts.items():
+                part.append(self._read(entry, name))
+                left -= int(part[-1].nbytes)
+            if left < 0:
+                return None
+        return {name: pa.concat_tables(part).combine_chunks() for name, part in parts.items()}
+
+    def _tables(self, shard: int | None) -> Tables:
+        """A shard's tables, decoded; those used last are held. None: all."""
+        if self._every is not None:
+            return self._every
+        assert shard is not None
         known = self._decoded.pop(shard, None)
         if known is None:
             known = {name: self._read(self._entries[shard], name) for name in TABLES}
