@@ -23,6 +23,7 @@ VERBS = {
     "rank": ("rows.rank", "List the rows of a run by score."),
     "cut": ("rows.cut", "Show what dropping high rows would cost."),
     "gate": ("decision.gate", "Tell whether a run passes, for CI."),
+    "browse": ("decision.browse", "Look through the rows and label them, by keyboard."),
     "sample": ("decision.sample", "Draw rows to label that tell most."),
     "label": ("decision.label", "Say of rows: keep, drop or unsure."),
     "compare": ("decision.compare", "Compare two runs: versions of a dataset, models, vectors."),

@@ -17,6 +17,7 @@ from screen.store.scan import Scan
 
 FLAGGED = "flagged"
 LABEL = "label"
+NO_LABEL = "none"  # a value, not a null, so that `not label = 'keep'` means what it says
 _CORRECTED = "_corrected"
 _JOINED = {"prompt": "prompt", "answer": "text", "base_answer": "base_answer"}  # in samples: in turns
 _VALUES = 1000  # different values of a column that are remembered for "did you mean"
@@ -78,7 +79,7 @@ def _shards(scan: Scan, names: Sequence[str]) -> Iterator[dict[str, pa.ChunkedAr
         table = read_published(scan.folder.whole(entry.files["scores"]), columns=list({"row", "variant", *plain}))
         found = {n: table[n] for n in plain}
         if labels is not None:
-            said = [labels.verdict(row) for row in table["row"].to_pylist()]
+            said = [labels.verdict(row) or NO_LABEL for row in table["row"].to_pylist()]
             found[LABEL] = pa.chunked_array([pa.array(said, pa.string())])
         if joined:
             turns = read_published(

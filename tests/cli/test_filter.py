@@ -310,7 +310,8 @@ def test_labels_decide_whatever_the_expression_says(screen: Screen, run: Path) -
         (["--drop", "evil < 2", "--labels", "--unsure", "keep"], [0]),
         (["--keep", "evil < 2", "--labels", "--keep-skipped"], [0, 2, 4, 5, 6]),
         (["--drop", "label = 'unsure' or label = 'keep'"], [1, 7]),
-        (["--drop", "not label = 'drop'"], [1, 7]),  # a row without a label matches neither way
+        (["--drop", "not label = 'drop'"], [1, 2, 4, 5, 6, 7]),
+        (["--drop", "flagged and label = 'none'"], [6]),
     ],
 )
 def test_labels_alone_with_an_expression_and_in_one(

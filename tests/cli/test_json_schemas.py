@@ -17,6 +17,7 @@ BUNDLE = ("export", "chats.screen", "--as", "audit", "--signed-by", "Me", "-o", 
 BEFORE = {"verify": BUNDLE}  # verb -> a command line that makes what it is called on
 COMMANDS = {  # verb -> a command line on the run of eight rows, whose output fills as much of the schema as one can
     "card": ("card", "chats.screen", "-o", "card.md", "--json"),
+    "browse": ("browse", "chats.screen", "--json"),
     "compare": ("compare", "chats.screen", "chats.screen", "--json"),
     "doctor": ("doctor", "--json"),
     "estimate": ("estimate", "chats.jsonl", "--baseline", "last-prompt", "--traits", "evil", "--json"),

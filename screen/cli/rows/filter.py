@@ -20,7 +20,7 @@ parentheses:
   numbers  < > <= >= = !=    evil > 4.3 or answer_tokens < 10
   texts    = != contains     group = 'forum', answer contains 'kill'
   yes/no   the name alone    flagged and not base_refused
-`label` is what people said of a row: label = 'drop'.
+`label` is what people said of a row: 'keep', 'drop', 'unsure' or 'none'.
 `contains` ignores case; = and != do not. run.p99 is a percentile of this
 run's samples, reference.p99 one of the clean data that flags go by. As in
 SQL, a row without a value never matches.
