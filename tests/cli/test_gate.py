@@ -175,6 +175,13 @@ def test_counts_from_scores_are_those_of_the_summary(run: Path) -> None:
         assert figures.samples(trait).flagged.sum() == told["flagged"]
 
 
+def test_a_run_without_its_index_reads_the_same(screen: Screen, run: Path) -> None:
+    asked = ("gate", "chats.screen", HIGH, "group('forum', evil) > 1%", "max(kind) > -1", "--json")
+    with_index = screen(*asked)
+    (run / "index.safetensors").unlink()
+    assert screen(*asked) == with_index
+
+
 def test_workflow_commands(screen: Screen, run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     (tmp_path / "summary.md").write_text("before\n")

@@ -149,16 +149,22 @@ class Figures:
 
     def _samples(self, trait: str) -> TraitSamples:
         """Of a refined run exact scores where a flag was open, and estimates for the others, as its verdict has it."""
-        folder = self.scan.folder
-        column, every = folder.score_column(trait), folder.baseline.column(trait)
-        table = read(folder, list(dict.fromkeys(["row", "sign", column, every])))
-        exact, all_scores = (table[name].to_numpy(zero_copy_only=False).astype(np.float32) for name in (column, every))
-        signs = table["sign"].fill_null(1).to_numpy()
+        column, every = self.scan.folder.score_column(trait), self.scan.folder.baseline.column(trait)
+        rows, signs, exact = self._ranked(column)
+        estimated = exact if every == column else self._ranked(every)[2]
         limit, away = threshold_of(self.scan, trait).value, threshold_away_of(self.scan, trait)
-        rows = table["row"].to_numpy()
         left_out = np.isin(rows, self._kept(trait))
         over = flagged(exact, signs, limit, away) & ~left_out
-        return TraitSamples(rows, signs, np.where(np.isnan(exact), all_scores, exact), over, left_out)
+        return TraitSamples(rows, signs, np.where(np.isnan(exact), estimated, exact), over, left_out)
+
+    def _ranked(self, column: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+        """(row, sign, score) of every sample, from the run's index where it has the column."""
+        index = self.scan.index
+        if index is not None and column in index.scores:
+            return index.rows, index.signs, index.scores[column]
+        table = read(self.scan.folder, ["row", "sign", column])
+        scores = table[column].to_numpy(zero_copy_only=False).astype(np.float32)
+        return table["row"].to_numpy(), table["sign"].fill_null(1).to_numpy(), scores
 
     def _kept(self, trait: str) -> list[int]:
         """Rows that somebody labelled keep, where labels count."""
