@@ -15,7 +15,6 @@ from screen_reports import summary as told
 from screen_reports import verdicts
 from screen_reports.text import count, plural, score, share
 
-from screen import __version__
 from screen.disk import write_atomically, writing
 from screen.handover.markdown import front_matter, plain, table
 from screen.handover.targets import check_outside
@@ -130,14 +129,14 @@ def _opening(scan: Scan, left_out: LeftOut | None) -> str:
     found = scan.summary
     baseline = "less the baseline named below" if scan.folder.baseline.subtracts else "with no baseline subtracted"
     rows = (
-        f"{plural(found['rows'], 'row')} were read and {count(found['scored'])} scored: how far each answer lies along"
+        f"{plural(found['rows'], 'row')} read, {count(found['scored'])} scored: how far each answer lies along"
         f" a trait's direction in a model's activations, {baseline}. Intervals are of 95 %."
     )
     if left_out is None:
         return rows
     return (
-        f"{rows} Then {plural(left_out.dropped, 'row')} that match {plain(left_out.expression)} were left out;"
-        f" {count(left_out.kept)} are here. All figures are of the data before that."
+        f"{rows} Left out after that: {plural(left_out.dropped, 'row')}, by the rule"
+        f" {plain(left_out.expression)}; {count(left_out.kept)} are here. All figures are of the data before that."
     )
 
 
@@ -190,8 +189,8 @@ def _how(scan: Scan, facts: Facts) -> Iterator[tuple[str, str]]:
     yield "baseline", f"{plain(baseline.name)}: {plain(baseline.meaning)}"
     for file in identity["dataset"]["files"]:
         yield "dataset file", f"{count(file['bytes'])} bytes, SHA-256 {plain(file['sha256'])}"
-    versions = facts.get("versions") or {"screen": __version__}
-    yield "versions", ", ".join(f"{plain(name)} {plain(version)}" for name, version in versions.items())
+    if versions := facts.get("versions"):
+        yield "versions", ", ".join(f"{plain(name)} {plain(version)}" for name, version in versions.items())
     yield "run", plain(scan.folder.run)
 
 

@@ -81,7 +81,7 @@ def test_a_card_has_the_runs_figures(screen: Screen, run: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     evil = summary["traits"]["evil"]
     assert said.code == 0
-    assert "8 rows were read and 7 scored" in said.out
+    assert "8 rows read, 7 scored: " in said.out
     assert "| evil | review | 2 of 7, 28.6 % (" in said.out
     assert f"- **evil**: {evil['verdict']['sentence'].split(' (')[0]}" in said.out
     assert "+5.50 (+5.20 to +5.90) |" in said.out
@@ -122,7 +122,7 @@ def test_a_hub_folder(screen: Screen, run: Path) -> None:
     assert card.data.to_dict()["configs"] == [
         {"config_name": "default", "data_files": [{"split": "train", "path": ["data/chats.jsonl"]}]}
     ]
-    assert "Then 2 rows that match flagged were left out; 6 are here." in card.text
+    assert "Left out after that: 2 rows, by the rule flagged; 6 are here." in card.text
     assert [json.loads(line)["row"] for line in Path("hub/screening/reasons.jsonl").read_text().splitlines()] == [6, 7]
 
 

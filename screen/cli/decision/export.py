@@ -91,6 +91,6 @@ def _print(found: Handover) -> None:
     if found.seal:
         lines += [
             f"seal {found.seal}",
-            "note the seal down elsewhere: with --seal, screen verify tells any later change",
+            "note the seal down elsewhere: screen verify --seal tells any later change",
         ]
     sys.stdout.write("".join(("  " if line[:1] == " " else "") + one_line(line) + "\n" for line in lines))

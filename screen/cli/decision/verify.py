@@ -68,7 +68,7 @@ def _print(found: Verification) -> None:
         sure = "nothing altered" if DATASET in found.against else "as its own digests say"
         lines.append(f"{plural(counts['rows'], 'row')}: {parts}; each once, {sure}")
         signed = f"signed by {found.signed_by}" if found.signed_by else "not signed by anybody"
-        lines.append(f"{signed}, made {found.made}; seal {found.seal}")
+        lines += [f"{signed}, made {found.made}", f"seal {found.seal}"]
     *first, last = found.against
     lines.append(f"checked against {', '.join(first)}{' and ' if first else ''}{last}")
     lines += [f"not checked against {other}" for other in _left_out(found)]
@@ -79,7 +79,7 @@ def _left_out(found: Verification) -> list[str]:
     from screen.handover.bundle.verify import DATASET, SEAL
 
     told = {
-        DATASET: "the dataset (--dataset): the rows may be others than those that were screened",
-        SEAL: "a seal (--seal): the manifest may be another than the one that was signed off",
+        DATASET: "the dataset (--dataset): rows may be others than screened",
+        SEAL: "a seal (--seal): the manifest may have been made anew",
     }
     return [words for other, words in told.items() if other not in found.against]
