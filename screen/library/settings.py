@@ -79,10 +79,10 @@ def percentile_of(options: ScanOptions) -> str | None:
 def of_earlier(path: Path) -> dict[str, Any]:
     """The settings that a run takes of the one that it is `--since`: all but which rows, and what `auto` came to.
 
-    Raises StoreError where there is no run."""
-    from screen.store.folder import RunFolder
+    Raises StoreError where there is no run, or one with columns of another version."""
+    from screen.library.run import read_scan
 
-    folder = RunFolder.read(path)
+    folder = read_scan(path).folder
     own = ("dataset", "limit", "answers", "since")
     spec: dict[str, Any] = {name: value for name, value in folder.facts.get("spec", {}).items() if name not in own}
     kind = folder.baseline

@@ -24,6 +24,7 @@ def tally(rows: int = 120, total: int | None = 300, **more: object) -> Tally:
     ("now", "left", "line"),
     [
         (tally(), 72.0, "scoring 120/300 rows, 40 %, 1,250 tokens/s, 1 min 12 s left, 3 skipped"),
+        (tally(skipped=0, tokens=0, carried=90), None, "scoring 120/300 rows, 40 %, 90 carried"),
         (tally(total=None, skipped=0), None, "scoring 120 rows, 1,250 tokens/s"),
         (tally(0, 300, tokens=0, fresh_rows=0, skipped=0, stage="reading"), None, "reading 0/300 rows, 0 %"),
         (tally(stage="baselines", skipped=0), 72.0, "baselines 120/300 rows, 40 %, 1,250 tokens/s, 1 min 12 s left"),

@@ -379,3 +379,45 @@ def test_what_fails_for_good_is_carried_and_what_failed_once_is_tried_again(
         (9, "why"),
         (35, "why"),
     ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_edit_scores_the_rows_that_are_new(make_spec: MakeSpec, tmp_path: Path, work: Work, seed: int) -> None:
+    """Rows moved, doubled, lost, changed and changed back: what is scored are the lines that the old file has not."""
+    rng = random.Random(seed)
+    spec = make_spec(baseline="none", shard_rows=rng.choice([5, 16, 64]))
+    old = lines_of(spec)
+    scan(spec, tmp_path / "old")
+    pool = old + changed(old, rng.sample(range(40), 15))
+    new = [rng.choice(pool) for _ in range(rng.randint(1, 60))]
+    work.measured = 0
+    summary = scan(since(spec, write(tmp_path / "new.jsonl", new), tmp_path / "old"), tmp_path / "new")
+    fresh = sum(line not in set(old) for line in new)
+    assert (work.measured, summary["since"]["scored"], summary["since"]["carried"]) == (fresh, fresh, len(new) - fresh)
+    assert table(tmp_path / "new")["row"].to_pylist() == list(range(len(new)))
+
+
+def test_equal_bytes_under_other_columns_are_another_row(make_spec: MakeSpec, tmp_path: Path, work: Work) -> None:
+    lines = [f"What is {i}?,It is number {i}." for i in range(4)]
+    spec = make_spec(baseline="none", map={"prompt": "a", "completion": "b"}, format="prompt-completion")
+    spec = replace(spec, dataset=(str(write(tmp_path / "old.csv", ["a,b", *lines])),))
+    scan(spec, tmp_path / "old")
+    work.measured = 0
+    swapped = write(tmp_path / "new.csv", ["b,a", *lines])
+    assert scan(since(spec, swapped, tmp_path / "old"), tmp_path / "new")["since"]["carried"] == 0
+    again = write(tmp_path / "again.csv", ["a,b", *lines[::-1]])
+    assert scan(since(spec, again, tmp_path / "old"), tmp_path / "again")["since"]["carried"] == 4
+    assert work.measured == 4
+    one, other = (table(tmp_path / name)["evil_projection"].to_pylist() for name in ("new", "old"))
+    assert one != other
+
+
+def test_a_table_in_another_order_is_carried(make_spec: MakeSpec, tmp_path: Path, work: Work) -> None:
+    rows = pa.table({"prompt": [f"What is {i}?" for i in range(6)], "completion": [f"It is {i}." for i in range(6)]})
+    pq.write_table(rows, tmp_path / "old.parquet")
+    pq.write_table(rows.take([5, 0, 3, 3]), tmp_path / "new.parquet")
+    spec = replace(make_spec(baseline="none"), dataset=(str(tmp_path / "old.parquet"),))
+    scan(spec, tmp_path / "old")
+    work.measured = 0
+    assert scan(since(spec, tmp_path / "new.parquet", tmp_path / "old"), tmp_path / "new")["since"]["carried"] == 4
+    assert work.measured == 0
