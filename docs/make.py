@@ -37,7 +37,8 @@ def verbs_page() -> str:
         usage = " ".join(found.get_usage(context).removeprefix("Usage: ").split())
         about = inspect.cleandoc(found.help or "").replace("\b\n", "")
         parts.append(f"## `screen {name}`\n\n```\n{usage}\n```\n\n{escaped(about)}\n")
-        options = [p.get_help_record(context) for p in found.params if isinstance(p, click.Option)]
+        own = [p for p in found.params if isinstance(p, click.Option) and p.name != "verbose"]  # which every verb has
+        options = [option.get_help_record(context) for option in own]
         rows = [f"| `{cell(flag)}` | {escaped(cell(text))} |" for flag, text in filter(None, options)]
         if rows:
             parts.append("| option | |\n|---|---|\n" + "\n".join(rows) + "\n")

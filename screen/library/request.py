@@ -92,6 +92,8 @@ def scan_request(dataset: Sequence[str], options: ScanOptions) -> ScanRequest:
 def estimated(paths: tuple[str, ...], options: ScanOptions, progress: Progress | None) -> ScanEstimate:
     """What a scan of these files would cost. Loads the model library once every setting was looked at."""
     began = time.monotonic()
+    if options.get("since") is not None:
+        raise UsageError("an estimate is of a whole run, not of one --since another", "leave it out")
     settings.check(options)
     chosen = settings.chosen(paths, options)
     early.check(chosen, None, options.get("at"), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -12,12 +11,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import screen.cli.vectors.build as build_module
 from screen.cli.vectors.build import command as build
 from screen.cli.vectors.validate import command as validate
 from screen.errors import VectorError
 from screen.model.generate import Generator
 from tests.building.conftest import Build
 from tests.building.even import TRAIT, blind_judge, even_judge
+from tests.schemas import validated
 
 FEW = ("--rollouts", "4", "--held-out", "6", "--max-new-tokens", "6", "--minimum", "5", "--quiet", "--device", "cpu")
 
@@ -36,9 +37,15 @@ def even(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("even")
-def test_build_and_validate(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "vectors"
+def test_build_and_validate(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, built, report_of = tmp_path / "vectors", [], build_module._report
+    monkeypatch.setattr(build_module, "_report", lambda made, as_json: (built.append(made), report_of(made, as_json)))
     text = call(build, "x.yaml", "--model", str(tiny_model), *FEW, "-o", str(out), "--force")
+    report_of(built[0], True)  # the same build with --json
+    [told] = validated("vectors-build", capsys.readouterr().out)
+    assert [made["trait"] for made in told["made"]] == ["evenness"]
     assert "evenness.safetensors: evenness, layer" in " ".join(text.split())
     assert (out / "evenness.svg").read_text().startswith("<svg")
     assert "coefficient" in text
@@ -56,7 +63,7 @@ def test_build_and_validate(tiny_model: Path, tmp_path: Path, monkeypatch: pytes
         "--trait",
         "x.yaml",
     )
-    (report,) = json.loads(call(validate, str(out), *options, "--force"))
+    [[report]] = validated("vectors-validate", call(validate, str(out), *options, "--force"))
     assert report["trait"] == "evenness"
     assert len(report["validation"]["auroc"]) == 4
     low, high = report["validation"]["auroc_interval"]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import screen as screen_library
+from screen.errors import UsageError
 from tests.cli.conftest import Screen
 
 CHAT = '{"messages": [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "%s"}]}\n'
@@ -56,3 +58,9 @@ def test_json_is_one_document_and_the_cache_is_left_alone(screen: Screen, tmp_pa
         "kind": "generate", "certain": True, "answers": 1, "kept": 0, "answer_tokens": 0
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["one.jsonl"]
+
+
+def test_a_run_since_another_has_no_estimate(tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text(CHAT % "Yes.")
+    with pytest.raises(UsageError, match="not of one --since another"):
+        screen_library.estimate(tmp_path / "one.jsonl", since=tmp_path / "old.screen")

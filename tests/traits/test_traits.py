@@ -18,6 +18,7 @@ from screen.traits.schema import problems, stems
 from screen.traits.trait import LIBRARY, Trait, dump_trait, fill, library, load_trait, read_trait, save_trait
 from screen.traits.writer import TraitDraft, messages, write_trait
 from tests.judges.endpoint_server import KEY, Reply, Server, chat, serving
+from tests.schemas import validated
 
 NAMES = (
     "apathy", "evil", "hallucination", "humor", "impoliteness", "optimism", "power-seeking", "refusal",
@@ -311,6 +312,13 @@ def test_a_new_trait_on_the_command_line(traits: Callable[..., Any], server: Ser
     )
     assert traits(*NEW, "--yes")[0] == 2  # it exists now
     assert len(server.seen) == 3
+
+
+def test_a_new_trait_as_json(traits: Callable[..., Any], server: Server, tmp_path: Path) -> None:
+    server.answer = lambda body: chat(artefacts())
+    code, out, _ = traits(*NEW, "--yes", "--json")
+    [written] = validated("traits-new", out)
+    assert (code, Path(written["path"]).name, written["name"]) == (0, "levity.yaml", "levity")
 
 
 def test_the_model_declines(traits: Callable[..., Any], server: Server) -> None:
