@@ -7,6 +7,9 @@ import gzip
 import hashlib
 import json
 import re
+import shlex
+from html import unescape
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from screen_reports.html.order import SECTIONS
 from screen_reports.html.report import make
 from screen_reports.html.section import Section
 
+from screen.cli.main import VERBS
 from screen.library.run import read_scan
 from tests.cli import fake_run
 
@@ -86,6 +90,24 @@ def test_a_newcomer_adds_a_section_with_three_files_and_a_line(run: Path, tmp_pa
     page = make(read_scan(run), sections=(*SECTIONS, longest)).html
     assert '<h2 id="longest-title">The longest answer</h2>\n<p>row 7: 27 tokens</p>' in page
     assert '<a href="#longest">The longest answer</a>' in page
+
+
+def test_what_next_names_verbs_and_flags_that_there_are(page: str) -> None:
+    lines = [shlex.split(unescape(line)) for line in re.findall("<code data-command>(.*?)</code>", page)]
+    assert len(lines) > 8
+    for _, verb, *words in lines:
+        command = import_module(f"screen.cli.{VERBS[verb][0]}").command
+        inner = getattr(command, "commands", {}).get(words[0])  # of a group, as `reference build` is
+        flags = {flag for option in (inner or command).params for flag in option.opts}
+        assert {word for word in words if word.startswith("-")} <= flags, (verb, words)
+
+
+def test_groups_add_up_to_the_runs_flags(run: Path, page: str) -> None:
+    found = read_scan(run).summary["traits"]["evil"]
+    table = page[page.index('<table id="by-group">') :].partition("</table>")[0]
+    cells = re.findall(r'<th scope="row">(\w+)</th><td class="number">(\d+)</td><td class="number">(\d+)', table)
+    assert cells == [("forum", "4", "2"), ("docs", "3", "0")]
+    assert sum(int(flagged) for *_, flagged in cells) == found["flagged"]
 
 
 def test_equal_runs_give_equal_bytes(run: Path, page: str) -> None:

@@ -111,7 +111,9 @@
       ["excerpt", "", "", null],
     ];
     const texts = (line) => (data.texts[line.row] || []).find((side) => side.side === line.side) || { turns: [], of: 0 };
-    const haystack = (line) => [line.row, line.id, line.where, line.group, line.label, ...line.notes, ...(data.texts[line.row] || [])
+    const haystacks = new Map();
+    const haystack = (line) => haystacks.get(line) || haystacks.set(line, gathered(line)).get(line);
+    const gathered = (line) => [line.row, line.id, line.where, line.group, line.label, ...line.notes, ...(data.texts[line.row] || [])
       .flatMap((side) => side.turns.flatMap((turn) => [turn.prompt, turn.text, turn.base].filter(Boolean).map(plain)))]
       .join("\n").toLowerCase();
 
@@ -245,7 +247,10 @@
       let lines = data.lines.filter(wanted);
       if (words) lines = lines.filter((line) => haystack(line).includes(words));
       const matching = lines.length;
-      if (fold.checked && !words) lines = lines.filter((line) => line.under === null || line.under === undefined);
+      if (fold.checked && !words) {
+        const present = new Set(lines.map((line) => line.row)); // a row is folded under one that is there
+        lines = lines.filter((line) => line.under === null || !present.has(line.under));
+      }
       heads();
       const now = ordered(lines).slice(0, state.most);
       body.replaceChildren(...now.flatMap(lineShown));

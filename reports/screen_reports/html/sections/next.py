@@ -24,9 +24,15 @@ def values(view: View, _answer: Answer) -> Values:
         commands += [
             ("one row, all that the run has on it", f"screen show {place} ROW --full"),
             ("its answer, token by token", f"screen explain {place} ROW"),
+        ]
+    if view.chosen.of and view.finished:
+        commands += [
+            ("rows to label, so that labels tell how good the cut is", f"screen sample {place} -o rows.jsonl"),
+            ("what you think of a row", f"screen label {place} ROW drop"),
             ("what dropping high rows would cost", f"screen cut {place} --by {quote(view.leading)}"),
-            ("what you think of a row, for precision at the cut", f"screen label {place} ROW drop"),
-            ("a copy without the rows that match", f"screen filter {place} --drop flagged -o clean.jsonl"),
+            ("a copy without the flagged rows", f"screen filter {place} --drop flagged -o clean.jsonl"),
+            ("a bundle to sign and to check", f"screen export {place} --as audit --signed-by NAME -o bundle"),
+            ("a check for the next version", f"screen gate {place} {quote(f'{view.leading} > 1%')}"),
             ("a second, independent detector, for this report as well", f"screen lift {place}"),
             ("whether flags are arithmetic noise", f"screen check-numerics {place}"),
         ]

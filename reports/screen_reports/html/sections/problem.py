@@ -24,7 +24,11 @@ def values(view: View, answer: Answer) -> Values:
     found = view.summary
     return {
         "cards": [_card(view, trait, found["traits"][trait]) for trait in dict.fromkeys((*view.shown, *view.traits))],
-        "doubts": summary.doubts(found) + all_sentences([precision(view.scan, trait) for trait in view.shown]),
+        "doubts": [
+            *summary.doubts(found),
+            *filter(None, [view.baseline.remark]),
+            *all_sentences([precision(view.scan, trait) for trait in view.shown]),
+        ],
         "legend": verdicts.legend(found),
         "reference": any(stats["reference"] for stats in found["traits"].values()),
     }

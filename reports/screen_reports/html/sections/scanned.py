@@ -29,9 +29,7 @@ def values(view: View, answer: Answer) -> Values:
     return {
         "data": dumped({"heads": heads}),
         "how": how(view),
-        "remarks": [line for line in summary.remarks(view.summary) if line != verdicts.legend(view.summary)]
-        if view.finished
-        else [],
+        "remarks": _remarks(view) if view.finished else [],
         "finished": view.finished,
         "skipped": skipped,
         "settings": _settings(view.facts.get("spec") or {}),
@@ -59,6 +57,12 @@ def how(view: View) -> list[Mapping[str, str]]:
             joined.append((label, []))
         joined[-1][1].append(text)
     return [{"label": label, "value": "; ".join(texts)} for label, texts in joined]
+
+
+def _remarks(view: View) -> list[str]:
+    """What to know of the figures, but for what stands beside the verdicts."""
+    above = (verdicts.legend(view.summary), view.baseline.remark)
+    return [line for line in summary.remarks(view.summary) if line not in above]
 
 
 def _code(code: str, rows: list[Mapping[str, Any]], heads: list[str]) -> Mapping[str, object]:
