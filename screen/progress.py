@@ -19,7 +19,7 @@ class Tally:
     tokens: int
     seconds: float
     stage: str  # "reading", "baselines", "scoring"
-    fresh_rows: int = 0  # rows done by this process, for the rate
+    fresh_rows: int = 0  # rows scored or skipped by this process, for the rate
     flagged: int | None = None  # samples above a card's reference so far; None where no card has one
     unit: str = ROW  # what is counted; answers of a build are counted by stage
     carried: int = 0  # rows whose scores are an earlier run's

@@ -65,7 +65,7 @@ class Meter:
         entries = folder.published.values()
         self.rows, self.skipped = sum(e.rows for e in entries), sum(e.skipped for e in entries)
         self.resumed, self.tokens, self.share = self.rows, 0, 0.0
-        self._carried = folder.carried
+        self._carried = self._carried_before = folder.carried
         self._total, self._limit, self._progress = dataset.count(), limit, progress
         self._began = time.monotonic()
         self._window, self._answers, self._scored = 0, 0.0, 0
@@ -117,7 +117,7 @@ class Meter:
     def _tick(self, stage: str) -> None:
         partial = self.rows + max(0, min(int(self.share * self._window), self._window - 1))  # the last when published
         seconds = time.monotonic() - self._began
-        fresh = partial - self.resumed
+        fresh = partial - self.resumed - (self._carried - self._carried_before)  # carried rows say nothing of the pace
         flagged = self._flagged if self._thresholds else None
         self._progress.tick(
             Tally(

@@ -190,6 +190,13 @@ def test_what_an_unfinished_run_holds_is_compared(tmp_path: Path) -> None:
     assert found.traits[0].a.threshold == 5.5
 
 
+def test_a_run_that_holds_nothing_yet_is_compared(tmp_path: Path) -> None:
+    found = compared(made(tmp_path / "a", [], finish=False, of=3), made(tmp_path / "b", ROWS[:3]))
+    assert counts(found) == (0, 0, 0, 3)
+    assert "holds 0 of 3 rows" in str(found.a.unfinished)
+    assert (found.traits[0].a.n, found.traits[0].difference.value) == (0, None)
+
+
 def test_runs_without_a_common_trait_are_refused(tmp_path: Path) -> None:
     first, second = made(tmp_path / "a", ROWS[:3]), made(tmp_path / "b", ROWS[:3], traits=("cold", "evil"))
     with pytest.raises(UsageError, match=r"there is no trait 'kind' in .*b"):

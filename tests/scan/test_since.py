@@ -126,8 +126,10 @@ def test_ten_changed_rows_are_the_ten_that_are_scored(make_spec: MakeSpec, tmp_p
     rows = [*range(0, 20, 4), *range(21, 40, 4)]
     data = write(tmp_path / "new.jsonl", changed(lines_of(spec), rows))
     work.measured = 0
-    summary = scan(since(spec, data, tmp_path / "old"), tmp_path / "new")
+    ticks = Ticks()
+    summary = scan(since(spec, data, tmp_path / "old"), tmp_path / "new", progress=ticks)
     assert (work.measured, summary["since"]["scored"], summary["since"]["carried"]) == (10, 10, 30)
+    assert (ticks.last.rows, ticks.last.carried, ticks.last.fresh_rows) == (40, 30, 10)
     assert (summary["rows"], summary["scored"], summary["skipped"]) == (40, 40, 0)
     new, old = table(tmp_path / "new"), table(tmp_path / "old")
     kept = [row for row in range(40) if row not in rows]
@@ -156,6 +158,15 @@ def test_shards_of_a_file_that_grew_have_the_bytes_of_a_full_run(
     one, other = RunFolder.read(tmp_path / "new"), RunFolder.read(tmp_path / "full")
     for name in ("scores", "turns", "controls"):
         assert [f.sha256 for f in one.files(name)][:2] == [f.sha256 for f in other.files(name)][:2]
+
+
+class Ticks(Silent):
+    """Keeps the last count that was told."""
+
+    last: Tally
+
+    def tick(self, tally: Tally) -> None:
+        self.last = tally
 
 
 class Stop(Silent):
