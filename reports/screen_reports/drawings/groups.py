@@ -55,7 +55,7 @@ def group_means(
         for text, value, colour, dashes in ((_OVERALL, overall, INK, "2 3"), (_CLEAN, clean, CLEAN, "7 3"))
         if drawable(value)
     ]
-    keys = [Key(dot(RUN), "mean of a group with its 95 % interval; rows at the right")]
+    keys = [Key(dot(RUN), "mean of a group, 95 % interval; rows at the right")]
     keys += [Key(stroke(colour, dashes), f"{text} {figure(value)}") for text, value, colour, dashes in beside]
     parts, top = key(keys)
     inner = _inner(shown, top)

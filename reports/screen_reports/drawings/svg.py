@@ -8,7 +8,7 @@ from html import escape
 
 from screen_reports.text import one_line, plural, score
 
-WIDTH = 440  # of a drawing, in its own units: labels of SIZE stay readable on a phone 390 px wide
+WIDTH = 400  # of a drawing, in its own units: labels of SIZE stay readable on a phone 390 px wide
 SIZE = 13  # of its text
 RUN = "var(--drawing-run, #0072b2)"  # of the run: filled
 CLEAN = "var(--drawing-clean, #d55e00)"  # of the clean reference: outlines and dashes
