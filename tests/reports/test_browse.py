@@ -17,15 +17,23 @@ from textual.widgets import Static
 
 from screen.errors import UsageError
 from screen.select.sampling import draw
+from screen.store.labels.file import LABELS
 from screen.store.scan import Scan
 from tests.cli import fake_run
 from tests.select import scored
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_run.write_run(fake_run.write_chats(tmp_path_factory.mktemp("browse") / "chats.jsonl"))
+
+
 @pytest.fixture
-def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scan:
-    monkeypatch.chdir(tmp_path)
-    return Scan.open(fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl")))
+def scan(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Scan:
+    """The run of eight rows, without labels."""
+    monkeypatch.chdir(finished.parent)
+    (finished / LABELS).unlink(missing_ok=True)
+    return Scan.open(finished)
 
 
 class Seen(NamedTuple):
@@ -42,9 +50,8 @@ def play(scan: Scan, *keys: str, size: tuple[int, int] = (80, 24)) -> Seen:
         app = Browser(scan)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
-            for key in keys:
-                await pilot.press(key)
-                await pilot.pause()
+            await pilot.press(*keys)
+            await pilot.pause()
             text = "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips())
             return Seen(app.listing, app.row, text, marked(app))
 
@@ -91,15 +98,16 @@ def test_a_row_opens_with_its_window_marked_and_the_models_own_answer(scan: Scan
 
 
 def test_two_texts_stand_side_by_side_where_there_is_room(scan: Scan) -> None:
-    for size, beside in (((120, 30), True), ((80, 24), False)):
-        text = play(scan, "enter", size=size).text
-        assert beside == any("prompt" in line and "baseline response" in line for line in text.splitlines())
+    text = play(scan, "enter", size=(120, 30)).text
+    assert any("prompt" in line and "baseline response" in line for line in text.splitlines())
+    text = play(scan, "enter").text
+    assert not any("prompt" in line and "baseline response" in line for line in text.splitlines())
 
 
 def test_one_key_labels_another_undoes_it_and_a_note_is_typed(scan: Scan) -> None:
-    seen = play(scan, "d", "n", *typed("so rude"), "enter", "down", "k", "enter", "u", "z")
+    seen = play(scan, "d", "n", *typed("rude"), "enter", "down", "k", "enter", "u", "z")
     assert {row: (own[None].label, own[None].note) for row, own in seen.listing.record.current.items()} == {
-        7: ("drop", "so rude"), 6: ("keep", None),
+        7: ("drop", "rude"), 6: ("keep", None),
     }  # fmt: skip
     assert "labelled keep" in seen.text
     seen = play(scan, "backspace", "u", "z")
@@ -120,24 +128,36 @@ def test_next_without_a_label_and_next_of_the_sample(scan: Scan) -> None:
     assert {row for row in rows if scan.labels.verdict(row)} == set(rows)
 
 
-def test_the_list_is_sorted_narrowed_and_searched(scan: Scan) -> None:
-    seen = play(scan, "s")
-    assert [seen.listing.row(line) for line in range(7)] == [0, 1, 4, 5, 6, 7, 2]  # row 2 has no score of kind
-    seen = play(scan, "r")
-    assert seen.listing.row(0) == 0
-    seen = play(scan, "f", *typed("evil > 5 and group = 'forum'"), "enter")
-    assert [seen.listing.row(line) for line in range(len(seen.listing))] == [7, 6]
+def listed(listing: Listing) -> list[int]:
+    return [listing.row(line) for line in range(len(listing))]
+
+
+def test_a_listing_is_sorted_narrowed_and_searched(scan: Scan) -> None:
+    listing = Listing(scan)
+    listing.sort("kind", descending=True)
+    assert listed(listing) == [0, 1, 4, 5, 6, 7, 2]  # row 2 has no score of kind
+    listing.narrow("evil > 5 and group = 'forum'")
+    assert listed(listing) == [6, 7]
+    listing.search("NUMBER 4")
+    assert (listed(listing), listing.narrowed) == ([4], '"NUMBER 4"')
+    listing.search("it's [nowhere")
+    assert listed(listing) == []
+    listing.search("")
+    listing.sort("row", descending=False)
+    assert listed(listing) == [0, 1, 2, 4, 5, 6, 7]
+
+
+def test_keys_sort_narrow_and_search(scan: Scan) -> None:
+    seen = play(scan, "s", "r", "f", *typed("flagged"), "enter")
+    assert (listed(seen.listing), seen.listing.by, seen.listing.descending) == ([7, 6], "kind", False)
     assert "2 of 7 rows" in seen.text
-    seen = play(scan, "slash", *typed("NUMBER 4"), "enter")
-    assert [seen.listing.row(line) for line in range(len(seen.listing))] == [4]
-    seen = play(scan, "slash", *typed("[nowhere"), "enter")
+    seen = play(scan, "slash", *typed("[no"), "enter")
     assert "no row matches; esc: all rows again" in seen.text
-    seen = play(scan, "slash", *typed("[nowhere"), "enter", "escape")
-    assert len(seen.listing) == 7
+    assert len(play(scan, "slash", *typed("[no"), "enter", "escape").listing) == 7
 
 
 def test_an_expression_that_says_nothing_is_told_and_the_list_stays(scan: Scan) -> None:
-    seen = play(scan, "f", *typed("evli > 5"), "enter")
+    seen = play(scan, "f", *typed("evli"), "enter")
     assert "filter: there is no column 'evli'" in seen.text
     assert len(seen.listing) == 7
 

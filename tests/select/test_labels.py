@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import subprocess
 import sys
@@ -9,16 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from screen.disk import Disk
 from screen.errors import StoreError, UsageError
 from screen.select.labels import LabelGiven, add, counts, from_file, named
-from screen.store.labels.file import LABELS
+from screen.store.labels.file import LABELS, append
 from screen.store.scan import Scan
 from tests.cli import fake_run
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_run.write_run(fake_run.write_chats(tmp_path_factory.mktemp("labels") / "chats.jsonl"))
+
+
 @pytest.fixture
-def scan(tmp_path: Path) -> Scan:
-    return Scan.open(fake_run.write_run(fake_run.write_chats(tmp_path / "chats.jsonl")))
+def scan(finished: Path) -> Scan:
+    """The run of eight rows, without labels."""
+    (finished / LABELS).unlink(missing_ok=True)
+    return Scan.open(finished)
 
 
 def say(scan: Scan, row: int | str, label: str | None, note: str | None = None, trait: str | None = None) -> None:
@@ -141,3 +150,20 @@ def test_the_view_of_labels_holds_what_was_said(scan: Scan) -> None:
         (6, "drop", "evil", HOSTILE, 6.0), (7, "keep", None, None, 7.0),
     ]  # fmt: skip
     assert rows[0]["at"].year >= 2024
+
+
+class FullDisk(Disk):
+    """Writes a part of what is added, then has no room."""
+
+    def append(self, path: Path, data: bytes) -> None:
+        super().append(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_labels_that_cannot_be_written_leave_the_file_as_it_was(scan: Scan) -> None:
+    say(scan, 1, "drop")
+    before = (scan.path / LABELS).read_bytes()
+    with pytest.raises(UsageError, match=r"labels\.jsonl cannot be written: No space left on device") as told:
+        append(scan.folder, [*scan.labels.said, *scan.labels.said], FullDisk())
+    assert told.value.next_step.startswith("labels are kept in the run's folder: make it writable")
+    assert (scan.path / LABELS).read_bytes() == before
