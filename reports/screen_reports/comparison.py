@@ -114,7 +114,9 @@ def _sentences(trait: TraitComparison) -> list[str]:
     lines = []
     if trait.matched_samples:
         n = plural(trait.matched_samples, "sample")
-        if trait.same_units:
+        if trait.largest == 0.0:
+            lines.append(f"{trait.trait}: the {n} that both have, unchanged, have the same scores")
+        elif trait.same_units:
             decimals = digits([trait.matched.value, trait.largest])
             text = f"{trait.trait}: over the {n} that both have, unchanged, B - A is"
             lines.append(

@@ -35,9 +35,18 @@ def test_the_page_tells_rows_cuts_and_movers(screen: Screen, versions: tuple[Pat
     assert "evil: 1 of 1 new sample flagged" in flat
     assert re.search(r"^2 c2 +\+2\.00 +\+9\.00  \[red\]", said.out, re.MULTILINE)
     assert "no difference" not in flat
+    assert "have the same scores" not in flat
     assert "the units of" not in flat
     assert all(len(line) <= 80 for line in said.out.splitlines())
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u200b]", said.out.replace("\n", ""))
+
+
+def test_rows_that_are_there_twice_and_score_the_same_are_told(screen: Screen, tmp_path: Path) -> None:
+    made(tmp_path / "a.screen", ROWS)
+    made(tmp_path / "b.screen", [*ROWS, ("new", None, 1.0)])
+    flat = " ".join(screen("compare", "a.screen", "b.screen", "-n", "0").out.split())
+    assert "evil: the 20 samples that both have, unchanged, have the same scores" in flat
+    assert "moved most" not in flat
 
 
 def test_a_run_beside_itself_shows_no_difference(screen: Screen, versions: tuple[Path, Path]) -> None:
