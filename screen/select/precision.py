@@ -63,7 +63,7 @@ class PrecisionAtCut:
     current    whether that is the run's threshold now
     flagged    rows above the cut: the share is the precision; None without a draw
     unflagged  the others: the share of what the cut misses
-    chosen     rows with a label that no draw asked for: no random sample, and in no share
+    chosen     rows with a label that no draw for the trait asked for: no random sample, and in no share
     """
 
     trait: str
@@ -87,7 +87,8 @@ def precision(scan: Scan, trait: str) -> PrecisionAtCut:
     if last is None:
         return PrecisionAtCut(trait, None, False, None, None, len(labelled))
     strata = design(draws_around(record, trait, last.cut, last.away))
-    asked = {row for stratum in strata for row in (*stratum.drawn, *stratum.known)}
+    mine = [draw for draw in record.draws if draw.trait == trait]
+    asked = {row for draw in mine for stratum in draw.strata for row in (*stratum.drawn, *stratum.known)}
     above = [s for s in strata if s.low is not None and s.low >= 0]
     below = [s for s in strata if s not in above]
     return PrecisionAtCut(
@@ -158,12 +159,12 @@ def sentences(found: PrecisionAtCut) -> list[str]:
     said = []
     if found.flagged is not None and found.unflagged is not None:
         above = _sentence(found.flagged, f"of {_rows(found.flagged.rows)} above {found.cut:+.4g} on {found.trait}")
-        below = _sentence(found.unflagged, f"of {_rows(found.unflagged.rows)} not above it")
+        below = _sentence(found.unflagged, f"of {_rows(found.unflagged.rows)} below or at it")
         said += [*above, *below]
         if not found.current:
-            said.append(f"{found.trait} has another threshold now: draw again with `screen sample`")
+            said.append(f"{found.trait} is flagged by another threshold; `screen sample` draws around that one")
     if found.chosen:
-        said.append(f"{_rows(found.chosen)} labelled for {found.trait} without being drawn: in none of these shares")
+        said.append(f"{_rows(found.chosen)} labelled that were not drawn for {found.trait}: in none of these shares")
     return said
 
 
@@ -182,7 +183,7 @@ def _rows(count: int) -> str:
 
 def _sentence(side: DropShare, what: str) -> list[str]:
     if not side.rows:
-        return []
+        return [what.replace("of 0 rows", "no row lies")]
     done = f"{side.labelled} of {side.drawn} drawn rows labelled"
     known = f", {side.known} known before" if side.known else ""
     unsure = f", {side.unsure} unsure" if side.unsure else ""

@@ -32,7 +32,7 @@ def test_rows_are_drawn_filled_in_and_give_the_precision(screen: Screen, run: Pa
     told = screen("label", "chats.screen", "--from", "look.jsonl").out
     sentences = (
         "of 2 rows above +5.5 on evil, 50.0 % (50.0 to 50.0) are to be dropped: 2 of 2\ndrawn rows labelled\n"
-        "of 5 rows not above it, 0.0 % (0.0 to 0.0) are to be dropped: 5 of 5 drawn rows\nlabelled\n"
+        "of 5 rows below or at it, 0.0 % (0.0 to 0.0) are to be dropped: 5 of 5 drawn\nrows labelled\n"
     )
     assert told.endswith(sentences)
     assert sentences in screen("cut", "chats.screen").out

@@ -83,7 +83,7 @@ def test_labels_of_rows_that_nobody_drew_are_in_no_share(small: Scan) -> None:
     after = precision(small, "evil")
     assert (after.flagged, after.unflagged) == (before.flagged, before.unflagged)
     assert (before.chosen, after.chosen) == (0, len(others))
-    assert f"{len(others)} rows labelled for evil without being drawn: in none of these shares" in sentences(after)
+    assert f"{len(others)} rows labelled that were not drawn for evil: in none of these shares" in sentences(after)
 
 
 def test_rows_that_were_labelled_before_the_first_draw_count_as_they_are(small: Scan) -> None:
@@ -109,7 +109,7 @@ def test_a_stratum_without_a_label_leaves_its_side_unknown(small: Scan) -> None:
     say(small, [row for row in rows if row >= 50], "drop")
     found = precision(small, "evil")
     assert (found.flagged.share, found.unflagged.share) == (None, None)
-    assert sentences(found)[1] == "of 40 rows not above it: not known yet, 0 of 10 drawn rows labelled"
+    assert sentences(found)[1] == "of 40 rows below or at it: not known yet, 0 of 10 drawn rows labelled"
     say(small, rows, "drop")
     assert precision(small, "evil").flagged.share.value == 1.0
 
@@ -140,7 +140,7 @@ def test_a_threshold_that_moved_is_told(small: Scan) -> None:
     draw(small, "evil", 20, cut=20.0)
     found = precision(small, "evil")
     assert (found.current, found.cut, as_object(found)["cut"]) == (False, 20.0, 20.0)
-    assert sentences(found)[-1] == "evil has another threshold now: draw again with `screen sample`"
+    assert sentences(found)[-1] == "evil is flagged by another threshold; `screen sample` draws around that one"
 
 
 @given(st.data())
@@ -172,3 +172,15 @@ def test_intervals_of_known_draws() -> None:
 def test_parts_add_up_in_squares() -> None:
     assert square_and_add([Interval(4, 1, 8), Interval(6, 2, 9)]) == Interval(10, 5, 15)
     assert square_and_add([Interval(4, 1, 8)]) == Interval(4, 1, 8)
+
+
+def test_a_cut_above_every_row_is_told(small: Scan) -> None:
+    say(small, list(draw(small, "evil", 10, cut=100.0).rows), "keep")
+    assert sentences(precision(small, "evil"))[0] == "no row lies above +100 on evil"
+
+
+def test_rows_drawn_around_an_earlier_cut_are_not_called_chosen(small: Scan) -> None:
+    say(small, sample_rows(small, "evil", 20, 0), "keep")
+    draw(small, "evil", 20, cut=10.5)
+    assert precision(small, "evil").chosen == 0
+    assert precision(small, "kind").chosen == 20
