@@ -40,6 +40,8 @@ def answer(view: View) -> Mapping[str, str]:
     for trait, stats in view.summary["traits"].items():
         if stats.get("verdict"):
             kinds[stats["verdict"]["kind"]].append(trait)
+    if not view.summary["scored"]:
+        return {"kind": "cannot-tell", "line": "No row could be scored"}
     if kinds["review"]:
         return {"kind": "review", "line": f"Review rows for {_listed(kinds['review'])}"}
     if kinds["cannot-tell"]:

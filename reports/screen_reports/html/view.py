@@ -146,9 +146,8 @@ class View:
                 if limit is not None
             ]
             over = f"coalesce({' OR '.join(tests) or 'false'}, false)"
-            legs.append(
-                f'SELECT "row", variant, sign, "group", file, answer_tokens, {literal(trait)} AS trait,'
-                f" {score} AS score, {over} AS flagged FROM scores"
-            )
+            legs.append(f"{{'trait': {literal(trait)}, 'score': {score}, 'flagged': {over}}}")
+        own = 'row, variant, sign, "group", file, answer_tokens'
+        of = f"SELECT {own}, unnest([{', '.join(legs)}]) AS of FROM scores"
         listed = ", ".join(str(row) for row in self.chosen_rows) or "-1"
-        return {"long": f"({' UNION ALL '.join(legs)})", "rows": listed}
+        return {"long": f"(SELECT {own}, of.trait, of.score, of.flagged FROM ({of}))", "rows": listed}

@@ -124,3 +124,20 @@ def test_one_row_and_a_trait_without_spread(tmp_path: Path) -> None:
     assert data_of(one)["rows"]["lines"][0]["shown"] == ["+2.50"]
     flat = make(read_scan(published(tmp_path / "flat", "evil", 70, {"evil": np.ones(70)}))).html
     assert {line["places"][0] for line in data_of(flat)["rows"]["lines"]} == {"p0.0"}
+
+
+def test_a_run_of_skipped_rows_only_has_a_report(tmp_path: Path) -> None:
+    schema, facts = pinned("skipped", ("evil",)), {"baseline": "generate", "references": {"evil": None}}
+    why = {"row": range(5), "file": ["a.jsonl"] * 5, "code": ["bad_json"] * 5, "stage": ["read"] * 5,
+           "message": ["no <b>JSON</b>"] * 5, "head": ["{<script>\x1b"] * 5}  # fmt: skip
+    rows = pa.table([pa.array(why[f.name], f.type) if f.name in why else pa.nulls(5, f.type) for f in schema],
+                    schema=schema)  # fmt: skip
+    with RunFolder.open(tmp_path / "run", {"traits": ["evil"]}, facts) as folder:
+        context.save(folder.path, folder.run, {}, {"set_of": {}})
+        folder.publish(0, 0, 5, {"skipped": rows})
+        cards = {"evil": {"layer": 1, "reference": None}}
+        folder.finish(summarise(folder, cards, run={"tokens": 0, "seconds": 1.0, "resumed_rows": 0}))
+    page = make(read_scan(tmp_path / "run")).html
+    assert 'data-verdict="cannot-tell">No row could be scored</p>' in page
+    assert page.count("no &lt;b&gt;JSON&lt;/b&gt;") == 3
+    assert data_of(page)["scanned"]["heads"] == ["{<script>\\x1b"] * 3

@@ -1,15 +1,12 @@
 -- Every trait by group and by file: samples, those with a score, flagged, mean; only the {most} places of each kind in
 -- which most samples are flagged for any trait (then the largest), and how many places there are. {long}: View.parts
-WITH every AS (
-    SELECT 'group' AS kind, "group" AS place, trait, score, flagged FROM {long}
-    UNION ALL
-    SELECT 'file' AS kind, file AS place, trait, score, flagged FROM {long}
-),
-cells AS (
-    SELECT kind, place, trait, count(*) AS samples, count(score) FILTER (NOT isnan(score)) AS scored,
+WITH cells AS (
+    SELECT CASE WHEN grouping("group") = 0 THEN 'group' ELSE 'file' END AS kind,
+        CASE WHEN grouping("group") = 0 THEN "group" ELSE file END AS place, trait,
+        count(*) AS samples, count(score) FILTER (NOT isnan(score)) AS scored,
         count(*) FILTER (flagged) AS flagged, (avg(score) FILTER (NOT isnan(score)))::DOUBLE AS mean
-    FROM every
-    GROUP BY kind, place, trait
+    FROM {long}
+    GROUP BY GROUPING SETS (("group", trait), (file, trait))
 ),
 ranked AS (
     SELECT kind, place, row_number() OVER (
