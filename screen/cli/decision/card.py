@@ -14,7 +14,7 @@ _EPILOG = """\b
 Examples:
   screen card chats.screen
   screen card chats.screen -o README.md
-  screen export chats.screen --as hub -o chats-hub   # the data beside it
+  screen card chats.screen --json > card.json
 """
 
 
