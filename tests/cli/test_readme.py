@@ -1,4 +1,4 @@
-"""The command lines of README.md, as they stand there, typed one after the other in one folder."""
+"""The command lines of README.md and docs/tour.md, as they stand there, typed one after the other in one folder."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from screen.cli.main import run as run_screen
 ROOT = Path(__file__).parents[2]
 ROWS = 240  # row 231 is looked at
 CHEAPER = {  # what is added to a line that would take long
+    "estimate": "--baseline last-prompt --limit 40",
     "lift": "--limit 8 --traits evil",
     "selftest": "--limit 24 --traits evil --max-new-tokens 16",
     "check-numerics": "--rows 4",
@@ -24,7 +25,8 @@ CHEAPER = {  # what is added to a line that would take long
 }
 REFUSED = {  # lines that need what is not here: how they end
     "run chats.jsonl --model": (4, "no model folder at ./qwen2.5-7b-instruct"),
-    "gate chats.screen": (1, "chats.screen: 1 of 2 gates fails"),
+    "browse": (2, "browse needs a terminal"),
+    "gate chats.screen": (1, "chats.screen: 1 of "),
     "vectors build": (4, "no model folder at ./qwen2.5-7b-instruct"),
     "vectors import": (4, "no vector file at evil_response_avg_diff.pt"),
     "traits new": (2, "no endpoint: neither OPENAI_BASE_URL nor OPENAI_API_KEY is set"),
@@ -46,6 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (made / "examples").mkdir()
     (made / "examples" / "support-chats.jsonl").write_text("".join(rows[:40]), encoding="utf-8")
     (made / "chats.jsonl").write_text("".join(rows[:ROWS]), encoding="utf-8")
+    (made / "chats-v2.jsonl").write_text("".join(rows[2 : ROWS + 2]), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made)
         patch.setenv("XDG_CACHE_HOME", str(made / "cache"))
@@ -65,7 +68,9 @@ def typed(line: str) -> tuple[int, str]:
     return code, err.getvalue()
 
 
-LINES = command_lines(ROOT / "README.md")
+TRAINS = "screen validate "  # for minutes: tests/experiment/ runs it
+PAGES = (ROOT / "README.md", ROOT / "docs" / "tour.md")
+LINES = list(dict.fromkeys(line for page in PAGES for line in command_lines(page) if not line.startswith(TRAINS)))
 
 
 def test_the_readme_has_its_lines() -> None:
