@@ -21,6 +21,7 @@ from screen.store.labels.record import WORDS, Label
 from screen.store.scan import Scan
 
 NOTE = 2000  # characters of a note
+_LINE = 'a line is {"row": 17, "label": "drop", "note": ""}'
 _HOW = f"a label is one of {', '.join(WORDS)}"
 
 
@@ -102,6 +103,8 @@ def from_file(path: str, trait: str | None = None) -> tuple[list[LabelGiven], in
             empty += 1
         else:
             made.append(given)
+    if not made and not empty:
+        raise UsageError(f"{name} holds no rows", _LINE)
     return made, empty
 
 
@@ -125,17 +128,18 @@ def _json_lines(path: str, text: str) -> Iterator[tuple[str, JsonObject]]:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            raise UsageError(f"{path}:{number}: no JSON object", 'a line is {"row": 17, "label": "drop", "note": ""}')
+            raise UsageError(f"{path}:{number}: no JSON object", _LINE)
         yield f"{path}:{number}", value
 
 
 def _csv(path: str, text: str) -> Iterator[tuple[str, JsonObject]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
+        names = set(reader.fieldnames or ())
+        if "label" not in names or not names & {"row", "id"}:
+            raise UsageError(f"{path} has no header with label and row (or id)", "begin it with: row,label,note")
         for entry in reader:
-            values: dict[str, object] = {
-                key: value for key, value in entry.items() if isinstance(value, str) and value != ""
-            }
+            values: dict[str, object] = {"label": "", **{key: value for key, value in entry.items() if value}}
             note, row = entry.get("note") or "", entry.get("row") or ""
             if note[:2] in ("'=", "'+", "'-", "'@"):  # as `write_csv_table` gives it to spreadsheets
                 values["note"] = note[1:]
@@ -147,6 +151,8 @@ def _csv(path: str, text: str) -> Iterator[tuple[str, JsonObject]]:
 
 
 def _given(where: str, entry: JsonObject, trait: str | None) -> LabelGiven | None:
+    if "label" not in entry:
+        raise UsageError(f"{where}: no `label`", f"{_LINE}; an empty label is one that is still to come")
     texts = {}
     for key in ("label", "note", "trait", "id"):
         value = entry.get(key)
@@ -157,7 +163,7 @@ def _given(where: str, entry: JsonObject, trait: str | None) -> LabelGiven | Non
     if row is not None and (isinstance(row, bool) or not isinstance(row, int)):
         raise UsageError(f"{where}: row {str(row)[:60]!a} is no number", "give the row's number, or its id as `id`")
     if row is None and texts["id"] is None:
-        raise UsageError(f"{where}: neither row nor id", 'a line is {"row": 17, "label": "drop", "note": ""}')
+        raise UsageError(f"{where}: neither row nor id", _LINE)
     label = (texts["label"] or "").strip().lower()
     if not label:
         return None

@@ -164,7 +164,8 @@ def sentences(found: PrecisionAtCut) -> list[str]:
         if not found.current:
             said.append(f"{found.trait} is flagged by another threshold; `screen sample` draws around that one")
     if found.chosen:
-        said.append(f"{_rows(found.chosen)} labelled that were not drawn for {found.trait}: in none of these shares")
+        were = "was" if found.chosen == 1 else "were"
+        said.append(f"{_rows(found.chosen)} labelled that {were} not drawn for {found.trait}: in none of these shares")
     return said
 
 

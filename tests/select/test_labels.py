@@ -124,6 +124,8 @@ def test_a_file_of_labels(name: str, text: str, scan: Scan, tmp_path: Path) -> N
     [
         ("{", "l.jsonl:1: no JSON object"),
         ('{"label": "drop"}', "l.jsonl:1: neither row nor id"),
+        ('{"row": 1, "lable": "drop"}', "l.jsonl:1: no `label`"),
+        ("", "l.jsonl holds no rows"),
         ('{"row": true, "label": "drop"}', "row 'True' is no number"),
         ('{"row": 1, "label": 3}', "label is no text"),
         ('{"row": 1, "label": "bad"}', "l.jsonl:1: 'bad' is no label"),
@@ -167,3 +169,10 @@ def test_labels_that_cannot_be_written_leave_the_file_as_it_was(scan: Scan) -> N
         append(scan.folder, [*scan.labels.said, *scan.labels.said], FullDisk())
     assert told.value.next_step.startswith("labels are kept in the run's folder: make it writable")
     assert (scan.path / LABELS).read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["1,drop\n", "row,lable\n1,drop\n", "label\ndrop\n", ""])
+def test_a_csv_file_without_its_header_is_not_taken_for_an_empty_one(text: str, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(UsageError, match=r"l\.csv has no header with label and row \(or id\)"):
+        from_file(str(tmp_path / "l.csv"))
