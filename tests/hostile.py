@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from screen.data.dataset import open_dataset
-from screen.library.run import read_scan
 from screen.scan.summary.summarise import summarise
 from screen.select.labels import LabelGiven, add
 from screen.store import context as kept
 from screen.store.folder import RunFolder
+from screen.store.scan import read_scan
 from tests.cli import fake_run
 
 LISTED = json.loads((Path(__file__).parent / "hostile_texts.json").read_text())

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from screen.cli.exits import say
-from screen.library.run import read_scan
-from screen.store.scan import Scan
+from screen.store.scan import Scan, read_scan
 from screen.store.unfinished import unfinished
 
 

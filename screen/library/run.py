@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from screen.errors import StoreError, UsageError, near
+from screen.errors import UsageError, near
 from screen.library.summary import Summary, read
-from screen.store.scan import Scan
+from screen.store.scan import Scan, read_scan
 from screen.store.unfinished import unfinished
 
 if TYPE_CHECKING:
@@ -435,15 +435,3 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     ('evil', 'hallucination', 'sycophancy')
     """
     return Run(read_scan(Path(path)))
-
-
-def read_scan(path: Path) -> Scan:
-    """Raises StoreError where there is no run, or one with columns of another version."""
-    scan = Scan.open(path)
-    missing = scan.missing_columns()
-    if missing:
-        raise StoreError(
-            f"{near(scan.path)} was written by another version of screen: it has no column {missing[0]!a}",
-            "read it with the version that wrote it, or run it again with another --out",
-        )
-    return scan

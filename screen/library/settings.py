@@ -80,7 +80,7 @@ def of_earlier(path: Path) -> dict[str, Any]:
     """The settings that a run takes of the one that it is `--since`: all but which rows, and what `auto` came to.
 
     Raises StoreError where there is no run, or one with columns of another version."""
-    from screen.library.run import read_scan
+    from screen.store.scan import read_scan
 
     folder = read_scan(path).folder
     own = ("dataset", "limit", "answers", "since")

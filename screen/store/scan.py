@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from screen.errors import StoreError, near
 from screen.scoring.findings.flags import Flagging
 from screen.scoring.schema import scores_schema
 from screen.store import liftfile, tables
@@ -152,6 +153,18 @@ class Scan:
         known["labels"] = list(labels.COLUMNS)
         words = set(re.findall(r"\w+", statement.lower()))
         return {view: names for view, names in known.items() if view in words} or known
+
+
+def read_scan(path: Path) -> Scan:
+    """Raises StoreError where there is no run, or one with columns of another version."""
+    scan = Scan.open(path)
+    missing = scan.missing_columns()
+    if missing:
+        raise StoreError(
+            f"{near(scan.path)} was written by another version of screen: it has no column {missing[0]!a}",
+            "read it with the version that wrote it, or run it again with another --out",
+        )
+    return scan
 
 
 def _reached(statement: str) -> set[str]:

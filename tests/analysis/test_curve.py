@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from screen.analysis.curve import CutCurve, CutPoint, curve, shortest
 from screen.errors import UsageError
-from screen.library.run import open_run, read_scan
+from screen.library.run import open_run
+from screen.store.scan import read_scan
 from tests.cli import fake_run
 
 

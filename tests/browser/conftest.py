@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from screen_reports.html.report import make
 
-from screen.library.run import read_scan
+from screen.store.scan import read_scan
 
 
 @pytest.fixture(scope="module")  # of a module: while it is open no other test of the process can run an event loop

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from screen.library.run import read_scan
 from screen.scan.summary.summarise import summarise
 from screen.select.labels import LabelGiven, add
 from screen.store.folder import RunFolder
+from screen.store.scan import read_scan
 from tests import hostile
 from tests.browser.conftest import written
 from tests.browser.test_drawings import OVERLAPS

@@ -35,7 +35,7 @@ def command(first: Path, second: Path, by: str | None, count: int, as_json: bool
     from screen_reports.console import Terminal
 
     from screen.analysis.compare.two_runs import compare_runs
-    from screen.library.run import read_scan
+    from screen.store.scan import read_scan
 
     runs = read_scan(first), read_scan(second)
     found = compare_runs(*runs, by=by, rows=count)

@@ -67,9 +67,9 @@ def _outcome(run: Path, texts: tuple[str, ...], labels: bool, shape: str, count:
     gates = [parse(text) for text in texts]
     from screen_reports.gates.outcome import gate_outcome
 
-    from screen.library.run import read_scan
     from screen.select.gates.evaluate import evaluate
     from screen.select.gates.figures import Figures
+    from screen.store.scan import read_scan
 
     scan = read_scan(run)
     check_names(gates, scan.traits)

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 from screen_reports.html.report import make
 
-from screen.library.run import read_scan
 from screen.scan.summary.summarise import summarise
 from screen.store import context, liftfile
 from screen.store.folder import RunFolder
+from screen.store.scan import read_scan
 from screen.store.tables import pinned
 from tests.cli import fake_run
 from tests.reports.html.test_report import data_of

@@ -19,7 +19,7 @@ from screen_reports.html.report import make
 from screen_reports.html.section import Section
 
 from screen.cli.main import VERBS
-from screen.library.run import read_scan
+from screen.store.scan import read_scan
 from tests.cli import fake_run
 
 
