@@ -21,6 +21,7 @@ CHEAPER = {  # what is added to a line that would take long
     "selftest": "--limit 24 --traits evil --max-new-tokens 16",
     "check-numerics": "--rows 4",
     "run": "--max-new-tokens 16",
+    "validate": "--by evil --arms top,bottom --seeds 1 --answers 1 --answer-tokens 8 --passes 0.1",
     "reference build": "--max-new-tokens 16",
 }
 REFUSED = {  # lines that need what is not here: how they end

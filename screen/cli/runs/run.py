@@ -31,7 +31,6 @@ Examples:
   screen run examples/support-chats.jsonl
   screen run chats.jsonl.gz --model ./qwen2.5-7b --vectors vectors/ --layer evil=20
   screen run chats.jsonl --baseline calibrated --refine --group-by source --fail-on 'evil>1%'
-  zcat chats.gz | screen run - --out chats.screen
   screen run chats-v2.jsonl --since chats.screen
 """
 
