@@ -57,7 +57,7 @@ def library_page() -> str:
             continue
         parts.append(function(f"screen.{name}", getattr(screen, name)))
     parts.append(f"## `screen.Run`\n\n{docstring(screen.Run)}\n")
-    for name, value in vars(screen.Run).items():
+    for name, value in [item for part in screen.Run.__mro__[:-1] for item in vars(part).items()]:
         told = value.fget if isinstance(value, property) else getattr(value, "func", value)
         if not name.startswith("_") and callable(told):
             parts.append(function(f"Run.{name}", told, level=3, called=inspect.isfunction(value)))

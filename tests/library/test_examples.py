@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 TUTORIAL = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text(encoding="utf-8"))
 CODE = ["".join(cell["source"]) for cell in TUTORIAL["cells"] if cell["cell_type"] == "code"]
 FUNCTIONS = {name: getattr(screen, name) for name in screen.__all__ if name not in ("Run", "errors")}
-METHODS = {f"Run.{n}": m for n, m in vars(Run).items() if not n.startswith("_")}
+PARTS = [part for part in Run.__mro__ if part is not object]
+METHODS = {f"Run.{n}": m for part in PARTS for n, m in vars(part).items() if not n.startswith("_")}
 
 
 @pytest.fixture(scope="module")
