@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 
 from screen.cli.decision.export import command
 from screen.data.readers.rows import parse
+from screen.errors import UsageError
 from screen.handover import KINDS
 from screen.handover.export import WRITERS
 from screen.handover.options import ExportOptions, Kind
+from screen.handover.places import default_place
 from screen.handover.weights import with_field
 from screen.library.run import Run
+from screen.store.scan import Scan
 from tests.cli import fake_run
 from tests.cli.conftest import Screen
 
@@ -202,3 +205,20 @@ def test_inoculation_with_labels(screen: Screen, run: Path) -> None:
 def test_unsure_without_labels(screen: Screen, run: Path) -> None:
     said = screen("export", "chats.screen", "--as", "clean", "-o", "c.jsonl", "--unsure", "drop")
     assert (said.code, "--unsure goes with --labels" in said.err) == (2, True)
+
+
+def test_without_a_place_it_is_beside_the_run(screen: Screen, run: Path) -> None:
+    places = {"clean": "chats.clean.jsonl", "weights": "chats.weights.parquet", "audit": "chats.audit"}
+    for kind, name in places.items():
+        more = ("--signed-by", "Me", "--no-report") if kind == "audit" else ()
+        assert screen("export", str(run), "--as", kind, *more).code == 0
+        assert run.with_name(name).exists()
+
+
+def test_a_folder_of_files_has_no_default_place(screen: Screen, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    run = fake_run.write_run(fake_run.write_chats(tmp_path / "data" / "a.jsonl"), out=tmp_path / "data.screen")
+    scan = Scan.open(run)
+    scan.folder.facts["spec"]["dataset"] = [str(tmp_path / "data")]
+    with pytest.raises(UsageError, match="has no name of its own"):
+        default_place(scan, "clean")

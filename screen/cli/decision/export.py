@@ -28,7 +28,7 @@ What trainers make of each, and what a check proves: docs/export.md.
 
 \b
 Examples:
-  screen export chats.screen --as clean -o clean.jsonl
+  screen export chats.screen --as clean --drop 'evil > 6.3'
   screen export chats.screen --as weights --weight 0.1 -o weights.parquet
   screen export chats.screen --as audit --signed-by 'A. Smith' -o chats.audit
 """
@@ -37,7 +37,8 @@ Examples:
 @click.command("export", epilog=_EPILOG)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--as", "kind", type=click.Choice(KINDS), required=True, help="What to hand over.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The new file or folder.")
+@click.option("-o", "--out", type=click.Path(path_type=Path),
+              help="The new file or folder.  [default: beside RUN, as chats.clean.jsonl]")  # fmt: skip
 @click.option("--drop", metavar="EXPR", help="The rows that go, as for filter.  [default: flagged]")
 @click.option("--labels", is_flag=True, help="Labels go before EXPR, as for filter; without --drop, they alone.")
 @click.option("--unsure", type=click.Choice(["keep", "drop"]), help="With --labels: rows labelled unsure.")
@@ -54,7 +55,7 @@ Examples:
 @click.option("--force", is_flag=True, help="Replace what an export wrote before. Never the input.")
 @click.option("--dry-run", is_flag=True, help="Count; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
-def command(run: Path, kind: str, out: Path, as_json: bool, **options: Any) -> None:
+def command(run: Path, kind: str, out: Path | None, as_json: bool, **options: Any) -> None:
     """Hand RUN over: write its dataset as somebody else needs it.
 
     Rows are copied byte for byte, and the dataset must be the one that was scored. Nothing is uploaded.
@@ -62,8 +63,10 @@ def command(run: Path, kind: str, out: Path, as_json: bool, **options: Any) -> N
     from screen.cli.opened import open_run
     from screen.handover.export import export
     from screen.handover.options import ExportOptions
+    from screen.handover.places import default_place
 
-    found = export(open_run(run), kind, out, ExportOptions(**options))
+    scan, wanted = open_run(run), ExportOptions(**options)
+    found = export(scan, kind, out or default_place(scan, kind, wanted.inline), wanted)
     for note in found.notes:
         say(f"note: {note}")
     if as_json:
