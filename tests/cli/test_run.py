@@ -28,7 +28,7 @@ def test_a_first_run_says_what_it_does_in_order(screen: Screen, chats: Path, fla
     said = screen("run", "chats.jsonl", *flags)
     assert said.code == 0
     labels = [line.split()[0] for line in said.err.splitlines() if line[:1].strip()]
-    assert labels[:6] == ["data", "shape", "traits", "mask", "model", "baseline"]
+    assert labels[:7] == ["data", "shape", "traits", "size", "mask", "model", "baseline"]
     assert "data      chats.jsonl, 40 rows\n" in said.err
     lines = said.out.splitlines()
     assert lines[1].startswith("40 rows: 40 scored, 0 skipped; ")
