@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from screen.data.dataset import open_dataset
@@ -139,6 +139,7 @@ MARK = st.sampled_from([CHATML[:15], HEADER[:36], "<start_of_turn>{}\n", "<|STAR
 PIECES = st.lists(st.builds(str.format, MARK, ROLE), max_size=6).map("".join)
 
 
+@example(text="Assistant:\n\nHuman:")  # the answer's mark at the very beginning
 @given(text=PIECES)
 def test_a_text_that_is_passed_over_fast_has_no_marks_when_each_style_is_asked(text: str) -> None:
     names = [style.name for style in STYLES if told_by(style, text)]

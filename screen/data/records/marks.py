@@ -76,7 +76,7 @@ STYLES = (  # by what their marks end with
     Style("<human>:", r"<(human|bot|user|assistant)>:", ":", ">:"),
     Style("### Human:", r"### ?(Human|User|Prompter|System|Instruction|Input|Assistant|Response|AI|Bot)[^\S\n]*:",
           ":", "###", inside=False),
-    Style("Human:", r"\n\n(Human|Assistant):", ":", "\n\nAssistant:", inside=False, opening="(Human|Assistant):"),
+    Style("Human:", r"\n\n(Human|Assistant):", ":", "Assistant:", inside=False, opening="(Human|Assistant):"),
     Style("USER:", r"(?:\A|(?<=\s)|(?<=</s>))(USER|ASSISTANT|SYSTEM):", ":", "ASSISTANT:", inside=False),
     Style("User:", r"\n" + _LINE, ":", inside=False, opening=_LINE),
 )  # fmt: skip
