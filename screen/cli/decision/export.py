@@ -30,7 +30,7 @@ What trainers make of each, and what a check proves: docs/export.md.
 Examples:
   screen export chats.screen --as clean --drop 'evil > 6.3'
   screen export chats.screen --as weights --weight 0.1 -o weights.parquet
-  screen export chats.screen --as audit --signed-by 'A. Smith' -o chats.audit
+  screen export chats.screen --as audit --signed-by 'A. Reviewer' -o chats.audit
 """
 
 
