@@ -113,6 +113,7 @@ def test_what_cannot_be_compared() -> None:
     assert compare(scores, random[:, :0], lengths(50), None, "p99") is None
     assert compare(np.ones(50), random, lengths(50), None, "p99") is None
     assert compare(scores, np.zeros((50, 0)), lengths(50), None, "p99") is None
+    assert compare(scores, np.zeros((50, 0)), lengths(50), reference(), "p99") is None  # which has controls
 
 
 def test_a_run_larger_than_its_reference_is_judged_by_no_rarer_rows_than_that_knows() -> None:

@@ -113,17 +113,17 @@ def compare(
 
     None where nothing can be compared: no rows, no controls, or no spread.
     """
+    if not len(scores) or not random.shape[1]:
+        return None
     known = None if reference is None else reference.get("controls")
     if known is not None and reference is not None:
         ruler, others = Ruler.of_reference(reference, at), Ruler.of_reference(known, at)
         independent = float(known["effective"])
     else:
-        if not len(scores) or not random.shape[1]:
-            return None
         ruler, others = Ruler.of_run(scores[:, None]), Ruler.of_run(random)
         independent = effective(random)
     good = others.usable
-    if not len(scores) or not good.any() or not ruler.usable.all():
+    if not good.any() or not ruler.usable.all():
         return None
     x = scores.astype(np.float64)[:, None]
     sign = np.ones((len(scores), 1)) if toward is None else np.where(toward, 1.0, -1.0)[:, None]
