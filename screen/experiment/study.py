@@ -91,6 +91,7 @@ class _Bench:
     base: Workshop
     traits: tuple[Trait, ...]
     axes: Mapping[str, measure.TraitAxis]
+    questions: Sequence[str]  # held out, of all traits
     before: Mapping[str, measure.Floats]
     rows: Lessons
     spec: StudySpec
@@ -98,13 +99,9 @@ class _Bench:
     folder: Path  # of the base model
     dataset: Dataset
 
-    @property
-    def questions(self) -> list[str]:
-        return [question for trait in self.traits for question in trait.evaluate]
-
     def outcome(self, shop: Workshop, arm: Arm | None, chosen: Sequence[int], tokens: int, began: float) -> ArmOutcome:
         """Everything that is measured of the model in `shop`."""
-        now = measure.at_last_prompt(shop, self.questions, self.axes)
+        now = self.before if arm is None else measure.at_last_prompt(shop, self.questions, self.axes)
         shown, coherence = {}, {}
         for trait in self.traits:
             scores, coherent = measure.shown(self.base, shop, trait, self.spec.answers, self.spec.tokens)
@@ -136,13 +133,13 @@ def perform(run: Path, out: Path, spec: StudySpec, judge: JudgeFor, progress: Pr
     plans = {arm: rows_of(arm, bench.rows.rows) for arm in wanted}  # too few rows are told now
     budget = int(bench.rows.rows.tokens.sum() * spec.recipe.passes)
     (out / ARMS_FOLDER).mkdir(parents=True, exist_ok=True)
-    decided = {name: value for name, value in scan.folder.identity.items() if name in _DECIDES}
+    decided = _decided(scan, bench, budget)
     began, reused = time.monotonic(), 0
     outcomes = [bench.outcome(bench.base, None, [], 0, began)]
     for number, arm in enumerate(wanted):
         place = out / ARMS_FOLDER / f"{arm}.json"
         rows = bench.rows.rows.row[plans[arm]].tolist()
-        key = _key({"run": decided, "study": spec.to_json(), "arm": str(arm), "rows": rows})
+        key = _key({**decided, "arm": str(arm), "rows": rows})
         if (kept := _kept(place, key)) is not None:
             outcomes.append(kept)
             reused += 1
@@ -185,7 +182,7 @@ def _bench(scan: Scan, out: Path, spec: StudySpec, judge: JudgeFor, progress: Pr
     questions = [question for trait in traits for question in trait.evaluate]
     before = measure.at_last_prompt(base, questions, axes)
     folder = resolve(stored.model, MODEL_DIR)
-    return _Bench(base, traits, axes, before, rows, spec, stored, folder, again.dataset)
+    return _Bench(base, traits, axes, questions, before, rows, spec, stored, folder, again.dataset)
 
 
 def _open(
@@ -211,6 +208,17 @@ def _one(bench: _Bench, arm: Arm, chosen: Sequence[int], order: Sequence[int], j
         shop = _open(stored, str(model), bench.traits, folder / "work", judge, Silent())
         tokens = int(rows.tokens[np.asarray(order, dtype=np.int64)].sum())
         return bench.outcome(shop, arm, chosen, tokens, began)
+
+
+def _decided(scan: Scan, bench: _Bench, budget: int) -> JsonObject:
+    """What decides every outcome alike. A trait's name says neither its questions nor who judges it."""
+    return {
+        "run": {name: value for name, value in scan.folder.identity.items() if name in _DECIDES},
+        "study": bench.spec.to_json(),
+        "budget": budget,
+        "traits": {trait.name: trait.sha256 for trait in bench.traits},
+        "judges": {name: judge.identity for name, judge in bench.base.judges.items()},
+    }
 
 
 def _key(decides: JsonObject) -> str:

@@ -9,7 +9,9 @@ import jsonschema
 import pytest
 
 from screen.cli.main import run as screen
+from screen.errors import ModelError
 from screen.experiment import study
+from screen.judges import RuleJudge
 from screen.seal import open_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "support-chats.jsonl"
@@ -43,6 +45,20 @@ def test_a_study_is_told_kept_and_gone_on_with(
     told = json.loads(capsys.readouterr().out)
     assert told["findings"] == results["findings"]
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(told)
+
+
+def test_what_another_judge_would_find_is_not_taken_from_before(scanned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert screen(["validate", str(scanned), *SHORT]) == 0
+    trained: list[object] = []
+
+    def stop(*given: object, **_: object) -> None:
+        trained.append(given)
+        raise ModelError("stopped", "it was enough")
+
+    monkeypatch.setattr(study, "fine_tune", stop)
+    assert (screen(["validate", str(scanned), *SHORT]), len(trained)) == (0, 0)
+    monkeypatch.setattr(RuleJudge, "identity", {"judge": "another"})
+    assert (screen(["validate", str(scanned), *SHORT]), len(trained)) == (4, 1)
 
 
 def test_arms_and_rows_that_cannot_be_are_told_before_training(
