@@ -232,7 +232,7 @@ def check_out(dataset: Dataset, out: Path) -> None:
         raise InputError(f"the dataset has files of kinds {' and '.join(kinds)}", "filter one kind at a time")
     if len(files) > 1 and kinds[0] in ("json", "txt"):
         raise InputError(f"{len(files)} {kinds[0]} files cannot become one", "filter one file at a time")
-    wanted, packed = sniff.kind_of_name(out.name), out.name.endswith((".gz", ".zst", ".zstd"))
+    wanted, packed = sniff.kind_of_name(out.name), out.name.endswith(sniff.PACKED)
     if wanted not in (kinds[0], sniff.kind_of_name(files[0].path)):
         raise UsageError(f"{out}: rows are copied as {kinds[0]}", f"choose a name that ends in .{kinds[0]}")
     if packed and kinds[0] in ("parquet", "arrow"):

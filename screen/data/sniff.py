@@ -13,6 +13,7 @@ from screen.errors import InputError
 Kind = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow", "txt"]
 
 HEAD = 1 << 20
+PACKED = (".gz", ".zst", ".zstd")  # endings of compressed files
 SUPPORTED = ".jsonl .ndjson .json .csv .tsv .txt .parquet .arrow, each also .gz or .zst"
 ROW_KEYS = ("data", "rows", "train", "examples", "instances", "samples", "items", "dataset", "test", "validation")
 
@@ -25,7 +26,7 @@ _HEADER = re.compile(rb'"?[A-Za-z_][\w .-]{0,60}"?(?:([,\t])"?[A-Za-z_][\w .-]{0
 def kind_of_name(path: str) -> Kind | None:
     """By suffix, behind any `.gz` or `.zst`."""
     name = path.rsplit("/", 1)[-1].lower()
-    for packed in (".gz", ".zst", ".zstd"):
+    for packed in PACKED:
         name = name.removesuffix(packed)
     return _SUFFIX.get(name.rpartition(".")[2]) if "." in name else None
 

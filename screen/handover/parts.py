@@ -18,11 +18,10 @@ from screen.data.copying import copy_rows
 from screen.data.dataset import Dataset
 from screen.data.files import InputFile
 from screen.data.readers.kinds import count_rows
-from screen.data.sniff import kind_of_name
+from screen.data.sniff import PACKED, kind_of_name
 
 PARTS = ("kept", "dropped", "skipped")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_PACKED = (".gz", ".zst", ".zstd")
 _LONGEST = 100
 
 
@@ -84,7 +83,7 @@ def part_names(files: Sequence[InputFile], *, packed: bool = False) -> list[str]
 
 def _stem_and_ending(file: InputFile, packed: bool) -> tuple[str, str]:
     name = _UNSAFE.sub("_", Path(file.path).name).lstrip(".-") or "data"
-    compression = next((suffix for suffix in _PACKED if name.lower().endswith(suffix)), "")
+    compression = next((suffix for suffix in PACKED if name.lower().endswith(suffix)), "")
     plain = name[: len(name) - len(compression)]
     stem, dot, suffix = plain.rpartition(".")
     if not dot or kind_of_name(plain) != file.kind:

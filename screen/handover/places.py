@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from screen.data.sniff import PACKED
 from screen.errors import UsageError
 from screen.store.scan import Scan
-
-_PACKED = (".gz", ".zst", ".zstd")
 
 
 def default_place(scan: Scan, kind: str, inline: bool = False) -> Path:
@@ -23,6 +22,6 @@ def default_place(scan: Scan, kind: str, inline: bool = False) -> Path:
     named = [Path(name) for name in scan.folder.facts["spec"]["dataset"]]
     if len(named) != 1 or not named[0].suffix or len(scan.folder.identity["dataset"]["files"]) != 1:
         raise UsageError("a copy of standard input or of several files has no name of its own", "name it with -o")
-    packed = named[0].suffix if named[0].suffix in _PACKED else ""
+    packed = named[0].suffix if named[0].suffix in PACKED else ""
     plain = Path(named[0].name.removesuffix(packed)).suffix
     return scan.path.with_name(f"{stem}.{kind}{plain}{packed}")

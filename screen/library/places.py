@@ -8,19 +8,17 @@ from pathlib import Path
 
 from screen.errors import UsageError
 
-_PACKED = (".gz", ".zst", ".zstd")
-
 
 def default_out(dataset: Sequence[str]) -> Path:
     """`chats.screen` beside `chats.jsonl.gz`."""
     if len(dataset) != 1 or dataset[0] == "-" or not os.path.exists(dataset[0]):
         what = "standard input" if tuple(dataset) == ("-",) else "several inputs"
         raise UsageError(f"there is no place beside {what} for the run", "name its folder with --out")
-    from screen.data.sniff import kind_of_name
+    from screen.data.sniff import PACKED, kind_of_name
 
     path = Path(dataset[0])
     stem = Path(os.path.abspath(path)).name if path.name in ("", "..") else path.name
-    for packed in _PACKED:
+    for packed in PACKED:
         stem = stem.removesuffix(packed)
     if kind_of_name(stem) is not None and not path.is_dir():
         stem = stem.rpartition(".")[0]
