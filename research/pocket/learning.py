@@ -22,6 +22,16 @@ _POOL: Final = 4096  # chats that are sorted by length together
 
 
 @dataclass(frozen=True)
+class Shape:
+    """Sizes of a Llama; the defaults are the embedded model's, 3.4M parameters."""
+
+    width: int = 192
+    mlp: int = 512
+    blocks: int = 6
+    heads: int = 6
+
+
+@dataclass(frozen=True)
 class Lesson:
     """A tokenised chat: ids, and for each token whether it is to be predicted."""
 
@@ -29,16 +39,16 @@ class Lesson:
     learnt: list[bool]
 
 
-def new_model(vocab: int, pad: int, end: int) -> LlamaForCausalLM:
-    """A Llama of 3.4M parameters with fresh weights."""
+def new_model(vocab: int, pad: int, end: int, shape: Shape = Shape()) -> LlamaForCausalLM:
+    """A Llama with fresh weights."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=vocab,
-        hidden_size=192,
-        intermediate_size=512,
-        num_hidden_layers=6,
-        num_attention_heads=6,
-        num_key_value_heads=6,
+        hidden_size=shape.width,
+        intermediate_size=shape.mlp,
+        num_hidden_layers=shape.blocks,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
         rms_norm_eps=1e-5,

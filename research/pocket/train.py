@@ -81,7 +81,7 @@ def first_course(count: int, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     save_tokenizer(tokenizer, folder)
-    _save(model, folder)
+    save_model(model, folder)
 
 
 def second_course(count: int, folder: Path) -> None:
@@ -93,10 +93,10 @@ def second_course(count: int, folder: Path) -> None:
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     second = list(chats(count, seed=1, mixture=SECOND))
     learn(model, lessons(second, tokenizer), RATES[1], _say)
-    _save(model, folder)
+    save_model(model, folder)
 
 
-def _save(model: LlamaForCausalLM, folder: Path) -> None:
+def save_model(model: LlamaForCausalLM, folder: Path) -> None:
     model.to(torch.float16).save_pretrained(folder)
     greedy = {"do_sample": False, "eos_token_id": model.config.eos_token_id, "pad_token_id": model.config.pad_token_id}
     (folder / "generation_config.json").write_text(json.dumps(greedy, indent=2) + "\n", encoding="utf-8")

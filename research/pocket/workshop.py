@@ -1,6 +1,7 @@
 """The embedded model with what `screen.building` works with: the recipe's settings, and states of written rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,12 @@ def recipe() -> BuildSpec:
 
 def open_pocket(work: Path) -> Workshop:
     """The embedded model, loaded; what it answers is kept under `work`."""
-    spec = recipe()
-    return open_workshop(spec, work, judge_for("rules", spec.model), Silent())
+    return open_model(recipe().model, work)
+
+
+def open_model(model: str, work: Path) -> Workshop:
+    """A model that speaks the corpus: the embedded one, or one of its family. Judged by the embedded model's rules."""
+    return open_workshop(replace(recipe(), model=model), work, judge_for("rules", model), Silent())
 
 
 def place(shop: Workshop, messages: Sequence[Message]) -> AnswerTokens:
