@@ -9,21 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from screen.building.extraction import AnswerTokens
 from screen.endpoint.remote import RemoteGenerator
 from screen.errors import ModelError
 from screen.foreign import JsonObject
-from screen.model.generate import Generator, Response, Sampling, steered
+from screen.model.generate import Generator, Response, Sampling
 from screen.model.load import BaseModel
 from screen.rendering.templates.chat_template import PASS_ANOTHER, Message, Template
 from screen.rendering.templates.sandbox import TemplateCap, TemplateFailed
 from screen.rendering.tokenizer import Tokenizer
+from screen.steering.hook import Additions, steered
 from screen.store.cache.answers import AnswerCache
 
 Ids = npt.NDArray[np.int32]
@@ -129,7 +130,7 @@ class Sampler:
         if remote is not None:
             remote.answer(wanted, sampling, keep, their_draws)
         else:
-            with steered(self.model, steering.layer, steering.direction) if steering else nullcontext():
+            with steered(self.model.blocks, _additions(steering)):
                 Generator(self.model, self._eos, sampling).answer(wanted, keep, their_draws)
         return [known[key] for key in keys]
 
@@ -186,3 +187,7 @@ class Sampler:
 
 def _key(head: bytes, prompt: Ids, draw: int) -> str:
     return hashlib.sha256(head + b"\0%d\0" % draw + np.ascontiguousarray(prompt, dtype="<i4").tobytes()).hexdigest()
+
+
+def _additions(steering: Steering | None) -> Additions:
+    return {} if steering is None else {steering.layer: torch.from_numpy(steering.direction)}

@@ -11,10 +11,9 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -262,25 +261,3 @@ def _occurrences(prompts: Sequence[Ids]) -> list[int]:
         out.append(seen[key])
         seen[key] += 1
     return out
-
-
-@contextmanager
-def steered(model: BaseModel, layer: int, direction: npt.NDArray[np.float32]) -> Iterator[None]:
-    """Add `direction` (d_model,) float32 to hidden_states[layer] at every position while the block runs.
-
-    Layer 1 to the number of blocks: what is added to is the output of that block, before any final norm.
-    """
-    if not 1 <= layer <= len(model.blocks):
-        raise ModelError(f"cannot steer layer {layer}: the model has blocks 1 to {len(model.blocks)}", "choose one")
-    shift = torch.from_numpy(direction).to(model.device, model.dtype)
-
-    def hook(_module: object, _args: object, output: Any) -> object:
-        if isinstance(output, tuple):
-            return (output[0] + shift, *output[1:])
-        return output + shift
-
-    handle = model.blocks[layer - 1].register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -94,7 +94,7 @@ def load_model(name: str, folder: Path, *, deepest: int | None, generate: bool, 
     model, notes = _load(folder, config, keep, generate, dtype)
     root = model.eval().requires_grad_(False).to(device)
     decoder = root.base_model if generate else root
-    blocks = _blocks(decoder, keep if not notes else n_layers)
+    blocks = block_stack(decoder, keep if not notes else n_layers)
     if device == "cpu" and dtype == "bfloat16" and (slow := slow_bfloat16()) is not None:
         notes = (*notes, slow)
     return BaseModel(
@@ -207,7 +207,7 @@ def truncated(config: PretrainedConfig, layers: int) -> PretrainedConfig:
     return short
 
 
-def _blocks(decoder: nn.Module, n: int) -> tuple[nn.Module, ...]:
+def block_stack(decoder: nn.Module, n: int) -> tuple[nn.Module, ...]:
     """The decoder's blocks: the list of `n` modules that holds the most parameters."""
     lists = [m for m in decoder.modules() if isinstance(m, nn.ModuleList) and len(m) == n]
     if not lists:

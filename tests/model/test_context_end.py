@@ -9,8 +9,9 @@ import torch
 from screen.model.forward.items import Item
 from screen.model.forward.projector import Projector
 from screen.model.forward.proof import prove
-from screen.model.generate import Generator, Response, Sampling, steered
+from screen.model.generate import Generator, Response, Sampling
 from screen.model.load import BaseModel, load_model
+from screen.steering.hook import steered
 from tests.model.architectures import CONFIGS, save_random
 
 CONTEXT = 256
@@ -43,8 +44,7 @@ def test_answers_to_the_end_of_the_context_are_those_of_plain_decoding(model: Ba
 
 
 def test_steered_answers_reach_the_end_of_the_context(model: BaseModel) -> None:
-    push = np.full(model.d_model, 0.5, dtype=np.float32)
-    with steered(model, 2, push):
+    with steered(model.blocks, {2: torch.full((model.d_model,), 0.5)}):
         answers = Generator(model, frozenset(), Sampling(max_new_tokens=40)).answer(PROMPTS[2:5])
         assert answers == [Response(plain(model, p, 40), truncated=True) for p in PROMPTS[2:5]]
 
