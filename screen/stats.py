@@ -139,6 +139,22 @@ def quantile_interval(values: Floats, at: float) -> list[float | None]:
     return [None if end is None else round(float(end), 6) for end in ends]
 
 
+def most_above(n: int, rank: int, unsure: float) -> float:
+    """The largest share of what n values were drawn from that may lie above the `rank`-th lowest of them (from 1): a
+    one-sided bound that is too low for a share `unsure` of draws at most, whatever the distribution.
+
+    Raises ValueError where there is no such value.
+    """
+    if not 1 <= rank <= n:
+        raise ValueError(f"there is no value {rank} among {n}")
+    low, high = 1.0 - rank / n, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2  # P(at least `rank` of n lie below its 1 - middle quantile)
+        reached = 1.0 - float(_binomial_below(n, 1.0 - middle)[rank])
+        low, high = (low, middle) if reached <= unsure else (middle, high)
+    return high
+
+
 def _binomial_below(n: int, p: float) -> Floats:
     """(n + 2,) P(K < r) for K ~ Binomial(n, p), r = 0..n + 1."""
     choose = np.concatenate([[0.0], np.cumsum(np.log(np.arange(n, 0, -1)) - np.log(np.arange(1, n + 1)))])
