@@ -139,16 +139,22 @@ def _tensors(header: _Header, count: int, alignment: int) -> dict[str, Array]:
     return arrays
 
 
-def write(bodies: Mapping[int, bytes], model_hint: str, count_type: str) -> bytes:
-    """A control vector: `bodies[k]` are the float32 numbers of `direction.k`; `count_type` is "u32" or "i32"."""
+def write(
+    bodies: Mapping[int, bytes], model_hint: str, count_type: str, says: Mapping[str, str] | None = None
+) -> bytes:
+    """A control vector: `bodies[k]` are the float32 numbers of `direction.k`; `count_type` is "u32" or "i32"; `says`
+    are texts of the metadata, by key."""
     kinds = {name: (kind, code) for kind, (name, code) in _SCALARS.items()}
     kind, code = kinds[count_type]
+    more = {} if says is None else says
     head = [
-        MAGIC, struct.pack("<IQQ", 3, len(bodies), 3),
+        MAGIC, struct.pack("<IQQ", 3, len(bodies), 3 + len(more)),
         _text("general.architecture"), struct.pack("<I", _STRING), _text(ARCHITECTURE),
         _text("controlvector.model_hint"), struct.pack("<I", _STRING), _text(model_hint),
         _text("controlvector.layer_count"), struct.pack("<I", kind), struct.pack(code, len(bodies)),
     ]  # fmt: skip
+    for key, text in more.items():
+        head += [_text(key), struct.pack("<I", _STRING), _text(text)]
     body, offset = [], 0
     for k, numbers_of in sorted(bodies.items()):
         head += [_text(f"direction.{k}"), struct.pack("<IQIQ", 1, len(numbers_of) // 4, 0, offset)]
