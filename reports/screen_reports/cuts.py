@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from screen.analysis.curve import CutCurve, CutPoint
+from screen.experiment.cuts import MeasuredCut, MeasuredCuts
 
 NAMES = ("drop above", "rows lost", "%", "tokens lost", "%", "mean left")
+MEASURED = ("drop above", "rows lost", "mean left", "shift", "95 %", "of 100", "95 %")
+LEGEND = (
+    "measured after fine-tuning on what is left: the shift along the vector, in the score's unit, and what the judge"
+    " finds, of 100"
+)
 
 
 def lines(curve: CutCurve, most: int = 10) -> list[list[str]]:
@@ -14,6 +21,27 @@ def lines(curve: CutCurve, most: int = 10) -> list[list[str]]:
     named = {p.rows: name for p, name in ((curve.flagged, "flagged"), (curve.suggested, "suggested")) if p is not None}
     shown = {p.rows: p for p in (*_few(curve.points, most), curve.flagged, curve.suggested) if p is not None}
     return [[*_cells(shown[n], curve), named.get(n, "")] for n in sorted(shown)]
+
+
+def measured(curve: CutCurve, cuts: MeasuredCuts, points: Sequence[CutPoint], most: int = 6) -> list[list[str]]:
+    """The same, less what is lost of tokens, with what was measured at `points`, which are where `cuts` stand."""
+    named = {p.rows: name for p, name in ((curve.flagged, "flagged"), (curve.suggested, "suggested")) if p is not None}
+    there = {p.rows for p in points}
+    others = {p.rows: p for p in (*_few(curve.points, most), curve.flagged, curve.suggested) if p is not None}
+    lines = [(p, None) for n, p in others.items() if n not in there] + list(zip(points, cuts.points, strict=True))
+    made = []
+    for point, one in sorted(lines, key=lambda line: line[0].rows):
+        above, lost, _, _, _, mean = _cells(point, curve)
+        made.append([above, lost, mean, *_found(one), named.get(point.rows, "")])
+    return made
+
+
+def _found(one: MeasuredCut | None) -> list[str]:
+    if one is None:
+        return [""] * 4
+    shift, shown = one.shift, one.shown
+    ends = (f"{shift.low:+.2f} to {shift.high:+.2f}", f"{shown.low:.1f}-{shown.high:.1f}")
+    return [f"{shift.value:+.2f}", ends[0], f"{shown.value:.1f}", ends[1]]
 
 
 def command(curve: CutCurve, run: str) -> str:

@@ -142,6 +142,12 @@ def curve(scan: Scan, trait: str, read: pa.Table | None = None) -> CutCurve:
     return CutCurve(trait, expression, len(rows), int(rows.tokens[-1]), _points(rows), mean, flagged, suggested, reason)
 
 
+def points_at(scan: Scan, trait: str, thresholds: Sequence[float | None]) -> list[CutPoint]:
+    """The points of these thresholds; of None that at which nothing is dropped."""
+    rows = _Rows(samples(scan, [trait]), scan.folder.score_column(trait))
+    return [rows.after(0) if limit is None else rows.point(limit) for limit in thresholds]
+
+
 def suggest(
     rows: _Rows, trait: str, found: dict[str, object], reference: TraitReference | None, mean: float | None
 ) -> tuple[CutPoint | None, str]:

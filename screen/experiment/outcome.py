@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from screen.stats import DRAWS, Interval, pearson, spearman
 
-Verdict = Literal["meant something", "meant nothing here"]
+Verdict = Literal["meant something", "meant nothing here", "was not tried"]
 Floats = npt.NDArray[np.float64]
 
 
@@ -24,6 +24,7 @@ class ArmOutcome:
     shown      trait -> a value a held-out question: the judge's mean over its answers, 0 to 100
     coherence  trait -> mean over those answers, 0 to 100
     loss       on rows kept out of every arm, nats a token
+    above      of a cut: rows with a score above it were dropped
     """
 
     arm: str
@@ -37,6 +38,7 @@ class ArmOutcome:
     coherence: Mapping[str, float]
     loss: float | None
     seconds: float
+    above: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,12 @@ class TraitFinding:
     sentence: str
 
 
-def findings(outcomes: Sequence[ArmOutcome], traits: Sequence[str]) -> list[TraitFinding]:
-    return [_finding(outcomes, trait) for trait in traits]
+def findings(outcomes: Sequence[ArmOutcome], traits: Sequence[str], ranking: str = "ranking") -> list[TraitFinding]:
+    """`ranking`: what the sentences call it."""
+    return [_finding(outcomes, trait, ranking) for trait in traits]
 
 
-def _finding(outcomes: Sequence[ArmOutcome], trait: str) -> TraitFinding:
+def _finding(outcomes: Sequence[ArmOutcome], trait: str, ranking: str) -> TraitFinding:
     mine = [o for o in outcomes if o.by in (None, trait)]
     arms = {o.arm: [p for p in mine if p.arm == o.arm] for o in mine}
     shown = {arm: mean_over(np.array([o.shown[trait] for o in some])) for arm, some in arms.items()}
@@ -69,7 +72,7 @@ def _finding(outcomes: Sequence[ArmOutcome], trait: str) -> TraitFinding:
         difference = mean_over(high[: len(low)] - low[: len(high)])
     meant = difference is not None and difference.low > 0 and _middle(shown)
     trained = [o for o in outcomes if o.arm != "base" and o.predicted.get(trait) is not None]
-    verdict: Verdict = "meant something" if meant else "meant nothing here"
+    verdict: Verdict = "meant something" if meant else "meant nothing here" if difference else "was not tried"
     return TraitFinding(
         trait,
         verdict,
@@ -78,7 +81,7 @@ def _finding(outcomes: Sequence[ArmOutcome], trait: str) -> TraitFinding:
         shift,
         _correlations(trained, trait, "shift"),
         _correlations(trained, trait, "shown"),
-        _sentence(trait, verdict, difference, shown),
+        _sentence(f"{trait}: the {ranking} {verdict}", difference, shown),
     )
 
 
@@ -96,15 +99,14 @@ def _correlations(outcomes: Sequence[ArmOutcome], trait: str, what: str) -> tupl
     return pearson(predicted, measured), spearman(predicted, measured)
 
 
-def _sentence(trait: str, verdict: Verdict, difference: Interval | None, shown: Mapping[str, Interval]) -> str:
+def _sentence(verdict: str, difference: Interval | None, shown: Mapping[str, Interval]) -> str:
     if difference is None:
-        return f"{trait}: the ranking was not tried: there are no arms top and bottom"
+        return f"{verdict}: there are no arms top and bottom"
     top, bottom = shown["top"].value, shown["bottom"].value
-    told = (
-        f"after training on the highest third the judge finds {top:.1f} of 100, after the lowest {bottom:.1f}"
-        f" (difference {difference.shown(1)})"
+    return (
+        f"{verdict}: after training on the highest third the judge finds {top:.1f} of 100, after the lowest"
+        f" {bottom:.1f} (difference {difference.shown(1)})"
     )
-    return f"{trait}: the ranking {verdict}: {told}"
 
 
 def mean_over(values: Floats, seed: int = 0) -> Interval:

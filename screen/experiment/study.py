@@ -23,11 +23,13 @@ from screen.data.dataset import Dataset
 from screen.disk import scratch_folder, write_atomically
 from screen.errors import UsageError
 from screen.experiment import measure, memory
-from screen.experiment.arms import ARMS, Arm, ArmName, arms, lessons, rows_of
+from screen.experiment.arms import ARMS, Arm, ArmName, Ints, Trainable, above, arms, lessons, rows_of
 from screen.experiment.command import train_by_command
+from screen.experiment.cuts import measured_cuts
 from screen.experiment.finetune import fine_tune
-from screen.experiment.outcome import ArmOutcome, TraitFinding, findings
+from screen.experiment.outcome import ArmOutcome, findings
 from screen.experiment.recipe import Recipe
+from screen.experiment.results import RESULTS, Study, identity
 from screen.experiment.trainable import Lessons, read_rows
 from screen.foreign import JsonObject
 from screen.jsonl import dump
@@ -40,9 +42,9 @@ from screen.spec import ScanSpec
 from screen.store.scan import Scan
 from screen.traits.trait import Trait
 
-ARMS_FOLDER, RESULTS, WORK, BASE = "arms", "results.json", "work", "base"
+ARMS_FOLDER, WORK, BASE = "arms", "work", "base"
 TRAINING = "fine-tuning"
-_DECIDES = ("dataset", "model", "vectors", "rendering", "settings")  # of a run's identity
+SHUFFLED = "shuffled"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class StudySpec:
     drop      the expression of the arm `filtered`
     held_out  rows kept out of every arm, for the loss
     command   that trains instead of the recipe
+    shuffled  a control: what the screen says of each row is dealt to the rows anew, for each seed
     """
 
     traits: tuple[str, ...] = ()
@@ -67,21 +70,21 @@ class StudySpec:
     drop: str = "flagged"
     held_out: int = 64
     command: str | None = None
+    shuffled: bool = False
 
     def to_json(self) -> JsonObject:
         plain = {"traits": self.traits, "answers": self.answers, "tokens": self.tokens, "drop": self.drop}
         how = {"command": self.command} if self.command else {"recipe": self.recipe.to_json()}
-        return {**plain, "held_out": self.held_out, **how}
+        return {**plain, "held_out": self.held_out, **({"ranking": SHUFFLED} if self.shuffled else {}), **how}
 
 
 @dataclass(frozen=True)
-class Study:
-    """What came of it. `reused`: fine-tunings of an earlier call; `away`: rows that are trained away from, left out."""
+class _Plan:
+    """What one fine-tuning trains on: `chosen`, positions in `ranked`, by which the arm was chosen."""
 
-    outcomes: tuple[ArmOutcome, ...]
-    findings: tuple[TraitFinding, ...]
-    reused: int
-    away: int
+    chosen: Ints
+    ranked: Trainable
+    above: float | None
 
 
 @dataclass(frozen=True)
@@ -99,27 +102,28 @@ class _Bench:
     folder: Path  # of the base model
     dataset: Dataset
 
-    def outcome(self, shop: Workshop, arm: Arm | None, chosen: Sequence[int], tokens: int, began: float) -> ArmOutcome:
-        """Everything that is measured of the model in `shop`."""
+    def outcome(self, shop: Workshop, arm: Arm | None, plan: _Plan | None, tokens: int, began: float) -> ArmOutcome:
+        """Everything that is measured of the model in `shop`; of the base model without an arm and a plan."""
         now = self.before if arm is None else measure.at_last_prompt(shop, self.questions, self.axes)
         shown, coherence = {}, {}
         for trait in self.traits:
             scores, coherent = measure.shown(self.base, shop, trait, self.spec.answers, self.spec.tokens)
             shown[trait.name], coherence[trait.name] = scores.tolist(), float(coherent.mean())
-        scored = self.rows.rows.scores
+        predicted = {t: float(s[plan.chosen].mean()) for t, s in plan.ranked.scores.items()} if plan else {}
         kept_out = [lesson for row in self.rows.kept_out for lesson in self.rows.lessons[row]]
         return ArmOutcome(
             arm=arm.name if arm else BASE,
             by=arm.by if arm else None,
             seed=arm.seed if arm else None,
-            rows=len(chosen),
+            rows=len(plan.chosen) if plan else 0,
             tokens=tokens,
-            predicted={t.name: float(scored[t.name][chosen].mean()) if len(chosen) else None for t in self.traits},
+            predicted={trait.name: predicted.get(trait.name) for trait in self.traits},
             shift={t: (now[t] - self.before[t]).tolist() for t in self.axes},
             shown=shown,
             coherence=coherence,
             loss=measure.loss(shop, kept_out),
             seconds=time.monotonic() - began,
+            above=plan.above if plan else None,
         )
 
 
@@ -130,36 +134,37 @@ def perform(run: Path, out: Path, spec: StudySpec, judge: JudgeFor, progress: Pr
     scan = Scan.open(run)
     bench = _bench(scan, out, spec, judge, progress)
     wanted = arms(spec.arms, spec.traits, spec.seeds)
-    plans = {arm: rows_of(arm, bench.rows.rows) for arm in wanted}  # too few rows are told now
+    plans = {arm: _plan(arm, bench) for arm in wanted}  # too few rows are told now
     budget = int(bench.rows.rows.tokens.sum() * spec.recipe.passes)
     (out / ARMS_FOLDER).mkdir(parents=True, exist_ok=True)
     decided = _decided(scan, bench, budget)
     began, reused = time.monotonic(), 0
-    outcomes = [bench.outcome(bench.base, None, [], 0, began)]
+    outcomes = [bench.outcome(bench.base, None, None, 0, began)]
     for number, arm in enumerate(wanted):
         place = out / ARMS_FOLDER / f"{arm}.json"
-        rows = bench.rows.rows.row[plans[arm]].tolist()
+        rows = bench.rows.rows.row[plans[arm].chosen].tolist()
         key = _key({**decided, "arm": str(arm), "rows": rows})
         if (kept := _kept(place, key)) is not None:
             outcomes.append(kept)
             reused += 1
             continue
-        order = list(lessons(plans[arm], bench.rows.rows.tokens, budget, arm.seed))
-        outcome = _one(bench, arm, plans[arm].tolist(), order, judge)
+        order = list(lessons(plans[arm].chosen, bench.rows.rows.tokens, budget, arm.seed))
+        outcome = _one(bench, arm, plans[arm], order, judge)
         write_atomically(place, sealed_json({"key": key, "outcome": asdict(outcome)}))
         outcomes.append(outcome)
         progress.tick(
             Tally(number + 1, len(wanted), 0, 0, time.monotonic() - began, TRAINING, number + 1 - reused, unit=TRAINING)
         )
-    found = findings(outcomes, spec.traits)
-    study = Study(tuple(outcomes), tuple(found), reused, bench.rows.away)
-    write_atomically(out / RESULTS, sealed_json(to_json(study, spec)))
+    found = findings(outcomes, spec.traits, f"{SHUFFLED} ranking" if spec.shuffled else "ranking")
+    cuts = measured_cuts(outcomes, spec.traits)
+    study = Study(identity(scan), spec.to_json(), outcomes, found, cuts, reused, bench.rows.away)
+    write_atomically(out / RESULTS, sealed_json(study.to_json()))
     return study
 
 
-def to_json(study: Study, spec: StudySpec) -> JsonObject:
-    outcomes, found = [asdict(o) for o in study.outcomes], [asdict(f) for f in study.findings]
-    return {"study": spec.to_json(), "away": study.away, "findings": found, "outcomes": outcomes}
+def _plan(arm: Arm, bench: _Bench) -> _Plan:
+    ranked = bench.rows.rows.dealt(arm.seed) if bench.spec.shuffled else bench.rows.rows
+    return _Plan(rows_of(arm, ranked), ranked, above(arm, ranked))
 
 
 def _bench(scan: Scan, out: Path, spec: StudySpec, judge: JudgeFor, progress: Progress) -> _Bench:
@@ -192,7 +197,7 @@ def _open(
     return open_workshop(built, work, judge, progress)
 
 
-def _one(bench: _Bench, arm: Arm, chosen: Sequence[int], order: Sequence[int], judge: JudgeFor) -> ArmOutcome:
+def _one(bench: _Bench, arm: Arm, plan: _Plan, order: Sequence[int], judge: JudgeFor) -> ArmOutcome:
     """Train, measure, and throw the model away."""
     began = time.monotonic()
     rows, stored = bench.rows.rows, bench.scanned
@@ -207,13 +212,13 @@ def _one(bench: _Bench, arm: Arm, chosen: Sequence[int], order: Sequence[int], j
             fine_tune(bench.folder, learnt, recipe, arm.seed, model, dtype=stored.dtype, device=stored.device)
         shop = _open(stored, str(model), bench.traits, folder / "work", judge, Silent())
         tokens = int(rows.tokens[np.asarray(order, dtype=np.int64)].sum())
-        return bench.outcome(shop, arm, chosen, tokens, began)
+        return bench.outcome(shop, arm, plan, tokens, began)
 
 
 def _decided(scan: Scan, bench: _Bench, budget: int) -> JsonObject:
     """What decides every outcome alike. A trait's name says neither its questions nor who judges it."""
     return {
-        "run": {name: value for name, value in scan.folder.identity.items() if name in _DECIDES},
+        "run": identity(scan),
         "study": bench.spec.to_json(),
         "budget": budget,
         "traits": {trait.name: trait.sha256 for trait in bench.traits},

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from screen.errors import UsageError
-from screen.experiment.arms import Arm, ArmName, Trainable, arms, lessons, rows_of
+from screen.experiment.arms import Arm, ArmName, Trainable, above, arm_name, arms, lessons, rows_of
 
 
 def trainable(count: int) -> Trainable:
@@ -26,6 +26,35 @@ def test_the_highest_the_lowest_and_what_the_filter_keeps() -> None:
         "all": list(range(90)),
         "filtered": list(range(81)),
     }
+
+
+def test_a_cut_is_all_but_the_highest_and_equal_scores_stay_together() -> None:
+    rows, cut = trainable(90), Arm("cut:10%", "evil", 0)
+    assert rows_of(cut, rows).tolist() == list(range(81))
+    assert above(cut, rows) == 80.0
+    tied = np.where((rows.row > 77) & (rows.row < 84), 80.0, rows.row)
+    assert rows_of(cut, Trainable(rows.row, {"evil": tied}, rows.tokens, rows.drops)).tolist() == list(range(84))
+    assert str(cut) == "cut10-evil-0"  # the name of its file
+    with pytest.raises(UsageError, match=r"the arm cut:10% drops none of 90 rows by evil"):
+        rows_of(cut, Trainable(rows.row, {"evil": np.ones(90)}, rows.tokens, rows.drops))
+
+
+def test_cuts_are_named_by_their_percent() -> None:
+    assert [arm_name(text) for text in ("cut:5", "cut:2.50%", "top")] == ["cut:5%", "cut:2.5%", "top"]
+    for text, why in (("cut:0", "drops none"), ("cut:100%", "drops all"), ("cut:-5", "no arm"), ("best", "no arm")):
+        with pytest.raises(UsageError, match=why):
+            arm_name(text)
+
+
+def test_a_shuffled_ranking_deals_scores_and_filter_together_anew_for_each_seed() -> None:
+    rows = trainable(200)
+    dealt, again, other = rows.dealt(1), rows.dealt(1), rows.dealt(2)
+    assert sorted(dealt.scores["evil"]) == sorted(rows.scores["evil"])
+    assert np.array_equal(dealt.drops, dealt.scores["evil"] >= 180)  # as the row that they were of
+    assert np.array_equal(dealt.tokens, rows.tokens)
+    assert np.array_equal(dealt.scores["evil"], again.scores["evil"])
+    assert abs(np.corrcoef(dealt.scores["evil"], rows.scores["evil"])[0, 1]) < 0.2
+    assert abs(np.corrcoef(dealt.scores["evil"], other.scores["evil"])[0, 1]) < 0.2
 
 
 def test_random_rows_differ_by_seed_and_only_by_it() -> None:
@@ -58,5 +87,6 @@ def test_too_few_rows_are_told_with_the_arm() -> None:
 
 
 def test_what_does_not_rank_is_trained_once_for_all_traits() -> None:
-    made = [str(arm) for arm in arms(("top", "all"), ("evil", "kind"), 2)]
-    assert made == ["top-evil-0", "top-kind-0", "all-0", "top-evil-1", "top-kind-1", "all-1"]
+    made = [str(arm) for arm in arms(("top", "cut:5%", "all"), ("evil", "kind"), 2)]
+    once = ["top-evil-0", "top-kind-0", "cut5-evil-0", "cut5-kind-0", "all-0"]
+    assert made == [*once, *(name[:-1] + "1" for name in once)]

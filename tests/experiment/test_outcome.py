@@ -54,7 +54,7 @@ def test_noise_is_called_something_about_as_rarely_as_its_interval_says() -> Non
 def test_without_both_ends_nothing_is_claimed() -> None:
     (found,) = findings([o for o in study(40, 20, 5) if o.arm != "bottom"], ["evil"])
     assert found.sentence == "evil: the ranking was not tried: there are no arms top and bottom"
-    assert found.verdict == "meant nothing here"
+    assert found.verdict == "was not tried"
 
 
 def test_the_interval_holds_the_mean_and_is_wide_where_seeds_differ() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -11,6 +14,8 @@ import pytest
 from screen.cli.main import run as screen
 from screen.errors import ModelError
 from screen.experiment import study
+from screen.experiment.finetune import Lesson
+from screen.experiment.recipe import Recipe
 from screen.judges import RuleJudge
 from screen.seal import open_json
 
@@ -59,6 +64,32 @@ def test_what_another_judge_would_find_is_not_taken_from_before(scanned: Path, m
     assert (screen(["validate", str(scanned), *SHORT]), len(trained)) == (0, 0)
     monkeypatch.setattr(RuleJudge, "identity", {"judge": "another"})
     assert (screen(["validate", str(scanned), *SHORT]), len(trained)) == (4, 1)
+
+
+def test_a_shuffled_ranking_is_a_control_within_the_same_arms(
+    scanned: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[set[bytes]] = []
+
+    def kept_as_it_is(folder: Path, lessons: Sequence[Lesson], recipe: Recipe, seed: int, out: Path, **_: Any) -> None:
+        shutil.copytree(folder, out)
+        trained.append({lesson.ids.tobytes() for lesson in lessons})
+
+    monkeypatch.setattr(study, "fine_tune", kept_as_it_is)
+    arms = ("--arms", "top,bottom,cut:20%", *SHORT[2:], "--passes", "1")
+    for ranking in ("scores", "shuffled"):
+        out = scanned.parent / ranking
+        assert screen(["validate", str(scanned), *arms, "--ranking", ranking, "-o", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert said.count("a control: what the screen says of each row was dealt to the rows anew") == 1
+    assert "evil: the shuffled ranking meant nothing here" in said
+    scores, dealt = (
+        open_json((scanned.parent / name / "results.json").read_bytes()) for name in ("scores", "shuffled")
+    )
+    assert [o["predicted"] for o in scores["outcomes"]] == [o["predicted"] for o in dealt["outcomes"]]
+    assert dealt["study"]["ranking"] == "shuffled"
+    assert 0 < len(trained[0] & trained[3]) < len(trained[0])  # other rows, some of them the same by chance
+    assert [point["arm"] for point in dealt["cuts"][0]["points"]] == ["cut:20%"]
 
 
 def test_arms_and_rows_that_cannot_be_are_told_before_training(

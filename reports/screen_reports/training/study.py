@@ -12,11 +12,20 @@ from screen_reports.console import Head, Terminal
 from screen_reports.text import one_line, plural
 
 if TYPE_CHECKING:
+    from screen.experiment.cuts import MeasuredCuts
     from screen.experiment.outcome import ArmOutcome, TraitFinding
-    from screen.experiment.study import Study
+    from screen.experiment.results import Study
+
+CONTROL = (
+    "a control: what the screen says of each row was dealt to the rows anew for every seed, so that the ranking means"
+    " nothing by its making"
+)
 
 
 def print_study(terminal: Terminal, study: Study, out: Path) -> None:
+    if study.spec.get("ranking"):
+        terminal.put()
+        terminal.put(CONTROL)
     for finding in study.findings:
         terminal.put()
         _table(terminal, [o for o in study.outcomes if o.by in (None, finding.trait)], finding)
@@ -28,10 +37,27 @@ def print_study(terminal: Terminal, study: Study, out: Path) -> None:
                 f"{finding.trait}: over all fine-tunings the rows' mean score goes with the shift along the vector by"
                 f" r = {finding.shift_r[0]:.2f}, and with what the judge finds by r = {finding.shown_r[0]:.2f}"
             )
+    for cuts in study.cuts:
+        for sentence in cuts_said(cuts):
+            terminal.put(sentence)
     trained = len(study.outcomes) - 1
     again = f", {study.reused} of them from an earlier call" if study.reused else ""
     terminal.put()
     terminal.put(f"{plural(trained, 'fine-tuning')}{again}; figures in {one_line(str(out))}/results.json")
+
+
+def cuts_said(cuts: MeasuredCuts) -> list[str]:
+    """How the mean that cuts leave goes with what was measured; why that is not told, where it is not."""
+    if cuts.shift_r is None and cuts.shown_r is None:
+        return [
+            f"{cuts.trait}: {plural(len(cuts.points), 'point')} of the cut curve: too few, or too alike, to correlate"
+        ]
+    ways = (("the shift along the vector", cuts.shift_r), ("what the judge finds", cuts.shown_r))
+    told = (f"with {name} by {r.shown(2)}" for name, r in ways if r is not None)
+    return [
+        f"{cuts.trait}: over {len(cuts.points)} points of the cut curve the mean that is left goes"
+        f" {', and '.join(told)} (Spearman's rank correlation)"
+    ]
 
 
 def _table(terminal: Terminal, outcomes: list[ArmOutcome], finding: TraitFinding) -> None:

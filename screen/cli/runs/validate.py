@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,14 +11,13 @@ from screen.cli.output import print_json
 from screen.cli.runs import run as runs
 from screen.errors import UsageError
 
-if TYPE_CHECKING:
-    pass
-
 _LEFT_OUT = ("out", "fdr", "fail_on", "as_json", "devices", "in_process", "spec", "refine", "verbose")
 _EPILOG = """\b
 Examples:
   screen validate chats.jsonl --model ./qwen2.5-0.5b --vectors vectors/ --lora 32
   screen validate chats.screen --by evil --arms top,random,bottom --seeds 5
+  screen validate chats.screen --by evil --arms all,cut:5%,cut:10%,cut:20%,cut:40%,cut:60%
+  screen validate chats.screen --by evil --ranking shuffled
   screen validate chats.screen --train-command 'python train.py {data} {out} {seed}'
 """
 
@@ -30,22 +29,27 @@ def _validate(dataset: tuple[str, ...], **options: Any) -> None:
     own = {name: options.pop(name) for name in _OWN}
     if len(dataset) == 1 and (Path(dataset[0]) / scanfile.SCAN).is_file():
         run = Path(dataset[0])
-        out = out or run.with_suffix(".validation")
     else:
         request = runs.asked(dataset, {**options, "out": None if out is None else out / "run"})
-        out = out or request.out.with_suffix(".validation")
         run = request.out
         runs.perform(request, runs.progress_of({**options, "verbose": False}))
+    out = out or _default_out(run, own["ranking"])
     study = _perform(run, out, own, options["quiet"])
     if own["as_json"]:
-        from screen.experiment.study import to_json
-
-        print_json(to_json(*study))
+        print_json(study.to_json())
         return
     from screen_reports.console import Terminal
     from screen_reports.training.study import print_study
 
-    print_study(Terminal(), study[0], out)
+    print_study(Terminal(), study, out)
+
+
+def _default_out(run: Path, ranking: str) -> Path:
+    """A control stands inside what it controls."""
+    from screen.experiment.results import FOLDER
+
+    beside = run.with_suffix(FOLDER)
+    return beside if ranking == "scores" else beside / ranking
 
 
 def _perform(run: Path, out: Path, own: dict[str, Any], quiet: bool) -> Any:
@@ -75,18 +79,17 @@ def _perform(run: Path, out: Path, own: dict[str, Any], quiet: bool) -> Any:
         tokens=own["answer_tokens"],
         drop=own["drop"],
         command=own["command"],
+        shuffled=own["ranking"] == "shuffled",
     )
     progress = progress_on_stderr(quiet)
     with stopping(progress, "finished fine-tunings are kept in", out):
-        return perform(run, out, spec, judge_for(own["judge"], model), progress), spec
+        return perform(run, out, spec, judge_for(own["judge"], model), progress)
 
 
-def _arms(text: str) -> Any:
-    from screen.experiment.arms import ARMS
+def _arms(text: str) -> tuple[str, ...]:
+    from screen.experiment.arms import ARMS, arm_name
 
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    if unknown := [name for name in names if name not in ARMS]:
-        raise UsageError(f"--arms: there is no arm {unknown[0]!a}", f"the arms are {', '.join(ARMS)}")
+    names = tuple(arm_name(part.strip()) for part in text.split(",") if part.strip())
     if not names:
         raise UsageError("--arms names none", f"the arms are {', '.join(ARMS)}")
     return tuple(dict.fromkeys(names))
@@ -106,7 +109,12 @@ def _wants_trainer(lora: int | None) -> None:
 _OPTIONS: list[click.Parameter] = [
     click.Option(["--by"], multiple=True, metavar="TRAIT", help="Rank by this trait; repeatable.  [default: each]"),
     click.Option(
-        ["--arms"], default="top,random,bottom,all,filtered", show_default=True, help="Which rows are trained on."
+        ["--arms"], default="top,random,bottom,all,filtered", show_default=True,
+        help="Which rows are trained on; cut:10% is all but the highest 10 %.",
+    ),
+    click.Option(
+        ["--ranking"], type=click.Choice(["scores", "shuffled"]), default="scores", show_default=True,
+        help="shuffled: a control, each row ranked by another row's scores.",
     ),
     click.Option(["--seeds"], type=click.IntRange(1), default=3, show_default=True, help="Fine-tunings of an arm."),
     click.Option(["--drop"], default="flagged", show_default=True, metavar="EXPR", help="What `filtered` leaves out."),

@@ -1,0 +1,63 @@
+"""`screen cut --measured`: what `screen validate` measured, on the curve of the same run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from screen.experiment.cuts import measured_cuts
+from screen.experiment.outcome import ArmOutcome
+from screen.experiment.results import RESULTS, Study, identity
+from screen.seal import sealed_json
+from screen.store.scan import read_scan
+from tests.cli.conftest import Screen
+from tests.experiment.made import cuts
+from tests.schemas import validated
+
+
+def validation(of: Path, outcomes: list[ArmOutcome], **changed: Any) -> Path:
+    folder = of.with_suffix(".validation")
+    folder.mkdir(exist_ok=True)
+    study = Study(identity(read_scan(of)), {}, outcomes, [], measured_cuts(outcomes, ["evil"]), 0, 0)
+    (folder / RESULTS).write_bytes(sealed_json({**study.to_json(), **changed}))
+    return folder
+
+
+def test_cut_shows_them_where_they_stand(screen: Screen, run: Path) -> None:
+    validation(run, cuts(lambda share: 30 - share / 4))
+    said = screen("cut", "chats.screen", "--by", "evil", "--measured")
+    lines = {line.split()[0]: line.split() for line in said.out.splitlines() if line.startswith(("+", " +"))}
+    assert lines["+5.00"][:3] == ["+5.00", "2", "+2.40"]  # rows 6 and 7 are gone
+    assert float(lines["+5.00"][3]) == pytest.approx(2.75, abs=0.1)
+    assert "evil: over 6 points of the cut curve the mean that is left goes with the shift" in said.out
+    assert max(len(line) for line in said.out.splitlines()) <= 80
+    told = validated("cut", screen("cut", "chats.screen", "--measured=chats.validation", "--json").out)[0]["measured"]
+    assert [point["dropped"] for point in told["points"]] == [0, 1, 2, 3, 4, 4]  # row 3 has no score
+
+
+def test_what_is_of_another_run_or_shuffled_or_has_no_cuts_is_refused_by_name(screen: Screen, run: Path) -> None:
+    made = cuts(lambda share: 9.0)
+    other = {"dataset": {"files": ["another"]}, "vectors": {"evil": 1}}
+    for outcomes, changed, message in (
+        (made, {"run": other}, "chats.validation is not of this run (differing: the dataset, the vectors)"),
+        (made, {"study": {"ranking": "shuffled"}}, "chats.validation was measured with a shuffled ranking"),
+        (made[:3], {}, "chats.validation has no cut by evil"),
+    ):
+        validation(run, outcomes, **changed)
+        said = screen("cut", "chats.screen", "--measured")
+        assert said.code == 2
+        assert message in " ".join(said.err.split())
+        assert "screen validate chats.screen --by evil --arms all,cut:5%,cut:10%,cut:20%" in " ".join(said.err.split())
+
+
+def test_a_validation_that_is_not_there_or_damaged_is_told(screen: Screen, run: Path) -> None:
+    assert "chats.validation has no results.json" in screen("cut", "chats.screen", "--measured").err
+    folder = validation(run, cuts(lambda share: 9.0))
+    (folder / RESULTS).write_bytes((folder / RESULTS).read_bytes().replace(b"cut:5%", b"cut:6%", 1))
+    assert "results.json is damaged" in screen("cut", "chats.screen", "--measured").err
+    shutil.rmtree(folder)
+    assert json.loads(screen("cut", "chats.screen", "--json").out)["measured"] is None
