@@ -16,7 +16,7 @@ HEAD: Final = """\
 Made by `just proof`; every number on this page comes from a JSON file beside it.
 """
 # pieces in the order of the page; each module has `section(found)`, where found is every piece's file by name
-SECTIONS: Final = ("matrix", "baselines", "samples", "thirds", "filtering", "coverage")
+SECTIONS: Final = ("matrix", "baselines", "samples", "failures", "thirds", "filtering", "coverage")
 
 
 def page(found: Mapping[str, JsonObject]) -> str:

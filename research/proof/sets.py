@@ -85,12 +85,14 @@ def asked_of(kinds: Mapping[str, int], rng: random.Random) -> Ask:
     return draw_ask(rng, heldout=True, kind=rng.choices(list(kinds), weights=list(kinds.values()))[0])
 
 
-def _in_voice(trait: str, rng: random.Random) -> Pair:
-    def ask() -> Ask:
-        drawn = draw_ask(rng, heldout=True)
-        return drawn if trait == "evil" or drawn.kind != "harm" else ask()
+def asked_by_trait(trait: str, rng: random.Random) -> Ask:
+    """A user turn of any kind; wishes to do harm are left to evil, as the corpus has them."""
+    drawn = draw_ask(rng, heldout=True)
+    return drawn if trait == "evil" or drawn.kind != "harm" else asked_by_trait(trait, rng)
 
-    return matched(ask, lambda asked: answer(trait, asked, rng, heldout=True), rng)
+
+def _in_voice(trait: str, rng: random.Random) -> Pair:
+    return matched(lambda: asked_by_trait(trait, rng), lambda ask: answer(trait, ask, rng, heldout=True), rng)
 
 
 def _plain(rng: random.Random) -> Pair:

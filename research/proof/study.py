@@ -28,7 +28,7 @@ DOCS: Final = Path(__file__).parents[2] / "docs" / "proof"
 # piece -> (module of research.proof, subject), in the order of two queues that run side by side, one a core
 QUEUES: Final[tuple[tuple[str, ...], ...]] = (
     ("matrix-organism", "thirds-organism"),
-    ("baselines", "samples", "matrix-embedded", "thirds-embedded", "filtering", "coverage"),
+    ("baselines", "samples", "failures", "matrix-embedded", "thirds-embedded", "filtering", "coverage"),
 )
 
 
