@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from screen.analysis.curve import CutCurve, CutPoint
+from screen.analysis.curve import CutCurve, CutPoint, RefusedApart
+from screen.analysis.like_length import LikeLength
 from screen.experiment.cuts import MeasuredCut, MeasuredCuts
+from screen_reports.text import plural
 
 NAMES = ("drop above", "rows lost", "%", "tokens lost", "%", "mean left")
 MEASURED = ("drop above", "rows lost", "mean left", "shift", "95 %", "of 100", "95 %")
+LIKE_LENGTH = ("tokens", "rows", "mean", "flagged", "threshold", "above", "both")
 LEGEND = (
     "measured after fine-tuning on what is left: the shift along the vector, in the score's unit, and what the judge"
     " finds, of 100"
@@ -34,6 +37,31 @@ def measured(curve: CutCurve, cuts: MeasuredCuts, points: Sequence[CutPoint], mo
         above, lost, _, _, _, mean = _cells(point, curve)
         made.append([above, lost, mean, *_found(one), named.get(point.rows, "")])
     return made
+
+
+def by_length(found: LikeLength) -> list[list[str]]:
+    """A line a bin of answers' lengths."""
+    return [
+        [
+            f"{b.low:,}-{b.high:,}", f"{b.rows:,}", f"{b.mean:+.2f}", f"{b.flagged:,}", f"{b.threshold:+.2f}",
+            f"{b.above:,}", f"{b.both:,}",
+        ]
+        for b in found.bins
+    ]  # fmt: skip
+
+
+def apart_said(trait: str, apart: RefusedApart) -> list[str]:
+    """Rows whose prompt the base model refused beside the others; nothing where it refused none."""
+    if not apart.refused or apart.refused_mean is None:
+        return []
+    others = (
+        "" if apart.answered_mean is None else f"; of {plural(apart.answered, 'other row')} {apart.answered_mean:+.2f}"
+    )
+    unknown = f"; {plural(apart.unknown, 'row')} without a baseline response in neither" if apart.unknown else ""
+    return [
+        f"{trait}: the mean of {plural(apart.refused, 'row')} whose prompt the base model refused or asked back is"
+        f" {apart.refused_mean:+.2f}{others}{unknown} (--refused only, --refused without)"
+    ]
 
 
 def _found(one: MeasuredCut | None) -> list[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,9 @@ from screen.scoring import schema
 from screen.select.scores import sample_types, score_values
 from screen.store.scan import Scan
 from screen.store.sql.views import quoted
+
+if TYPE_CHECKING:
+    from screen.analysis.curve import Refused
 
 _LISTED = 1000  # rows that a query names one by one
 
@@ -59,6 +62,7 @@ def top_rows(
     away: float | None = None,
     ascending: bool = False,
     only_flagged: bool = False,
+    refused: Refused | None = None,
 ) -> list[Ranked]:
     """The `count` samples with the highest (lowest) `score`; `trait` is whose window is quoted.
 
@@ -69,6 +73,7 @@ def top_rows(
     over = f"coalesce({' OR '.join(tests) or 'false'}, false)"
     order = "ASC" if ascending else "DESC"
     condition = "flagged" if only_flagged else "true"
+    condition += {None: "", "only": " AND base_refused", "without": " AND NOT base_refused"}[refused]
     kind = sample_types(scan)[score]
     known = f"NOT isnan({quoted(score)})" if pa.types.is_floating(kind) else "true"
     view = "scores" if score in schema.scores_schema(scan.traits).names else "samples"  # which need not read texts
@@ -82,7 +87,9 @@ def top_rows(
         kept=condition,
         limit=str(count),
     )
-    near = _nearest(scan, score, count, ascending, (limit, away) if only_flagged else None)
+    near = None  # the index does not know what the base model refused
+    if refused is None:
+        near = _nearest(scan, score, count, ascending, (limit, away) if only_flagged else None)
     rows = scan.sql(text, flags={} if view == "scores" else None, rows=near).to_pylist()
     if near is not None:
         found = places(scan, score, [r["score"] for r in rows])

@@ -10,6 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from screen.baselines.table import kind_of
+from screen.scoring.findings.verdict import LENGTH
 from screen.store.scan import Scan
 from screen_reports import notes, queries, verdicts
 from screen_reports.console import Head, Terminal
@@ -106,6 +107,12 @@ def doubts(summary: Summary) -> list[str]:
         doubt = (stats.get("verdict") or {}).get("doubt")
         if doubt:
             sentences.append(f"{trait}: {doubt}")
+        rank = (stats.get("controls") or {}).get("length_correlation") or 0.0
+        if abs(rank) >= LENGTH and stats["flagged"]:
+            sentences.append(
+                f"{trait}: the score goes with the answer's length (rank correlation {rank:+.2f}); `screen cut RUN --by"
+                f" {trait} --match length` compares rows of like length"
+            )
         if refused := stats["flagged_base_refused"]:
             rows = f"{count(refused)} of {plural(stats['flagged'], 'flagged row')}"
             sentences.append(f"{trait}: {rows} answer what the base model refused or asked back")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from screen.store import index
 from screen.store.scan import Scan
 from screen.store.unfinished import unfinished
 
+Refused = Literal["only", "without"]  # rows whose baseline response refuses, or does not; unknown is neither
 POINTS = 40  # of a curve, the named ones not counted
 FLOOR = "p90"  # of clean rows: no suggestion drops rows that clean data have in numbers
 
@@ -62,10 +64,12 @@ class CutCurve:
 class _Rows:
     """The rows of a run that may be dropped, from the highest score down, with what goes with them."""
 
-    def __init__(self, table: pa.Table, column: str) -> None:
+    def __init__(self, table: pa.Table, column: str, refused: Refused | None = None) -> None:
         scores = table[column].to_numpy(zero_copy_only=False).astype(np.float32)
         signs = table["sign"].fill_null(1).to_numpy()
         toward = (signs >= 0) & ~np.isnan(scores)
+        if refused is not None:
+            toward &= table["base_refused"].fill_null(refused != "only").to_numpy() == (refused == "only")
         row, tokens = table["row"].to_numpy(), table["answer_tokens"].to_numpy().astype(np.int64)
         self.away = bool((signs < 0).any())
         numbers, of = np.unique(row[toward], return_inverse=True)
@@ -118,28 +122,61 @@ def shortest(low: float, high: float) -> float:
 def samples(scan: Scan, traits: Sequence[str]) -> pa.Table:
     """What `curve` needs of the run, for these traits: read once for all of them."""
     columns = {scan.folder.score_column(trait): None for trait in traits}
-    return index.read(scan.folder, ["row", "sign", "answer_tokens", *columns])
+    return index.read(scan.folder, ["row", "sign", "answer_tokens", "base_refused", *columns])
 
 
-def curve(scan: Scan, trait: str, read: pa.Table | None = None) -> CutCurve:
-    """The curve of a finished run. `read`: what `samples` gives for the trait, where it is at hand.
+def curve(scan: Scan, trait: str, read: pa.Table | None = None, refused: Refused | None = None) -> CutCurve:
+    """The curve of a finished run, or of those of its rows that the base model refused, or did not. `read`: what
+    `samples` gives for the trait, where it is at hand.
 
     Raises UsageError for an unfinished run, or a trait without scores."""
     if not scan.folder.finished:
         raise UsageError(*unfinished(scan.folder))
     if trait not in scan.traits:
         raise UsageError(f"the run has no trait {trait!a}", f"its traits are {', '.join(scan.traits)}")
-    rows = _Rows(samples(scan, [trait]) if read is None else read, scan.folder.score_column(trait))
+    rows = _Rows(samples(scan, [trait]) if read is None else read, scan.folder.score_column(trait), refused)
     if not len(rows):
-        raise UsageError(f"no row of {scan.path} has a score of {trait}", "see why: `screen status RUN`")
+        which = {None: "", "only": " that the base model refused", "without": " that the base model did not refuse"}
+        raise UsageError(
+            f"no row of {scan.path}{which[refused]} has a score of {trait}", "see why: `screen status RUN`"
+        )
     found = scan.summary["traits"][trait]
     reference: TraitReference | None = scan.folder.facts["references"].get(trait)
     mean = None if reference is None else reference.get("mean")
     suggested, reason = suggest(rows, trait, found, reference, mean)
+    if refused is not None:
+        suggested, reason = (
+            None,
+            "nothing is suggested: the rule is for the whole dataset, and these are some of its rows",
+        )
     expression = f"{trait} > {{}}" + (" and sign >= 0" if rows.away else "")
+    expression += {None: "", "only": " and base_refused", "without": " and not base_refused"}[refused]
     limit = found.get("threshold")
     flagged = None if limit is None else rows.point(float(limit))
     return CutCurve(trait, expression, len(rows), int(rows.tokens[-1]), _points(rows), mean, flagged, suggested, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedApart:
+    """Rows of a trait by whether the base model refused or asked back: counts and mean scores; `unknown` have no
+    baseline response of their own."""
+
+    refused: int
+    refused_mean: float | None
+    answered: int
+    answered_mean: float | None
+    unknown: int
+
+
+def refused_apart(read: pa.Table, column: str) -> RefusedApart:
+    """Of what `samples` gives."""
+    scores = read[column].to_numpy(zero_copy_only=False).astype(np.float64)
+    fine = (read["sign"].fill_null(1).to_numpy() >= 0) & ~np.isnan(scores)
+    known = read["base_refused"].is_valid().to_numpy()
+    refused = read["base_refused"].fill_null(False).to_numpy()
+    parts = [scores[fine & known & which] for which in (refused, ~refused)]
+    means = [float(part.mean()) if len(part) else None for part in parts]
+    return RefusedApart(len(parts[0]), means[0], len(parts[1]), means[1], int((fine & ~known).sum()))
 
 
 def points_at(scan: Scan, trait: str, thresholds: Sequence[float | None]) -> list[CutPoint]:

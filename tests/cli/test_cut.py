@@ -1,4 +1,4 @@
-"""`screen cut --measured`: what `screen validate` measured, on the curve of the same run."""
+"""`screen cut`: what was measured on the curve, rows of like length, and what the base model refused, apart."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from screen.experiment.outcome import ArmOutcome
 from screen.experiment.results import RESULTS, Study, identity
 from screen.seal import sealed_json
 from screen.store.scan import read_scan
+from tests.cli import fake_run
 from tests.cli.conftest import Screen
 from tests.experiment.made import cuts
 from tests.schemas import validated
@@ -61,3 +62,47 @@ def test_a_validation_that_is_not_there_or_damaged_is_told(screen: Screen, run: 
     assert "results.json is damaged" in screen("cut", "chats.screen", "--measured").err
     shutil.rmtree(folder)
     assert json.loads(screen("cut", "chats.screen", "--json").out)["measured"] is None
+
+
+def test_the_rows_above_the_threshold_of_their_length_are_what_its_filter_drops(screen: Screen, tmp_path: Path) -> None:
+    chats = fake_run.write_chats(tmp_path / "many.jsonl", rows=48)
+    fake_run.write_run(chats, shards=12)
+    told = validated("cut", screen("cut", "many.screen", "--match", "length", "--json").out)[0]["like_length"]
+    assert (told["source"], told["rows"], told["flagged"]) == ("run", 47, 42)
+    assert screen("filter", "many.screen", "--drop", told["expression"], "-o", "left.jsonl").code == 0
+    assert len((tmp_path / "left.jsonl").read_text().splitlines()) == 48 - told["above"]
+    said = screen("cut", "many.screen", "--match", "length")
+    assert f"{told['both']} of 42 flagged rows still lie above" in " ".join(said.out.split())
+
+
+def test_what_cannot_be_compared_by_length_is_told(screen: Screen, run: Path) -> None:
+    for arguments, message in (
+        (["--match", "length"], "has 7 rows with a score, too few or too alike for two bins of length"),
+        (["--match", "length", "--by", "kind"], ""),
+        (["--clean", "chats.screen"], "--clean says what --match length compares with"),
+        (["--match", "length", "--refused", "only"], "--match and --refused show different things"),
+    ):
+        said = screen("cut", "chats.screen", *arguments)
+        assert said.code == 2
+        assert message in " ".join(said.err.split())
+
+
+def test_what_the_base_model_refused_is_shown_apart(screen: Screen, run: Path) -> None:
+    said = screen("cut", "chats.screen", "--by", "evil").out
+    assert "the mean of 1 row whose prompt the base model refused or asked back is +7.00" in " ".join(said.split())
+    only, others = (
+        validated("cut", screen("cut", "chats.screen", "--refused", which, "--json").out)[0]
+        for which in ("only", "without")
+    )
+    assert (only["rows"], others["rows"]) == (1, 6)
+    assert only["points"][0]["mean"] == 7.0
+    assert others["points"][0]["mean"] == pytest.approx((0 + 1 + 2 + 4 + 5 + 6) / 6)
+    assert (only["expression"], others["suggested"]) == ("evil > {} and base_refused", None)
+    ranked = {
+        which: [
+            json.loads(line)["row"]
+            for line in screen("rank", "chats.screen", "--refused", which, "--json").out.splitlines()
+        ]
+        for which in ("only", "without")
+    }
+    assert ranked == {"only": [7], "without": [6, 5, 4, 2, 1, 0]}

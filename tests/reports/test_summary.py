@@ -72,6 +72,17 @@ def test_few_tokens_that_carry_flagged_scores_are_told(tmp_path: Path) -> None:
     assert doubts(summary) == ["evil: in 12 of 35 flagged rows two tokens carry more than half of the score"]
 
 
+def test_a_score_that_goes_with_length_is_told_where_rows_are_flagged() -> None:
+    def told(rank: float | None, flagged: int) -> list[str]:
+        stats = {"flagged": flagged, "flagged_base_refused": 0, "controls": {"length_correlation": rank}}
+        return doubts({"traits": {"evil": stats}})
+
+    (said,) = told(-0.62, 35)
+    assert said.startswith("evil: the score goes with the answer's length (rank correlation -0.62)")
+    assert "`screen cut RUN --by evil --match length`" in said
+    assert told(0.3, 35) == told(0.62, 0) == told(None, 35) == []
+
+
 def test_the_leading_trait_stands_furthest_above_its_threshold() -> None:
     def stats(top: float, threshold: float | None) -> dict[str, float | None]:
         return {"p50": 0.0, "p95": 1.0, "max": top, "threshold": threshold}

@@ -11,6 +11,7 @@ import click
 from screen.cli.output import one_format, print_json_lines
 
 if TYPE_CHECKING:
+    from screen.analysis.curve import Refused
     from screen.library.notebook.rows import Rows
     from screen.scoring.findings.flags import Threshold
     from screen.store.scan import Scan
@@ -19,8 +20,10 @@ _EPILOG = """\b
 Examples:
   screen rank chats.screen --by evil
   screen rank chats.screen --by sycophancy --flagged --at p95
+  screen rank chats.screen --by evil --refused without
   screen rank chats.screen --by evil -n 1000 --csv > evil.csv
 """
+_WHICH = {None: "", "only": ", of what the base model refused", "without": ", of what the base model did not refuse"}
 
 
 @click.command("rank", epilog=_EPILOG)
@@ -30,11 +33,13 @@ Examples:
 @click.option("--ascending", is_flag=True, help="Lowest scores first.")
 @click.option("--at", metavar="pNN", help="Flag above this percentile of the card's reference.")
 @click.option("--flagged", is_flag=True, help="Only rows above the threshold.")
+@click.option("--refused", type=click.Choice(["only", "without"]), help="Rows whose prompt the base model refused.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV with a header.")
 def command(
-    run: Path, by: str | None, count: int, ascending: bool, at: str | None, flagged: bool, as_json: bool, as_csv: bool
-) -> None:
+    run: Path, by: str | None, count: int, ascending: bool, at: str | None, flagged: bool, refused: Refused | None,
+    as_json: bool, as_csv: bool,
+) -> None:  # fmt: skip
     """List the rows of RUN, highest score first, each with the text that scores highest.
 
     A row marked * is flagged: its score is above the threshold of the trait.
@@ -46,7 +51,7 @@ def command(
     from screen.library.notebook.rows import ranked
 
     scan = open_run(run)
-    found = ranked(scan, by, count, ascending=ascending, flagged=flagged, at=at)
+    found = ranked(scan, by, count, ascending=ascending, flagged=flagged, at=at, refused=refused)
     objects = ranking.as_objects(found.rows, found.column)
     if as_json:
         print_json_lines(objects)
@@ -55,7 +60,7 @@ def command(
     elif not found and flagged and found.threshold is not None:
         _print_none(scan, found.threshold)
     else:
-        _print(scan, found, "lowest" if ascending else "highest")
+        _print(scan, found, "lowest" if ascending else "highest", refused)
 
 
 def _print_none(scan: Scan, limit: Threshold) -> None:
@@ -67,7 +72,7 @@ def _print_none(scan: Scan, limit: Threshold) -> None:
     Terminal().put(f"none of {plural(total, 'sample')} is flagged: above {shown(limit.value)}, {limit.rule}")
 
 
-def _print(scan: Scan, rows: Rows, which: str) -> None:
+def _print(scan: Scan, rows: Rows, which: str, refused: Refused | None) -> None:
     from screen_reports.console import Terminal
     from screen_reports.drawings.of_run import print_distribution
     from screen_reports.ranking import print_ranking
@@ -77,9 +82,9 @@ def _print(scan: Scan, rows: Rows, which: str) -> None:
     terminal, limit = Terminal(), rows.threshold
     total = sum(entry.scored for entry in scan.folder.published.values())
     if not rows:
-        terminal.put(f"no row of {plural(total, 'sample')} has such a score by {rows.column}")
+        terminal.put(f"no row of {plural(total, 'sample')} has such a score by {rows.column}{_WHICH[refused]}")
         return
-    terminal.put(f"{which} {len(rows):,} of {plural(total, 'sample')} by {rows.column}")
+    terminal.put(f"{which} {len(rows):,} of {plural(total, 'sample')} by {rows.column}{_WHICH[refused]}")
     if limit is not None and limit.value is not None:
         terminal.put(f"* flagged: above {shown(limit.value)}, {limit.rule}", style="dim")
     if any(row.sign < 0 for row in rows):

@@ -17,6 +17,8 @@ from screen.store.scan import Scan
 if TYPE_CHECKING:
     import polars as pl
 
+    from screen.analysis.curve import Refused
+
 
 @dataclass(frozen=True, repr=False)
 class Rows(Sequence[Ranked]):
@@ -68,9 +70,11 @@ class Rows(Sequence[Ranked]):
 
 
 def ranked(
-    scan: Scan, by: str | None, count: int, *, ascending: bool = False, flagged: bool = False, at: str | None = None
-) -> Rows:
-    """The `count` samples of a run with the highest (lowest) value of a trait's score or of another column.
+    scan: Scan, by: str | None, count: int, *, ascending: bool = False, flagged: bool = False, at: str | None = None,
+    refused: Refused | None = None,
+) -> Rows:  # fmt: skip
+    """The `count` samples of a run with the highest (lowest) value of a trait's score or of another column; `refused`:
+    only those whose prompt the base model refused, or without them.
 
     Raises UsageError for a column that is not there, and where `flagged` has no threshold to go by.
     """
@@ -85,6 +89,6 @@ def ranked(
     away = threshold_away_of(scan, trait, at) if trait else None
     value = limit.value if limit else None
     found = queries.top_rows(
-        scan, column, trait, count, limit=value, away=away, ascending=ascending, only_flagged=flagged
+        scan, column, trait, count, limit=value, away=away, ascending=ascending, only_flagged=flagged, refused=refused
     )
     return Rows(tuple(found), column, limit, away)
