@@ -19,6 +19,7 @@ from screen.errors import UsageError
 from screen.traits.trait import Trait
 from screen.vectors.card import Denoising, ModelLock, SideCounts, VectorCard
 from screen.vectors.files import load_vector, save_vector
+from screen.vectors.fit import lock_of
 from screen.vectors.persona import PersonaVector
 
 SIDECAR = "denoise"  # folder of the bases
@@ -26,18 +27,7 @@ SIDECAR = "denoise"  # folder of the bases
 
 def locks(shop: Workshop) -> ModelLock:
     """The model a card belongs to, under the names that `screen.vectors.fit` checks."""
-    facts = shop.facts
-    return {
-        "name": facts.name,
-        "revision": shop.revision,
-        "n_layers": facts.n_layers,
-        "d_model": facts.d_model,
-        "config_sha256": facts.config,
-        "weights_sha256": facts.weights,
-        "tokenizer_sha256": facts.tokenizer,
-        "template_sha256": facts.template,
-        "dtype": shop.spec.dtype,
-    }
+    return {**lock_of(shop.facts), "revision": shop.revision, "dtype": shop.spec.dtype}
 
 
 def of_settings(shop: Workshop, trait: Trait) -> VectorCard:

@@ -41,6 +41,7 @@ VERBS = {
     "export": ("decision.export", "Hand a run over: cleaned file, weights, bundle, hub folder."),
     "verify": ("decision.verify", "Check that a bundle is whole and unaltered."),
     "card": ("decision.card", "Write a run as a dataset card for a hub."),
+    "steer": ("acting.steer", "Answer with vectors added, and show what it costs."),
     "doctor": ("runs.doctor", "Check this machine; what to paste into a bug report."),
     "traits": ("vectors.traits", "List, show and write traits."),
     "reference": ("runs.reference", "Keep the scores of clean data, to compare others with."),

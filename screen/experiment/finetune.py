@@ -6,11 +6,9 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import SequentialSampler
 from transformers import (
@@ -26,18 +24,11 @@ from transformers import (
 from transformers.utils import logging
 
 from screen.errors import ModelError
+from screen.experiment.lesson import Lesson as Lesson
 from screen.experiment.recipe import Recipe
 
 _IGNORED = -100  # a label that the loss does not count
 _KEPT = (".json", ".jinja", ".model", ".txt")  # beside the weights: tokenizer, template, settings of generation
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """One sequence to train on. `ids`: (seq,) int32; `learnt`: (m,) int32, positions of the tokens to be predicted."""
-
-    ids: npt.NDArray[np.int32]
-    learnt: npt.NDArray[np.int32]
 
 
 class _InOrder(Trainer):  # type: ignore[misc]

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from screen.building.extraction import AnswerTokens
 from screen.building.rollouts import asks
 from screen.building.workshop import Workshop
-from screen.experiment.finetune import Lesson
+from screen.experiment.lesson import Lesson, mean_loss
 from screen.model.generate import Sampling
 from screen.stats import project
 from screen.traits.trait import Trait
@@ -56,14 +55,4 @@ def shown(base: Workshop, shop: Workshop, trait: Trait, draws: int, tokens: int)
 
 def loss(shop: Workshop, lessons: Sequence[Lesson]) -> float | None:
     """Mean negative log-likelihood, nats a token, over the tokens to be learnt; None without any."""
-    causal = shop.model.causal
-    assert causal is not None
-    total, count = 0.0, 0
-    with torch.inference_mode():
-        for lesson in lessons:
-            ids = torch.from_numpy(lesson.ids.astype(np.int64))[None].to(shop.model.device)
-            logits = causal(input_ids=ids).logits[0, lesson.learnt - 1].float()
-            wanted = ids[0, lesson.learnt]
-            total += float(torch.nn.functional.cross_entropy(logits, wanted, reduction="sum"))
-            count += len(lesson.learnt)
-    return total / count if count else None
+    return mean_loss(shop.model, lessons)

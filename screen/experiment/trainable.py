@@ -10,8 +10,7 @@ import numpy as np
 from screen.analysis.rescore import Again
 from screen.errors import UsageError, near
 from screen.experiment.arms import LEAST, Ints, Trainable
-from screen.experiment.finetune import Lesson
-from screen.rendering.rendered import Rendered
+from screen.experiment.lesson import Lesson, learnt_of
 from screen.select.scores import score_column
 from screen.select.selection import select
 from screen.store.index import read
@@ -67,15 +66,5 @@ def _lessons(again: Again, rows: Sequence[int]) -> dict[int, tuple[Lesson, ...]]
     wanted, made = sorted(rows), {}
     for start in range(0, len(wanted), _AT_ONCE):
         for sample, rendered in again.shard(wanted[start : start + _AT_ONCE]).samples:
-            made[sample.row] = _learnt(rendered)
+            made[sample.row] = learnt_of(rendered)
     return made
-
-
-def _learnt(rendered: Rendered) -> tuple[Lesson, ...]:
-    """The tokens that are scored, thoughts too, and the one after each turn, which ends it."""
-    lessons = []
-    for sequence in rendered.sequences:
-        turns = [np.concatenate([t.tokens, t.thought_tokens, t.tokens[-1:] + 1]) for t in sequence.turns]
-        places = np.unique(np.concatenate(turns)).astype(np.int32) if turns else np.zeros(0, np.int32)
-        lessons.append(Lesson(sequence.ids, places[(places > 0) & (places < len(sequence.ids))]))
-    return tuple(lessons)

@@ -16,9 +16,15 @@ import numpy.typing as npt
 from screen.disk import new_folder, write_atomically, writing
 from screen.errors import UsageError
 from screen.foreign import JsonObject
+from screen.model.load import resolve
+from screen.pocket import MODEL_DIR
+from screen.rendering.templates.chat_template import load_template
+from screen.rendering.tokenizer import load_tokenizer
+from screen.scan.instruments import model_facts
 from screen.steering.given import SteeringVectors
 from screen.steering.plan_file import directions_sha256
 from screen.vectors.card import ModelLock
+from screen.vectors.fit import check_fit, lock_of
 from screen.vectors.formats import gguf
 
 MODULE, TENSORS, CONTROL = "steering.py", "steering.safetensors", "steering.gguf"
@@ -43,6 +49,19 @@ class Adapter:
         pairs = zip(self.steering.to_json(), self.steering.vectors, strict=True)
         listed = [{**told, "file": Path(v.source).name, "sha256": directions_sha256(v)} for told, v in pairs]
         return {"format": "steering/1", "unit": UNIT, "vectors": listed, "model": self.model}
+
+
+def adapter_for(steering: SteeringVectors, model: str, template: str | None = None) -> Adapter:
+    """For a model by its name or folder, whose weights are not loaded. Raises VectorError where a vector does not fit,
+    ModelError for a layer that the model does not have."""
+    folder = resolve(model, MODEL_DIR)
+    tokenizer = load_tokenizer(str(folder))
+    facts = model_facts(
+        folder.name if model != "pocket" else model, folder, tokenizer, load_template(tokenizer, template)
+    )
+    check_fit(steering.chosen(facts.n_layers), facts)
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", "")
+    return Adapter(steering, lock_of(facts), str(kind))
 
 
 def export_adapter(adapter: Adapter, out: Path, force: bool) -> tuple[list[Path], list[str]]:

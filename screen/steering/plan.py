@@ -43,7 +43,13 @@ def additions(
         if not math.isfinite(coefficient):
             raise UsageError(f"the coefficient of {vector.trait!r} is {coefficient}", "give a finite number")
         for layer, step in _steps(vector, layers, at).items():
-            total[layer] = total.get(layer, np.float32(0)) + np.float32(coefficient) * step
+            with np.errstate(over="ignore", invalid="ignore"):
+                total[layer] = total.get(layer, np.float32(0)) + np.float32(coefficient) * step
+            if not np.isfinite(total[layer]).all():
+                raise UsageError(
+                    f"the coefficient {coefficient:g} of {vector.trait!r} makes numbers too large to add",
+                    "coefficients count in the trait's own mean difference: most are between -3 and 3",
+                )
     return {layer: torch.from_numpy(np.ascontiguousarray(total[layer])) for layer in sorted(total)}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from screen.errors import UsageError, VectorError
+from screen.vectors.card import ModelLock
 from screen.vectors.persona import PersonaVector, VectorSet
 
 
@@ -23,6 +24,19 @@ class ModelFacts:
     weights: str = ""
     tokenizer: str = ""
     template: str = ""
+
+
+def lock_of(model: ModelFacts) -> ModelLock:
+    """The model as cards and plans name it."""
+    return {
+        "name": model.name,
+        "n_layers": model.n_layers,
+        "d_model": model.d_model,
+        "config_sha256": model.config,
+        "weights_sha256": model.weights,
+        "tokenizer_sha256": model.tokenizer,
+        "template_sha256": model.template,
+    }
 
 
 _LOCKS = (

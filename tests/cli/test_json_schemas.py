@@ -66,6 +66,8 @@ COMMANDS |= {
                        "-o", "kind.safetensors", "--json"),
 }  # fmt: skip
 ELSEWHERE = {  # what takes long or a server: where its real output is held against its schema
+    "steer-answer": "tests/experiment/test_steer.py",
+    "steer-export": "tests/experiment/test_steer.py",
     "validate": "tests/experiment/test_validate.py",
     "traits-new": "tests/traits/test_traits.py",
     "vectors-build": "tests/building/test_commands.py",
