@@ -42,6 +42,7 @@ VERBS = {
     "verify": ("decision.verify", "Check that a bundle is whole and unaltered."),
     "card": ("decision.card", "Write a run as a dataset card for a hub."),
     "steer": ("acting.steer", "Answer with vectors added, and show what it costs."),
+    "monitor": ("acting.monitor", "Watch what a model says: logs, checkpoints."),
     "doctor": ("runs.doctor", "Check this machine; what to paste into a bug report."),
     "traits": ("vectors.traits", "List, show and write traits."),
     "reference": ("runs.reference", "Keep the scores of clean data, to compare others with."),

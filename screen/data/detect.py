@@ -63,6 +63,8 @@ def detect(rows: Sequence[RawRow], forced: str | None, given: Mapping[str, str],
 
     `trusted`: a configuration names the shape, so that a row need only have one of its fields.
     """
+    if forced == MIXED:
+        return Shape(MIXED, {}, "each row that is a conversation is read by its own shape", False, dict(given))
     records = []
     for row in rows:
         with suppress(BadRow):  # JSON text too deep to be looked into
@@ -140,7 +142,7 @@ def _candidates(forced: str | None, given: Mapping[str, str]) -> list[ShapeReade
         if name not in NAMES:
             near = difflib.get_close_matches(forced, NAMES, 1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"--format {forced}: no such shape", f"{hint}known are {', '.join(NAMES)}")
+            raise UsageError(f"--format {forced}: no such shape", f"{hint}known are {', '.join((*NAMES, MIXED))}")
         return [f for f in FORMS if f.name == name or (name == "chat-system" and f.name == "chat")]
     asked = {role.partition(".")[0] for role in given} - set(COMMON_ROLES)
     fitting = [form for form in FORMS if asked <= set(form.roles)]

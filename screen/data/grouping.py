@@ -18,8 +18,8 @@ def group_of(value: object, field: str) -> str:
     return "" if value is None else value if isinstance(value, str) else str(value)
 
 
-def check_group(dataset: Dataset, field: str) -> None:
-    """Raises InputError where no row has the field. Reads as far as the first row that does."""
+def check_group(dataset: Dataset, field: str, flag: str = "--group-by") -> None:
+    """Raises InputError, about `flag`, where no row has the field. Reads as far as the first row that does."""
     known: set[str] = set()
     for window in dataset.windows(256):
         for entry in window.entries:
@@ -32,7 +32,7 @@ def check_group(dataset: Dataset, field: str) -> None:
     shown = sorted(known)
     more = ", ..." if len(shown) > _SHOWN else ""
     fields = ", ".join(ascii(name)[1:-1] for name in shown[:_SHOWN]) + more
-    raise InputError(f"--group-by {field}: no row has this field", f"{hint}fields of the rows: {fields}")
+    raise InputError(f"{flag} {field}: no row has this field", f"{hint}fields of the rows: {fields}")
 
 
 def _fields(value: object, depth: int = 2) -> list[str]:

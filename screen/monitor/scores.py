@@ -9,58 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
-from screen.baselines.kind import Baseline
-from screen.baselines.last_prompt import LastPrompt
 from screen.data.readers.rows import BadRow
 from screen.data.records.reading import How
 from screen.data.sample import Place, Sample, Skip
 from screen.data.shapes.forms import MIXED, build_mixed
-from screen.errors import InputError
 from screen.model.host import Host
+from screen.monitor.known import BASELINE, Standard, standards
 from screen.progress import Progress, Silent
 from screen.rendering.rendered import Rendered
 from screen.scan.instruments import Instruments, load_instruments
 from screen.scan.plan import cards_of
-from screen.scoring.findings.flags import DEFAULT_AT, TraitReference, threshold
 from screen.scoring.shard import ShardInput, score_shard
 from screen.spec import ScanSpec
 from screen.store.reference import Reference
-
-BASELINE: Final[Baseline] = LastPrompt()  # what is subtracted where nothing is generated
-
-
-@dataclass(frozen=True, slots=True)
-class Standard:
-    """How clean rows score on a trait. `limit`: what clean scores rarely pass (their 99th percentile, or the highest
-    that they are enough for); None where there are too few."""
-
-    reference: TraitReference
-    limit: float | None
-
-    @classmethod
-    def of(cls, reference: TraitReference) -> Standard:
-        return cls(reference, threshold(np.zeros(0, dtype=np.float32), reference, DEFAULT_AT).value)
-
-    def sds(self, score: float) -> float | None:
-        """How far above the mean of clean scores, in their standard deviations; None where these have no spread."""
-        sd = float(self.reference.get("sd") or 0.0)
-        return (score - float(self.reference["mean"])) / sd if sd > 0 else None
-
-
-def standards(references: Mapping[str, TraitReference | None]) -> dict[str, Standard]:
-    """Of the traits that have one. Raises InputError where none has."""
-    known = {trait: Standard.of(reference) for trait, reference in references.items() if reference is not None}
-    if not known:
-        raise InputError(
-            "no vector's card has scores of clean rows for this layer and baseline, so nothing tells what is high",
-            "give --reference with a file of `screen reference build clean.jsonl --baseline last-prompt`",
-        )
-    return known
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from screen.data.dataset import Dataset, Window
 from screen.data.from_spec import dataset_of
+from screen.data.shapes.forms import MIXED
 from screen.errors import InputError
 from screen.model.host import Here, Host
 from screen.progress import Progress, Silent
@@ -199,8 +200,8 @@ def check_first_rows(dataset: Dataset, renderer: Renderer) -> FirstRows:
         raise InputError(f"--limit leaves no row of {names(dataset)}", "give rows that are there, such as --limit 100")
     shard = read_window(first, dataset, renderer)
     codes = Counter(skip.code for skip in shard.skips)
-    whole = dataset.count() == len(shard.skips)
-    if not shard.samples and (whole or len(codes) == 1):
+    whole, same = dataset.count() == len(shard.skips), len(codes) == 1 and dataset.format != MIXED
+    if not shard.samples and (whole or same):  # among conversations of many shapes there may be rows of anything
         raise nothing_scored(dataset, len(shard.skips), codes)
     sequences = [s for _, rendered in shard.samples for s in rendered.sequences]
     tokens = sum(len(item_of(s).ids) for s in sequences)

@@ -29,6 +29,7 @@ COMMANDS = {  # verb -> a command line on the run of eight rows, whose output fi
     "report": ("report", "chats.screen", "--json"),
     "gate": ("gate", "chats.screen", "evil>1%", "cannot-tell", "skipped>0%", "kind=review", "--labels", "--json"),
     "label": ("label", "chats.screen", "5", "6", "drop", "--note", "mean", "--list", "--json"),
+    "monitor-log": ("monitor", "log", "chats.screen", "-o", "messages.jsonl", "--json"),
     "verify": ("verify", "chats.audit", "--dataset", "chats.jsonl", "--json"),
     "sample": ("sample", "chats.screen", "-n", "3", "-o", "look.jsonl", "--json"),
 }

@@ -1,0 +1,1 @@
+"""What `screen monitor` prints and draws."""
