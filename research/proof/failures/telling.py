@@ -45,10 +45,10 @@ def _ranked(trait: str, case: JsonObject) -> str:
     area = case["content_over_tone"]
     first = f"The {trait} score ranks"
     if area["low"] > _EVEN:
-        return f"{first} {content} above {tone}."
+        return f"{first} *{content}* above *{tone}*."
     if area["high"] < _EVEN:
-        return f"{first} {tone} above {content}: it goes by the manner."
-    return f"{first} neither {content} nor {tone} first."
+        return f"{first} *{tone}* above *{content}*: it goes by the manner."
+    return f"{first} neither *{content}* nor *{tone}* first."
 
 
 def _lengths(it: JsonObject) -> list[str]:
@@ -78,24 +78,24 @@ def _three(lengths: JsonObject, wording: str, skew: str, name: str) -> str:
 
 
 def _correction(lengths: JsonObject) -> list[str]:
-    """Where the correction brings the AUROC nearer to what the rows show, and where it takes a real effect away."""
+    """How often length alone passes for a trait, and what the correction does to a real effect."""
+    every = {(t, w, s): case for t in TRAITS for w, skews in lengths[t].items() for s, case in skews.items()}
+    null = [case for (_, wording, _), case in every.items() if wording == "none"]
+    off = [sum(not c[name]["low"] <= _EVEN <= c[name]["high"] for c in null) for name in ("score", "corrected")]
     moved = {
-        (trait, wording, skew): (case["score"]["value"], case["corrected"]["value"])
-        for trait in TRAITS
-        for wording, skews in lengths[trait].items()
-        for skew, case in skews.items()
-        if skew != "matched"
+        key: (case["score"]["value"], case["corrected"]["value"])
+        for key, case in every.items()
+        if key[1] != "none" and key[2] != "matched"
     }
-    null = {k: v for k, v in moved.items() if k[1] == "none"}
-    real = {k: v for k, v in moved.items() if k[1] != "none"}
-    helped = {k: v for k, v in null.items() if abs(v[1] - _EVEN) < abs(v[0] - _EVEN)}
-    hidden = {k: v for k, v in real.items() if v[1] < v[0]}
-    shown = {k: v for k, v in real.items() if v[1] > v[0]}
-    return [
-        f"Where nothing is planted, the correction brings {len(helped)} of {len(null)} AUROCs nearer to 0.5"
-        f"{_most(null)}. Where something is, it lowers {len(hidden)} of {len(real)}{_most(hidden)} and raises "
-        f"{len(shown)}{_most(shown)}."
-    ]
+    lower = {key: ends for key, ends in moved.items() if ends[1] < ends[0]}
+    higher = {key: ends for key, ends in moved.items() if ends[1] > ends[0]}
+    said = (
+        f"Where nothing is planted, the interval of {off[0]} of {len(null)} scores leaves out 0.5, of {off[1]} after "
+        f"the correction. Where something is planted and lengths differ, the correction lowers {len(lower) or 'none'} "
+        f"of {len(moved)} AUROCs{_most(lower)} and raises {len(higher) or 'none'}{_most(higher)}"
+    )
+    hides = "; length that comes with the trait is taken for length alone." if len(lower) > len(higher) else "."
+    return [said + hides]
 
 
 def _most(moved: Mapping[tuple[str, str, str], Sequence[float]]) -> str:
