@@ -34,7 +34,7 @@ def test_the_http_client_is_loaded_by_the_first_request() -> None:
 
 
 def test_what_runs_a_model_imports_without_polars_and_duckdb() -> None:
-    modules = imported_by("import screen.scan.run")
+    modules = imported_by("import screen.scan.run, screen.training")
     assert "torch" in modules
     assert not {"polars", "duckdb"} & modules
 

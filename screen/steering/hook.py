@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Additions = Mapping[int, torch.Tensor]
 """hidden_states row, 1 to the number of blocks -> (d_model,) float32, its coefficient in it already."""
 
-_WRAPPERS = ("_orig_mod", "module")  # torch.compile; DistributedDataParallel and its like
+_WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module")  # of torch.compile, DistributedDataParallel, FSDP
 
 
 @contextmanager
