@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from screen.building.sampler import Sampler
@@ -39,14 +39,26 @@ def judge_for(kind: Kind, model: str) -> JudgeFor:
             return _local
 
 
-def _rules(trait: Trait, _sampler: Sampler, _cache: JudgementStore) -> Judge:
-    from screen.pocket import judge
+def check_judge(kind: Kind, model: str, traits: Sequence[Trait]) -> None:
+    """Raises UsageError where the endpoint is not set, or rules know one of the traits not; loads nothing."""
+    judge_for(kind, model)
+    if chosen(kind, model) == "rules":
+        for trait in traits:
+            _known(trait)
 
+
+def _known(trait: Trait) -> None:
     if trait.name not in TRAITS:
         raise UsageError(
             f"there are no rules for the trait {trait.name!r}; the embedded model's judge knows {', '.join(TRAITS)}",
             "judge with --judge endpoint or --judge local",
         )
+
+
+def _rules(trait: Trait, _sampler: Sampler, _cache: JudgementStore) -> Judge:
+    from screen.pocket import judge
+
+    _known(trait)
     return RuleJudge("screen.pocket.judge", trait.name, lambda q, a: judge.judge(trait.name, q, a), judge.coherence)
 
 

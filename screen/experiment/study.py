@@ -174,9 +174,10 @@ def _bench(scan: Scan, out: Path, spec: StudySpec, judge: JudgeFor, progress: Pr
     if unknown := [name for name in spec.traits if name not in vectors.traits]:
         raise UsageError(f"the run has no trait {unknown[0]!a}", f"its traits are {', '.join(vectors.traits)}")
     traits = tuple(trait_of(v, given) for v in vectors.vectors if v.trait in spec.traits)
-    base = _open(stored, stored.model, traits, out / WORK / BASE, judge, progress)
+    folder = resolve(stored.model, MODEL_DIR)
     if spec.command is None:
-        memory.check(base.model, spec.recipe.lora is not None)
+        memory.check(folder, stored.device, spec.recipe.lora is not None)
+    base = _open(stored, stored.model, traits, out / WORK / BASE, judge, progress)
     n = base.model.n_layers
     axes = {
         v.trait: measure.TraitAxis(layer, directions_of(v, n)[layer])
@@ -186,7 +187,6 @@ def _bench(scan: Scan, out: Path, spec: StudySpec, judge: JudgeFor, progress: Pr
     rows = read_rows(scan, again, spec.traits, spec.drop, spec.held_out)
     questions = [question for trait in traits for question in trait.evaluate]
     before = measure.at_last_prompt(base, questions, axes)
-    folder = resolve(stored.model, MODEL_DIR)
     return _Bench(base, traits, axes, questions, before, rows, spec, stored, folder, again.dataset)
 
 

@@ -16,6 +16,7 @@ from screen.select.selection import select
 from screen.store.index import read
 from screen.store.scan import Scan
 
+LEAST_ROWS = 3 * LEAST  # a third of them is an arm
 _AT_ONCE = 512  # rows rendered together
 
 
@@ -34,20 +35,13 @@ def read_rows(scan: Scan, again: Again, traits: Sequence[str], drop: str, held_o
     names = {trait: score_column(scan, trait) for trait in traits}
     table = read(scan.folder, list(dict.fromkeys(["row", "variant", "sign", *names.values()])))
     if table["variant"].null_count < table.num_rows:
-        raise UsageError(
-            f"{near(scan.path)} is of preference pairs, which are not fine-tuned here",
-            "scan the chosen answers as prompt and completion, or give your own --train-command and such rows",
-        )
+        raise no_pairs(near(scan.path))
     dropped = set(select(scan, drop).rows().tolist())
     row, sign = table["row"].to_numpy(), table["sign"].to_numpy()
     scores = {trait: table[column].to_numpy().astype(np.float64) for trait, column in names.items()}
     fine = (sign > 0) & ~np.any([np.isnan(values) for values in scores.values()], axis=0)
-    if fine.sum() < 3 * LEAST:
-        raise UsageError(
-            f"{int(fine.sum())} rows of {near(scan.path)} have a score to rank by; a third of them is an arm, and"
-            f" {LEAST} rows are the least",
-            "give more rows",
-        )
+    if fine.sum() < LEAST_ROWS:
+        raise too_few(near(scan.path), int(fine.sum()))
     drops = np.isin(row, np.fromiter(dropped, np.int64, len(dropped)))
     apart = _kept_out(np.flatnonzero(fine & ~drops), held_out)
     fine[apart] = False
@@ -55,6 +49,20 @@ def read_rows(scan: Scan, again: Again, traits: Sequence[str], drop: str, held_o
     tokens = np.array([sum(len(lesson.learnt) for lesson in learnt[r]) for r in row[fine].tolist()], dtype=np.int64)
     rows = Trainable(row[fine], {t: s[fine] for t, s in scores.items()}, tokens, drops[fine])
     return Lessons(rows, learnt, tuple(row[apart].tolist()), int((sign < 0).sum()))
+
+
+def no_pairs(name: str) -> UsageError:
+    return UsageError(
+        f"{name} is of preference pairs, which are not fine-tuned here",
+        "scan the chosen answers as prompt and completion",
+    )
+
+
+def too_few(name: str, rows: int) -> UsageError:
+    return UsageError(
+        f"{name} has {rows} rows to rank by; a third of them is an arm, and {LEAST} rows are the least",
+        f"give {LEAST_ROWS} rows or more",
+    )
 
 
 def _kept_out(clean: Ints, wanted: int) -> Ints:

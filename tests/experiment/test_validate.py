@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from screen.experiment import study
 from screen.experiment.finetune import Lesson
 from screen.experiment.recipe import Recipe
 from screen.judges import RuleJudge
+from screen.pocket import MODEL_DIR
 from screen.seal import open_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "support-chats.jsonl"
@@ -90,6 +92,33 @@ def test_a_shuffled_ranking_is_a_control_within_the_same_arms(
     assert dealt["study"]["ranking"] == "shuffled"
     assert 0 < len(trained[0] & trained[3]) < len(trained[0])  # other rows, some of them the same by chance
     assert [point["arm"] for point in dealt["cuts"][0]["points"]] == ["cut:20%"]
+
+
+LEARNS_NOTHING = """
+import pathlib, shutil, sys
+model, broken, _data, out, seed = sys.argv[1:]
+if seed == "1" and pathlib.Path(broken).exists():
+    sys.exit("no GPU")
+shutil.copytree(model, out, dirs_exist_ok=True)
+"""
+
+
+def test_a_command_that_fails_is_told_and_finished_arms_are_kept(
+    scanned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script, broken, out = tmp_path / "train.py", tmp_path / "broken", tmp_path / "out"
+    script.write_text(LEARNS_NOTHING)
+    broken.touch()
+    command = f"'{sys.executable}' '{script}' '{MODEL_DIR}' '{broken}' {{data}} {{out}} {{seed}}"
+    again = ("validate", str(scanned), "--train-command", command, "-o", str(out), *SHORT[:3], "2", *SHORT[4:])
+    assert screen(list(again)) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--train-command ended with 1: no GPU" in said
+    assert "finished arms are kept" in said
+    assert sorted(path.name for path in (out / "arms").iterdir()) == ["bottom-evil-0.json", "top-evil-0.json"]
+    broken.unlink()
+    assert screen(list(again)) == 0
+    assert "4 fine-tunings, 2 of them from an earlier call" in capsys.readouterr().out
 
 
 def test_arms_and_rows_that_cannot_be_are_told_before_training(

@@ -20,6 +20,22 @@ def resident_bytes() -> int | None:
     return sum(int(found[1]) for found in held if found) << 10 if tasks else None
 
 
+def available_bytes(root: Path = Path("/")) -> int | None:
+    """Memory that a process here could still take: of the machine, or what its control group has left where that is
+    less; None where the system does not tell."""
+    group = root / "sys/fs/cgroup"
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", (root / "proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    free = int(found[1]) << 10 if found else None
+    try:
+        most, taken = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return free
+    return free if free is None or most == "max" else min(free, max(0, int(most) - int(taken)))
+
+
 def weight_bytes(folder: Path) -> int:
     """The files that a model is loaded from."""
     return sum(file.stat().st_size for file in folder.glob("*.safetensors"))

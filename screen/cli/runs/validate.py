@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from screen.cli.output import print_json
 from screen.cli.runs import run as runs
 from screen.errors import UsageError
+
+if TYPE_CHECKING:
+    from screen.building.judges import Kind
+    from screen.experiment.results import Study
+    from screen.experiment.study import StudySpec
+    from screen.spec import ScanSpec
 
 _LEFT_OUT = ("out", "fdr", "fail_on", "as_json", "devices", "in_process", "spec", "refine", "verbose")
 _EPILOG = """\b
@@ -23,25 +30,34 @@ Examples:
 
 
 def _validate(dataset: tuple[str, ...], **options: Any) -> None:
+    from screen.spec import ScanSpec
     from screen.store import scanfile
+    from screen.store.scan import Scan
 
     out: Path | None = options.pop("out")
     own = {name: options.pop(name) for name in _OWN}
+    study = _study(own)
     if len(dataset) == 1 and (Path(dataset[0]) / scanfile.SCAN).is_file():
         run = Path(dataset[0])
+        scan = Scan.open(run)
+        study = _checked(ScanSpec.from_json(scan.folder.facts["spec"]), study, scan.traits, own["judge"])
     else:
+        from screen.experiment.early import check_rows
+
         request = runs.asked(dataset, {**options, "out": None if out is None else out / "run"})
-        run = request.out
+        run, spec = request.out, request.spec()
+        study = _checked(spec, study, request.traits, own["judge"])
+        check_rows(spec)
         runs.perform(request, runs.progress_of({**options, "verbose": False}))
     out = out or _default_out(run, own["ranking"])
-    study = _perform(run, out, own, options["quiet"])
+    done = _perform(run, out, study, own["judge"], options["quiet"])
     if own["as_json"]:
-        print_json(study.to_json())
+        print_json(done.to_json())
         return
     from screen_reports.console import Terminal
     from screen_reports.training.study import print_study
 
-    print_study(Terminal(), study, out)
+    print_study(Terminal(), done, out)
 
 
 def _default_out(run: Path, ranking: str) -> Path:
@@ -52,38 +68,55 @@ def _default_out(run: Path, ranking: str) -> Path:
     return beside if ranking == "scores" else beside / ranking
 
 
-def _perform(run: Path, out: Path, own: dict[str, Any], quiet: bool) -> Any:
-    from screen.cli.progress import progress_on_stderr, stopping
-    from screen.store.scan import Scan
+def _study(own: dict[str, Any]) -> StudySpec:
+    """What the command line asks for, checked as far as that goes without data and model."""
+    from screen.experiment.command import check_command
     from screen.traits.trait import load_trait
 
-    scan = Scan.open(run)
-    model = scan.folder.facts["spec"]["model"]
-    given = tuple(load_trait(name) for name in own["trait_files"])
-    _wants_trainer(own["lora"])
-    from screen.building.judges import judge_for
-    from screen.experiment.command import check_command
-    from screen.experiment.recipe import Recipe
-    from screen.experiment.study import StudySpec, perform
-
-    if own["command"] is not None:
+    arms = _arms(own["arms"])
+    if own["command"] is None:
+        _wants_trainer(own["lora"])
+    else:
         check_command(own["command"])
-    recipe = Recipe(rate=own["rate"], rows=own["rows"], passes=own["passes"], lora=own["lora"])
-    spec = StudySpec(
-        traits=tuple(own["by"]) or tuple(scan.traits),
+    given = tuple(load_trait(name) for name in own["trait_files"])
+    from screen.experiment.recipe import Recipe
+    from screen.experiment.study import StudySpec
+
+    return StudySpec(
+        traits=tuple(own["by"]),
         given=given,
-        arms=_arms(own["arms"]),
+        arms=arms,
         seeds=own["seeds"],
-        recipe=recipe,
+        recipe=Recipe(rate=own["rate"], rows=own["rows"], passes=own["passes"], lora=own["lora"]),
         answers=own["answers"],
         tokens=own["answer_tokens"],
         drop=own["drop"],
         command=own["command"],
         shuffled=own["ranking"] == "shuffled",
     )
+
+
+def _checked(scanned: ScanSpec, study: StudySpec, traits: Sequence[str], judge: Kind) -> StudySpec:
+    """With its traits, and everything that can be told before a row is scored."""
+    from dataclasses import replace
+
+    from screen.experiment.early import check
+
+    study = replace(study, traits=study.traits or tuple(traits))
+    check(scanned, study, judge)
+    return study
+
+
+def _perform(run: Path, out: Path, study: StudySpec, judge: Kind, quiet: bool) -> Study:
+    from screen.building.judges import judge_for
+    from screen.cli.progress import progress_on_stderr, stopping
+    from screen.experiment.study import perform
+    from screen.store.scan import Scan
+
+    model = Scan.open(run).folder.facts["spec"]["model"]
     progress = progress_on_stderr(quiet)
     with stopping(progress, "finished fine-tunings are kept in", out):
-        return perform(run, out, spec, judge_for(own["judge"], model), progress)
+        return perform(run, out, study, judge_for(judge, model), progress)
 
 
 def _arms(text: str) -> tuple[str, ...]:
