@@ -98,6 +98,10 @@ bench-coverage:
 bench-tokens-of-score:
     python -m bench.tokens_of_score
 
+# What PersonaMonitor costs a training at its default: with and without it in turns, processor time.
+bench-monitor *arguments:
+    python -m bench.monitor_cost {{arguments}}
+
 # A real server (transformers serve) against the model here; wants a PYTHON with transformers[serving] and accelerate.
 check-endpoint *arguments:
     python -m bench.endpoints {{arguments}}
