@@ -130,3 +130,7 @@ memory:
 # The picture of a report that the README shows: the example set scored and drawn anew; wants a chromium.
 report-picture:
     python -m bench.picture docs/images/report.png
+
+# Does the screen predict what training does: the whole study, resumed where it stopped; writes docs/proof/. About two hours of processor time.
+proof *arguments:
+    python -m research.proof.study {{arguments}}

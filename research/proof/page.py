@@ -1,4 +1,4 @@
-"""docs/proof/index.md from the figures that lie beside it, and from nothing else: text and figures cannot disagree."""
+"""docs/proof/ from the figures that lie there, and from nothing else: text, drawings and figures cannot disagree."""
 
 from __future__ import annotations
 
@@ -6,25 +6,41 @@ import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from screen.foreign import JsonObject
 
-HEAD: Final = """\
-# Does the screen predict what training does?
+TEXT: Final = Path(__file__).parent / "texts" / "head.md"
+# sections in their order, with the pieces that they show; each is a module with `section(found)`, and `drawings(found)`
+# where it has some. `found`: every piece's file by name
+SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "bars": (),
+    "predicts": ("matrix-embedded", "matrix-organism"),
+    "narrow": ("matrix-embedded", "matrix-organism"),
+    "thirds": ("thirds-embedded",),
+    "filtering": ("filtering",),
+    "vaccine": ("vaccine",),
+    "nothing": ("nothing",),
+    "baselines": ("baselines",),
+    "coverage": ("coverage",),
+    "samples": ("samples",),
+    "failures": ("failures",),
+    "costs": (),
+}
 
-Made by `just proof`; every number on this page comes from a JSON file beside it.
-"""
-# pieces in the order of the page; each module has `section(found)`, where found is every piece's file by name
-SECTIONS: Final = ("matrix", "baselines", "samples", "failures", "thirds", "filtering", "coverage")
 
-
-def page(found: Mapping[str, JsonObject]) -> str:
-    parts = [HEAD]
-    for name in SECTIONS:
-        if any(piece.partition("-")[0] == name for piece in found):
-            parts.append(importlib.import_module(f"research.proof.{name}").section(found))
-    return "\n".join(parts)
+def pages(found: Mapping[str, JsonObject]) -> dict[str, str]:
+    """File name -> content: index.md and the drawings that it shows."""
+    parts = [TEXT.read_text(encoding="utf-8")]
+    drawn: dict[str, str] = {}
+    for name, pieces in SECTIONS.items():
+        if not pieces or any(piece in found for piece in pieces):
+            module: ModuleType = importlib.import_module(f"research.proof.{name}")
+            parts.append(module.section(found))
+            if hasattr(module, "drawings"):
+                drawn |= module.drawings(found)
+    return {"index.md": "\n".join(parts), **drawn}
 
 
 def read(docs: Path) -> dict[str, JsonObject]:
@@ -32,4 +48,5 @@ def read(docs: Path) -> dict[str, JsonObject]:
 
 
 def write_page(docs: Path) -> None:
-    (docs / "index.md").write_text(page(read(docs)), encoding="utf-8")
+    for name, text in pages(read(docs)).items():
+        (docs / name).write_text(text, encoding="utf-8")

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from research.pocket.workshop import open_model
 from research.proof import organism
 from screen.building.workshop import Workshop
@@ -52,11 +50,11 @@ class Subject:
         return {trait: TraitAxis(v.card["layer"], v.at(v.card["layer"])) for trait, v in self.persona.items()}
 
     def random_axes(self, count: int) -> Mapping[str, TraitAxis]:
-        """`random-0`, ...: Gaussian directions at the layer of the first trait's vector."""
-        first = self.axes[TRAITS[0]]
-        rng = np.random.default_rng(0)
-        drawn = rng.standard_normal((count, len(first.direction))).astype(np.float32)
-        return {f"random-{i}": TraitAxis(first.layer, direction) for i, direction in enumerate(drawn)}
+        """`random-0`, ...: the first control directions of the first trait's card, as a run has them at its layer."""
+        first = self.persona[TRAITS[0]]
+        assert first.controls is not None
+        layer = first.card["layer"]
+        return {f"random-{i}": TraitAxis(layer, direction) for i, direction in enumerate(first.controls[:count])}
 
     def scan(self, name: str, rows: Iterable[Mapping[str, object]], **fields: Any) -> Scan:
         """Score rows under `work`/runs/`name`, or take what is there: the same rows and settings."""

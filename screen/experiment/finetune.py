@@ -56,10 +56,12 @@ def fine_tune(
     dtype: str = "float32",
     device: str = "cpu",
     step: Callable[[int, int], None] = lambda _done, _of: None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> None:
     """Train a copy of the model in `folder` on `lessons`, in their order, and save it to `out`.
 
-    Adapters of `recipe.lora` are merged before saving. Raises ModelError where the loss is no number.
+    `callbacks`: of the Trainer, `screen.training`'s for example. Adapters of `recipe.lora` are merged before saving.
+    Raises ModelError where the loss is no number.
     """
     with _quiet():
         torch.manual_seed(seed)
@@ -87,7 +89,7 @@ def fine_tune(
             args=arguments,
             train_dataset=list(lessons),
             data_collator=lambda batch: _collated(batch, pad),
-            callbacks=[_Tells(step)],
+            callbacks=[_Tells(step), *callbacks],
         )
         trainer.remove_callback(PrinterCallback)
         loss = trainer.train().training_loss
