@@ -36,7 +36,7 @@ PAIRS = tuple(form.name for form in FORMS if form.preference)
 Mask = npt.NDArray[np.bool_]
 
 
-class Place(TypedDict):
+class MessagePlace(TypedDict):
     """A conversation of the log: its row, and when it was had where that is known."""
 
     row: int
@@ -49,8 +49,8 @@ class AlarmJson(TypedDict):
     by: str | None
     value: str | None
     count: int
-    at: Place
-    began: Place
+    at: MessagePlace
+    began: MessagePlace
     mean_sds: float | None
 
 
@@ -197,7 +197,7 @@ class Log:
             )
         return out
 
-    def _place(self, i: int) -> Place:
+    def _place(self, i: int) -> MessagePlace:
         moment = float(self.had.times[i])
         return {"row": int(self.had.rows[i]), "time": None if math.isnan(moment) else when.moment_of(moment)}
 

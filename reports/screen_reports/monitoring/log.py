@@ -13,7 +13,7 @@ from screen_reports.console import Head, Terminal
 from screen_reports.text import one_line, plural, score, share
 
 if TYPE_CHECKING:
-    from screen.monitor.log import AlarmJson, LogReport, Part, Place, TraitReport, TraitStats
+    from screen.monitor.log import AlarmJson, LogReport, MessagePlace, Part, TraitReport, TraitStats
 
 _DAYS = 31  # of the table; the JSON has all
 _VALUES = 10
@@ -98,7 +98,7 @@ def _sentence(trait: str, alarm: AlarmJson) -> str:
     )
 
 
-def _place(place: Place) -> str:
+def _place(place: MessagePlace) -> str:
     return f"row {place['row']}" + (f" ({place['time']})" if place["time"] else "")
 
 
