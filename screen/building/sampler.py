@@ -57,6 +57,13 @@ class Steering(NamedTuple):
     direction: Floats
 
 
+def prompt_ids(tokenizer: Tokenizer, template: Template, messages: list[Message]) -> Ids:
+    """(seq,) int32: a conversation that ends with a user's turn, generation header included."""
+    text = template.prompt(messages)
+    prefix = tokenizer.prefix_ids if template.adds_prefix else ()
+    return np.asarray([*prefix, *tokenizer.encode([text])[0].ids], dtype=np.int32)
+
+
 class Sampler:
     """`identity` names whatever decides an answer beside prompt, sampling and draw: the model's hashes, dtype, EOS."""
 
@@ -142,9 +149,7 @@ class Sampler:
 
     def prompt_of(self, messages: list[Message]) -> Ids:
         """The same for a conversation that ends with a user's turn."""
-        text = self.template.prompt(messages)
-        prefix = self.tokenizer.prefix_ids if self.template.adds_prefix else ()
-        return np.asarray([*prefix, *self.tokenizer.encode([text])[0].ids], dtype=np.int32)
+        return prompt_ids(self.tokenizer, self.template, messages)
 
     def alone(self, response: SampledResponse) -> AnswerTokens:
         """The answer's tokens after its question alone, as it would stand in a dataset: no system prompt to read."""

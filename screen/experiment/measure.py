@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from screen.building.extraction import AnswerTokens
+from screen.building.extraction import AllLayers, AnswerTokens
 from screen.building.rollouts import asks
 from screen.building.workshop import Workshop
 from screen.experiment.lesson import Lesson, mean_loss
@@ -30,9 +30,14 @@ class TraitAxis:
 def at_last_prompt(shop: Workshop, questions: Sequence[str], axes: Mapping[str, TraitAxis]) -> dict[str, Floats]:
     """Name -> (questions,) projection of the last prompt token, in units of the activations (the fine-tuning shift of
     Persona Vectors, section 4, is its difference to the base model's)."""
-    prompts = [shop.sampler.prompt(question) for question in questions]
-    places = [AnswerTokens(ids, len(ids) - 1, len(ids)) for ids in prompts]
-    states = list(shop.means.answer_means(places))
+    return last_prompts(shop.means, [shop.sampler.prompt(question) for question in questions], axes)
+
+
+def last_prompts(
+    means: AllLayers, prompts: Sequence[npt.NDArray[np.int32]], axes: Mapping[str, TraitAxis]
+) -> dict[str, Floats]:
+    """The same of prompts by token ids."""
+    states = list(means.answer_means(AnswerTokens(ids, len(ids) - 1, len(ids)) for ids in prompts))
     return {
         name: np.array([project(s[None, None, axis.layer], axis.direction[None])[0, 0] for s in states])
         for name, axis in axes.items()

@@ -70,6 +70,7 @@ ELSEWHERE = {  # what takes long or a server: where its real output is held agai
     "steer-answer": "tests/experiment/test_steer.py",
     "steer-export": "tests/experiment/test_steer.py",
     "validate": "tests/experiment/test_validate.py",
+    "monitor-watch": "tests/monitor/test_watch.py",
     "traits-new": "tests/traits/test_traits.py",
     "vectors-build": "tests/building/test_commands.py",
     "vectors-validate": "tests/building/test_commands.py",

@@ -9,10 +9,12 @@ import click
 VERBS: dict[str, tuple[str, str]] = {
     # verb -> (module with `command`, one line of help)
     "log": ("screen.cli.acting.log", "Score the conversations that a model had."),
+    "watch": ("screen.cli.acting.watch", "Tell how far each checkpoint has moved."),
 }
 _EPILOG = """\b
 Examples:
   screen monitor log conversations.jsonl --reference clean.reference
+  screen monitor watch out/ --model ./qwen2.5-7b --vectors vectors/
 """
 
 
