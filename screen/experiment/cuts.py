@@ -39,11 +39,16 @@ class MeasuredCut:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCuts:
-    """A trait's points, the fewest rows dropped first. `shift_r`, `shown_r`: Spearman's rank correlation of predicted
-    and measured over them, seeds and questions drawn anew; None for fewer than LEAST cuts, or without spread."""
+    """A trait's points, the fewest rows dropped first.
+
+    seeds              fine-tunings of each; with one the intervals know nothing of how trainings differ
+    shift_r, shown_r   Spearman's rank correlation of predicted and measured over them, seeds and questions drawn anew;
+                       None for fewer than LEAST cuts, or without spread
+    """
 
     trait: str
     points: tuple[MeasuredCut, ...]
+    seeds: int
     shift_r: Interval | None
     shown_r: Interval | None
 
@@ -65,7 +70,7 @@ def _measured(outcomes: Sequence[ArmOutcome], trait: str) -> MeasuredCuts:
     if sum(point.above is not None for point in points) >= LEAST:
         shift = _rank_correlation(predicted, [_shift(some, trait) for some in arms.values()])
         shown = _rank_correlation(predicted, [_shown(some, trait) for some in arms.values()])
-    return MeasuredCuts(trait, tuple(points), shift, shown)
+    return MeasuredCuts(trait, tuple(points), min(map(len, arms.values()), default=0), shift, shown)
 
 
 def _point(some: Sequence[ArmOutcome], trait: str) -> MeasuredCut:

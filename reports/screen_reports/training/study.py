@@ -54,9 +54,10 @@ def cuts_said(cuts: MeasuredCuts) -> list[str]:
         ]
     ways = (("the shift along the vector", cuts.shift_r), ("what the judge finds", cuts.shown_r))
     told = (f"with {name} by {r.shown(2)}" for name, r in ways if r is not None)
+    alone = "; one seed: how trainings differ is in none of the intervals" if cuts.seeds == 1 else ""
     return [
         f"{cuts.trait}: over {len(cuts.points)} points of the cut curve the mean that is left goes"
-        f" {', and '.join(told)} (Spearman's rank correlation)"
+        f" {', and '.join(told)} (Spearman's rank correlation{alone})"
     ]
 
 
