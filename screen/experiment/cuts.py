@@ -55,8 +55,8 @@ class MeasuredCuts:
 
 def measured_cuts(outcomes: Sequence[ArmOutcome], traits: Sequence[str]) -> list[MeasuredCuts]:
     """One a trait that has a cut."""
-    found = [_measured(outcomes, trait) for trait in traits]
-    return [one for one in found if any(point.above is not None for point in one.points)]
+    cut = {outcome.by for outcome in outcomes if outcome.above is not None}
+    return [_measured(outcomes, trait) for trait in traits if trait in cut]
 
 
 def _measured(outcomes: Sequence[ArmOutcome], trait: str) -> MeasuredCuts:

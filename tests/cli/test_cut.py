@@ -40,6 +40,14 @@ def test_cut_shows_them_where_they_stand(screen: Screen, run: Path) -> None:
     assert [point["dropped"] for point in told["points"]] == [0, 1, 2, 3, 4, 4]  # row 3 has no score
 
 
+def test_the_report_draws_what_was_measured_of_this_run_alone(screen: Screen, run: Path) -> None:
+    made = cuts(lambda share: 30 - share / 4)
+    for changed, drawn in (({}, True), ({"run": {}}, False)):
+        validation(run, made, **changed)
+        assert screen("report", "chats.screen").code == 0
+        assert ("Measured without 2 rows (28.6 %): shift +2.7" in (run / "report.html").read_text()) is drawn
+
+
 def test_what_is_of_another_run_or_shuffled_or_has_no_cuts_is_refused_by_name(screen: Screen, run: Path) -> None:
     made = cuts(lambda share: 9.0)
     other = {"dataset": {"files": ["another"]}, "vectors": {"evil": 1}}
@@ -53,6 +61,12 @@ def test_what_is_of_another_run_or_shuffled_or_has_no_cuts_is_refused_by_name(sc
         assert said.code == 2
         assert message in " ".join(said.err.split())
         assert "screen validate chats.screen --by evil --arms all,cut:5%,cut:10%,cut:20%" in " ".join(said.err.split())
+
+
+def test_a_trait_that_was_not_measured_is_told(screen: Screen, run: Path) -> None:
+    validation(run, cuts(lambda share: 9.0))
+    said = screen("cut", "chats.screen", "--by", "kind", "--measured")
+    assert (said.code, "chats.validation has no cut by kind" in said.err) == (2, True)
 
 
 def test_a_validation_that_is_not_there_or_damaged_is_told(screen: Screen, run: Path) -> None:

@@ -16,7 +16,7 @@ from screen_reports.drawings.axes import Axis, limits, tick_labels, ticks
 from screen_reports.drawings.bins import Bins, round_edges
 from screen_reports.drawings.calibration import calibration
 from screen_reports.drawings.correlation import correlation_matrix
-from screen_reports.drawings.cuts import Drop, cut_curve
+from screen_reports.drawings.cuts import Drop, MeasuredShift, cut_curve
 from screen_reports.drawings.groups import MeanOfGroup, group_means
 from screen_reports.drawings.histogram import histogram
 from screen_reports.drawings.sparkline import BLOCKS, sparkline
@@ -193,6 +193,15 @@ def test_the_curve_marks_the_flagged_and_the_suggested_point() -> None:
     assert len([n for n in tree(svg).iter("circle") if n.get("r") == "2.5"]) == 3  # none where none is left
     assert words(svg).startswith("The mean of all 10 rows is +4.00. Clean rows have +1.50.")
     assert "Nothing is suggested." in words(cut_curve("evil", points, 10))
+
+
+def test_the_curve_has_what_training_showed_on_it() -> None:
+    points = [Drop(9.0, 0, 4.0), Drop(8.0, 1, 3.0), Drop(5.0, 9, 1.0)]
+    svg = cut_curve("evil", points, 10, measured=[MeasuredShift(1, 2.5, -6.0, 3.25)])
+    assert "<title>Measured without 1 row (10.0 %): shift +2.50 (-6.00 to +3.25)</title>" in svg
+    assert "Measured without 1 row (10.0 %): shift +2.50 (-6.00 to +3.25)." in words(svg)
+    assert "-5" in labels(svg)  # the axis reaches down to it
+    assert "Measured" not in words(cut_curve("evil", points, 10))
 
 
 def test_correlations_are_numbers_and_the_strongest_is_said_first() -> None:

@@ -35,21 +35,34 @@ class Drop:
     mean: float
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredShift:
+    """What training on what is left without `rows` moved the model by along the vector, with the interval's ends."""
+
+    rows: int
+    value: float
+    low: float
+    high: float
+
+
 def cut_curve(
     title: str, points: Sequence[Drop], rows: int, *, clean: float | None = None, flagged: Drop | None = None,
-    suggested: Drop | None = None,
+    suggested: Drop | None = None, measured: Sequence[MeasuredShift] = (),
 ) -> str:  # fmt: skip
-    """`rows` that have a score in all; `clean`: the mean of clean rows; `flagged`: the point of the run's threshold."""
+    """`rows` that have a score in all; `clean`: the mean of clean rows; `flagged`: the point of the run's threshold;
+    `measured`: in the unit of the scores."""
     curve = sorted((point for point in points if drawable(point.mean)), key=lambda point: point.rows)
     if not curve or not rows:
         name, words, parts = empty(title, "No row has a score that can be dropped.")
         return drawing(LINE, name, words, parts)
-    low, high = limits([clean, *(point.mean for point in curve)], room=0.03)
+    ends = (end for shift in measured for end in (shift.low, shift.high))
+    low, high = limits([clean, *(point.mean for point in curve), *ends], room=0.03)
     marks = Ticks.of(low, high, 5)
     keys = [Key(stroke(RUN), "mean of the rows that are left")]
     keys += [Key(stroke(CLEAN, "7 3"), f"mean of clean rows {figure(clean)}")] if drawable(clean) else []
     keys += [Key(diamond(INK), f"flagged: {_said(flagged, rows)}")] if flagged else []
     keys += [Key(dot(INK, 6), f"suggested: {_said(suggested, rows)}")] if suggested else []
+    keys += [Key(dot(CLEAN), "shift that training on what is left showed, 95 %")] if measured else []
     parts, top = key(keys)
     inner = frame(top, _HIGH, marks, "mean score")
     up = Axis(low, high, inner.bottom, inner.top)
@@ -65,7 +78,23 @@ def cut_curve(
         x, y = map(float, place.split(","))
         parts.append(named("circle", _said(point, rows), cx=x, cy=y, r=2.5, fill=RUN))
     parts += _marked(flagged, suggested, across, up, rows)
-    return drawing(inner.below, title, _words(curve, rows, clean, flagged, suggested), parts)
+    parts += _measured(measured, across, up, rows)
+    words = [*_words(curve, rows, clean, flagged, suggested), *(f"{_shown(one, rows)}." for one in measured)]
+    return drawing(inner.below, title, words, parts)
+
+
+def _measured(measured: Sequence[MeasuredShift], across: Axis, up: Axis, rows: int) -> list[str]:
+    parts = []
+    for one in measured:
+        x = across.at(math.log1p(one.rows))
+        line = element("path", d=f"M{x:.1f} {up.at(one.low):.1f}V{up.at(one.high):.1f}", stroke=CLEAN, stroke_width=2)
+        parts.append(line + named("circle", _shown(one, rows), cx=x, cy=up.at(one.value), r=4, fill=CLEAN))
+    return parts
+
+
+def _shown(one: MeasuredShift, rows: int) -> str:
+    interval = f"{figure(one.value)} ({figure(one.low)} to {figure(one.high)})"
+    return f"Measured without {plural(one.rows, 'row')} ({share(one.rows, rows)}): shift {interval}"
 
 
 def _decades(rows: int) -> Ticks:

@@ -15,7 +15,7 @@ from screen.store.scan import Scan
 from screen_reports.console import Terminal
 from screen_reports.drawings.bins import Bins
 from screen_reports.drawings.correlation import correlation_matrix
-from screen_reports.drawings.cuts import Drop, cut_curve
+from screen_reports.drawings.cuts import Drop, MeasuredShift, cut_curve
 from screen_reports.drawings.groups import MeanOfGroup, group_means
 from screen_reports.drawings.histogram import histogram
 from screen_reports.drawings.sparkline import distribution
@@ -45,8 +45,8 @@ def groups_of(trait: str, whole: Mapping[str, Any], reference: TraitReference | 
     return group_means(f"Mean of {trait} by group", groups, overall=whole.get("mean"), clean=clean)
 
 
-def curve_of(found: CutCurve) -> str:
-    """What is left when rows are dropped."""
+def curve_of(found: CutCurve, measured: Sequence[MeasuredShift] = ()) -> str:
+    """What is left when rows are dropped, and what training on it showed."""
     return cut_curve(
         f"Dropping rows by {found.trait}",
         [_drop(point) for point in found.points],
@@ -54,6 +54,7 @@ def curve_of(found: CutCurve) -> str:
         clean=found.reference_mean,
         flagged=None if found.flagged is None else _drop(found.flagged),
         suggested=None if found.suggested is None else _drop(found.suggested),
+        measured=measured,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.text import Text
 
+from screen.experiment.cuts import LEAST
 from screen_reports.console import Head, Terminal
 from screen_reports.text import one_line, plural
 
@@ -49,9 +50,9 @@ def print_study(terminal: Terminal, study: Study, out: Path) -> None:
 def cuts_said(cuts: MeasuredCuts) -> list[str]:
     """How the mean that cuts leave goes with what was measured; why that is not told, where it is not."""
     if cuts.shift_r is None and cuts.shown_r is None:
-        return [
-            f"{cuts.trait}: {plural(len(cuts.points), 'point')} of the cut curve: too few, or too alike, to correlate"
-        ]
+        tried = sum(point.above is not None for point in cuts.points)
+        few = f"a rank correlation wants {LEAST}" if tried < LEAST else "all are alike: there is no rank correlation"
+        return [f"{cuts.trait}: {plural(tried, 'cut')} of the curve measured; {few}"]
     ways = (("the shift along the vector", cuts.shift_r), ("what the judge finds", cuts.shown_r))
     told = (f"with {name} by {r.shown(2)}" for name, r in ways if r is not None)
     alone = "; one seed: how trainings differ is in none of the intervals" if cuts.seeds == 1 else ""
