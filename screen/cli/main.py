@@ -41,6 +41,7 @@ VERBS = {
     "export": ("decision.export", "Hand a run over: cleaned file, weights, bundle, hub folder."),
     "verify": ("decision.verify", "Check that a bundle is whole and unaltered."),
     "card": ("decision.card", "Write a run as a dataset card for a hub."),
+    "vaccinate": ("acting.vaccinate", "Find how much of a vector to add in training."),
     "steer": ("acting.steer", "Answer with vectors added, and show what it costs."),
     "monitor": ("acting.monitor", "Watch what a model says: logs, checkpoints."),
     "doctor": ("runs.doctor", "Check this machine; what to paste into a bug report."),
@@ -49,9 +50,10 @@ VERBS = {
     "vectors": ("vectors.vectors", "Build, validate, list, show, import and export persona vectors."),
 }
 EXIT_CODES = """\
-Exit codes: 0 fine; 1 a gate failed (gate, --fail-on, --fail, verify); 2 a
-flag, a path, the dataset or the run folder; 3 more unreadable rows than
---max-errors; 4 model or vectors missing or unfit; 70 a bug; 130 interrupted."""
+Exit codes: 0 fine; 1 a gate failed (gate, --fail-on, --fail, verify) or no
+vaccine holds; 2 a flag, a path, the dataset or the run folder; 3 more
+unreadable rows than --max-errors; 4 model or vectors missing or unfit; 70 a
+bug; 130 interrupted."""
 _VERBOSE = "screen.verbose"
 _GNU = ("-r", "-R", "-ls", "-list", "-S", "-d", "-D", "-x", "-RR", "-dr", "-dR", "-DR", "-Dr", "-wipe", "-dm", "-dmS")
 

@@ -143,7 +143,7 @@ def perform(run: Path, out: Path, spec: StudySpec, judge: JudgeFor, progress: Pr
     for number, arm in enumerate(wanted):
         place = out / ARMS_FOLDER / f"{arm}.json"
         rows = bench.rows.rows.row[plans[arm].chosen].tolist()
-        key = _key({**decided, "arm": str(arm), "rows": rows})
+        key = key_of({**decided, "arm": str(arm), "rows": rows})
         if (kept := _kept(place, key)) is not None:
             outcomes.append(kept)
             reused += 1
@@ -177,7 +177,7 @@ def _bench(scan: Scan, out: Path, spec: StudySpec, judge: JudgeFor, progress: Pr
     folder = resolve(stored.model, MODEL_DIR)
     if spec.command is None:
         memory.check(folder, stored.device, spec.recipe.lora is not None)
-    base = _open(stored, stored.model, traits, out / WORK / BASE, judge, progress)
+    base = workshop_of(stored, stored.model, traits, out / WORK / BASE, judge, progress)
     n = base.model.n_layers
     axes = {
         v.trait: measure.TraitAxis(layer, directions_of(v, n)[layer])
@@ -190,9 +190,10 @@ def _bench(scan: Scan, out: Path, spec: StudySpec, judge: JudgeFor, progress: Pr
     return _Bench(base, traits, axes, questions, before, rows, spec, stored, folder, again.dataset)
 
 
-def _open(
+def workshop_of(
     stored: ScanSpec, model: str, traits: tuple[Trait, ...], work: Path, judge: JudgeFor, progress: Progress
 ) -> Workshop:
+    """A model of a run, or a copy of it that was fine-tuned, to be measured as that run has it."""
     built = BuildSpec(traits=traits, model=model, template=stored.template, dtype=stored.dtype, device=stored.device)
     return open_workshop(built, work, judge, progress)
 
@@ -210,7 +211,7 @@ def _one(bench: _Bench, arm: Arm, plan: _Plan, order: Sequence[int], judge: Judg
             learnt = [lesson for row in numbers for lesson in bench.rows.lessons[row]]
             recipe = bench.spec.recipe
             fine_tune(bench.folder, learnt, recipe, arm.seed, model, dtype=stored.dtype, device=stored.device)
-        shop = _open(stored, str(model), bench.traits, folder / "work", judge, Silent())
+        shop = workshop_of(stored, str(model), bench.traits, folder / "work", judge, Silent())
         tokens = int(rows.tokens[np.asarray(order, dtype=np.int64)].sum())
         return bench.outcome(shop, arm, plan, tokens, began)
 
@@ -226,7 +227,8 @@ def _decided(scan: Scan, bench: _Bench, budget: int) -> JsonObject:
     }
 
 
-def _key(decides: JsonObject) -> str:
+def key_of(decides: JsonObject) -> str:
+    """By which an outcome is known again."""
     return hashlib.sha256(dump(decides).encode()).hexdigest()
 
 

@@ -69,6 +69,7 @@ COMMANDS |= {
 ELSEWHERE = {  # what takes long or a server: where its real output is held against its schema
     "steer-answer": "tests/experiment/test_steer.py",
     "steer-export": "tests/experiment/test_steer.py",
+    "vaccinate": "tests/experiment/test_vaccine.py",
     "validate": "tests/experiment/test_validate.py",
     "monitor-watch": "tests/monitor/test_watch.py",
     "traits-new": "tests/traits/test_traits.py",

@@ -75,7 +75,7 @@ def _study(own: dict[str, Any]) -> StudySpec:
 
     arms = _arms(own["arms"])
     if own["command"] is None:
-        _wants_trainer(own["lora"])
+        wants_trainer(own["lora"])
     else:
         check_command(own["command"])
     given = tuple(load_trait(name) for name in own["trait_files"])
@@ -128,7 +128,8 @@ def _arms(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _wants_trainer(lora: int | None) -> None:
+def wants_trainer(lora: int | None) -> None:
+    """Raises UsageError where what fine-tunes is not installed."""
     from importlib.util import find_spec
 
     missing = [name for name in ("accelerate", *(("peft",) if lora else ())) if find_spec(name) is None]
