@@ -90,6 +90,10 @@ bench-store:
 bench-quality:
     python bench/quality.py
 
+# The proxy under 200 streams at once: bytes, added latency, messages lost or scored twice, killed in the middle.
+bench-proxy *arguments:
+    python -m bench.proxy {{arguments}}
+
 # How often exact scores lie within 1.96 standard errors of estimates; docs/calibration.md has its table.
 bench-coverage:
     python -m bench.coverage

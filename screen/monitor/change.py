@@ -184,3 +184,16 @@ class Streams:
         if key not in self.detectors:
             self.detectors[key] = ChangeDetector(self._bars[trait], self._per, self._window)
         return self.detectors[key].update(score)
+
+    def state(self) -> list[tuple[str, str, DetectorState]]:
+        """All that its detectors know, as JSON."""
+        return [(trait, group, detector.state()) for (trait, group), detector in self.detectors.items()]
+
+    def resume(self, state: Sequence[tuple[str, str, DetectorState]]) -> None:
+        """Go on where streams of the same bars were. Raises ValueError for others; a trait that has no bars any more
+        is left out."""
+        for trait, group, known in state:
+            if self._bars.get(trait):
+                self._groups |= {group} - {EVERYTHING}
+                self.detectors[trait, group] = ChangeDetector(self._bars[trait], self._per, self._window)
+                self.detectors[trait, group].resume(known)

@@ -72,6 +72,7 @@ ELSEWHERE = {  # what takes long or a server: where its real output is held agai
     "vaccinate": "tests/experiment/test_vaccine.py",
     "validate": "tests/experiment/test_validate.py",
     "monitor-watch": "tests/monitor/test_watch.py",
+    "monitor-serve": "tests/monitor/serve/test_proxy.py",
     "traits-new": "tests/traits/test_traits.py",
     "vectors-build": "tests/building/test_commands.py",
     "vectors-validate": "tests/building/test_commands.py",

@@ -9,11 +9,13 @@ import click
 VERBS: dict[str, tuple[str, str]] = {
     # verb -> (module with `command`, one line of help)
     "log": ("screen.cli.acting.log", "Score the conversations that a model had."),
+    "serve": ("screen.cli.acting.serve", "Pass requests on to a server, and score the answers."),
     "watch": ("screen.cli.acting.watch", "Tell how far each checkpoint has moved."),
 }
 _EPILOG = """\b
 Examples:
   screen monitor log conversations.jsonl --reference clean.reference
+  screen monitor serve --upstream http://localhost:8000/v1 -o watched
   screen monitor watch out/ --model ./qwen2.5-7b --vectors vectors/
 """
 

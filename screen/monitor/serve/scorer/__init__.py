@@ -1,0 +1,1 @@
+"""The process that scores what the journal holds, and what keeps it."""
