@@ -86,6 +86,7 @@ def test_the_rows_above_the_threshold_of_their_length_are_what_its_filter_drops(
     assert screen("filter", "many.screen", "--drop", told["expression"], "-o", "left.jsonl").code == 0
     assert len((tmp_path / "left.jsonl").read_text().splitlines()) == 48 - told["above"]
     said = screen("cut", "many.screen", "--match", "length")
+    assert "screen filter many.screen --drop '(answer_tokens >= 20" in said.out
     assert f"{told['both']} of 42 flagged rows still lie above" in " ".join(said.out.split())
 
 

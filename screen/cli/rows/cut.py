@@ -112,6 +112,8 @@ def _print_lengths(terminal: Terminal, found: LikeLength, run: Path) -> None:
     terminal.table([(name, "right") for name in cuts.LIKE_LENGTH], cuts.by_length(found))
     terminal.put()
     terminal.put(found.sentence)
+    if not found.above:
+        return
     terminal.put()
     terminal.put("next:", style="bold")
     drop = shlex.quote(found.expression)
