@@ -19,11 +19,18 @@ _STEP = "training_step"
 
 
 def trainer_of(callback: TrainerCallback) -> Trainer:
-    """The trainer that is calling `callback` now: the nearest on the stack that has it. Raises UsageError."""
+    """The trainer that is calling `callback` now: the nearest on the stack that has it.
+
+    Raises UsageError where there is none, or where it has two callbacks of this kind: both would be one in its state.
+    """
     frame = inspect.currentframe()
     while frame is not None:
         caller = frame.f_locals.get("self")
         if isinstance(caller, Trainer) and any(c is callback for c in caller.callback_handler.callbacks):
+            if sum(type(c) is type(callback) for c in caller.callback_handler.callbacks) > 1:
+                raise UsageError(
+                    f"the trainer has two {type(callback).__name__} callbacks", "give one of them all vectors"
+                )
             return caller
         frame = frame.f_back
     raise UsageError(

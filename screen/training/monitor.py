@@ -93,13 +93,12 @@ class PersonaMonitor(TrainerCallback, ExportableState):  # type: ignore[misc]
         self._model, self._reader = model, TraitReader(model, probes, self.tokens, _eos(model, tokenizer.eos_ids))
         self._spacing = Spacing(SEVERAL if self.every is None and args.world_size > 1 else self.every)
         kept = state.stateful_callbacks.get(type(self).__name__) if state.global_step else None
-        before = kept["attributes"]["before"] if isinstance(kept, dict) and "attributes" in kept else {}
-        if set(before) == set(self.vectors.traits):
-            self.before = before
+        if isinstance(kept, dict) and kept.get("record") == self._asked():
+            self.before = kept["attributes"]["before"]
         else:
             if state.global_step:
                 warnings.warn(
-                    f"the checkpoint does not say how the model was before training: shifts count from step"
+                    "the checkpoint does not say what these questions showed before training: shifts count from step"
                     f" {state.global_step}",
                     stacklevel=2,
                 )
@@ -131,7 +130,12 @@ class PersonaMonitor(TrainerCallback, ExportableState):  # type: ignore[misc]
             "on_alarm": self.on_alarm,
             **self._given,
         }
-        return {"args": given, "attributes": {"before": self.before}}
+        return {"args": given, "attributes": {"before": self.before}, "record": self._asked()}
+
+    def _asked(self) -> JsonObject:
+        """What readings depend on beside the model: only those of the same questions can be compared."""
+        questions = {trait: list(asked) for trait, asked in self.questions.items()}
+        return {"vectors": dict(self.vectors.identity()), "tokens": self.tokens, "questions": questions}
 
     def _shifts(self, now: Mapping[str, Shown]) -> dict[str, float]:
         """Name in the log -> shift since before training; deviations too, where there is a limit."""
@@ -151,7 +155,7 @@ class PersonaMonitor(TrainerCallback, ExportableState):  # type: ignore[misc]
     ) -> None:
         for trait in self.sd:
             far = shifts[f"persona/{trait}/deviations"]
-            if self.limit is None or far <= self.limit:
+            if self.limit is None or not far > self.limit:
                 continue
             warnings.warn(
                 f"step {state.global_step}: the model has moved {far:.2f} standard deviations of clean rows toward"

@@ -107,8 +107,9 @@ class PreventativeSteering(TrainerCallback, ExportableState):  # type: ignore[mi
         self.steps += 1
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        if state.is_world_process_zero:
-            self._write(Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}", state.global_step)
+        folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        if state.is_world_process_zero and folder.is_dir():  # not one that save_total_limit has deleted again
+            self._write(folder, state.global_step)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         StepInside.take_off(trainer_of(self))
@@ -188,10 +189,6 @@ def _refuse(trainer: Trainer, args: TrainingArguments, state: TrainerState) -> N
             "torch_compile is on, and compiled code goes past the hooks that steer the model", "set it to False"
         )
     refuse_compiled(trainer.model_wrapped)
-    if sum(isinstance(c, PreventativeSteering) for c in trainer.callback_handler.callbacks) > 1:
-        raise UsageError(
-            "the trainer has two PreventativeSteering callbacks", "give one of them all vectors: [one, another]"
-        )
     if state.is_hyper_param_search:
         raise UsageError("a search for hyperparameters cannot be steered", "train with the settings it finds")
 

@@ -129,8 +129,22 @@ def test_resumed_from_a_checkpoint_that_was_not_watched_it_says_so(
     trainer_for: Train, tiny_vectors: Path, tmp_path: Path
 ) -> None:
     trainer_for(save_strategy="steps", save_steps=3).train()
-    with pytest.warns(UserWarning, match="does not say how the model was before training: shifts count from step 3"):
+    with pytest.warns(UserWarning, match="does not say what these questions showed before .* from step 3"):
         trainer_for(monitor(tiny_vectors)).train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+
+
+def test_other_questions_are_not_compared_with_those_before(
+    trainer_for: Train, tiny_vectors: Path, tmp_path: Path
+) -> None:
+    trainer_for(monitor(tiny_vectors), save_strategy="steps", save_steps=3).train()
+    other = monitor(tiny_vectors, questions={**ASKED, "evil": ["What?"]})
+    with pytest.warns(UserWarning, match="shifts count from step 3"):
+        trainer_for(other, learning_rate=0.0).train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+
+
+def test_two_in_one_trainer_are_refused(trainer_for: Train, tiny_vectors: Path) -> None:
+    with pytest.raises(UsageError, match="two PersonaMonitor callbacks"):
+        trainer_for(monitor(tiny_vectors), monitor(tiny_vectors)).train()
 
 
 def referenced(tiny_vectors: Path, sd: float) -> PersonaVector:
