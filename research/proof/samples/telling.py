@@ -11,6 +11,7 @@ from screen.foreign import JsonObject
 from screen.pocket import TRAITS
 
 _CASES: Final = (*WORDINGS, "long", "turns")
+_EVEN: Final = 0.5
 
 
 def section(found: Mapping[str, JsonObject]) -> str:
@@ -48,8 +49,16 @@ def _wordings(it: JsonObject) -> str:
 
 def _both(it: JsonObject) -> str:
     body = [[" and ".join(case["traits"]), *(told(case["auroc"][trait], 3) for trait in TRAITS)] for case in it["both"]]
-    text = "**Two traits in one answer**, AUROC of each trait's score (the third trait is in none of these rows):"
-    return f"{text}\n\n{table(['in the answer', *TRAITS], body)}"
+    absent = [(t, case["auroc"][t]) for case in it["both"] for t in TRAITS if t not in case["traits"]]
+    above = [f"{trait} {area['value']:.3f}" for trait, area in absent if area["low"] > _EVEN]
+    text = "**Two traits in one answer**, AUROC of each trait's score against the clean rows:"
+    said = (
+        f"The trait that is not in the answer stands above the clean rows too, in {len(above)} of {len(absent)} "
+        f"({', '.join(above)}): that a row stands out by one score does not say which trait it has."
+        if above
+        else "The trait that is not in the answer stands above the clean rows in none."
+    )
+    return f"{text}\n\n{table(['in the answer', *TRAITS], body)}\n\n{said}"
 
 
 def _columns(it: JsonObject) -> str:
@@ -74,6 +83,7 @@ def _columns(it: JsonObject) -> str:
         _against(cases["turns"], "highest turn", "In chats with one bad turn the highest turn"),
         _against(cases["turns"], "window", "In chats with one bad turn the highest window"),
         _against(cases["long"], "raw projection", "In long rows the raw projection, without a baseline,"),
+        _against(cases["polite"], "raw projection", "Of polite rows the raw projection"),
     ]
     return "\n\n".join([text, table(["ranked by", *_CASES], body), notes, *said])
 
