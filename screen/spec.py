@@ -30,7 +30,7 @@ class ScanSpec:
     answer_by: Literal["model", "endpoint"] = "model"  # who makes baseline responses: the model here, or a server of it
     max_new_tokens: int = 256
     generation_batch_size: int | None = None  # prompts answered at once; None: by device
-    calibrate_on: int = 1024  # distinct prompts that `calibrated` answers
+    calibrate_on: int = 512  # distinct prompts that `calibrated` answers
     refine: bool = False  # answer exactly where an estimate leaves a flag open
     reference: str | None = None  # a file of `screen reference build`
     group_by: str | None = None  # a field of the rows, for statistics by group

@@ -27,8 +27,17 @@ from screen.scan.plan import versions
 DOCS: Final = Path(__file__).parents[2] / "docs" / "proof"
 # piece -> (module of research.proof, subject), in the order of two queues that run side by side, one a core
 QUEUES: Final[tuple[tuple[str, ...], ...]] = (
-    ("matrix-organism", "doses-organism", "nothing", "failures", "coverage"),
-    ("matrix-embedded", "doses-embedded", "thirds-embedded", "filtering", "vaccine", "baselines", "samples"),
+    ("matrix-organism", "doses-organism", "nothing", "failures"),
+    (
+        "matrix-embedded",
+        "doses-embedded",
+        "thirds-embedded",
+        "filtering",
+        "vaccine",
+        "baselines",
+        "coverage",
+        "samples",
+    ),
 )
 
 

@@ -12,7 +12,7 @@ from screen.baselines.none import NoBaseline
 from screen.errors import UsageError
 
 AUTO = "auto"
-AUTO_MOST = 2048  # distinct prompts up to which `auto` answers them all
+AUTO_MOST = 512  # distinct prompts up to which `auto` answers them all
 KINDS: dict[str, Baseline] = {
     kind.name: kind for kind in (Generate(), Calibrated(), LastPrompt(), Given(), NoBaseline(), Contrast())
 }

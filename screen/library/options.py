@@ -29,7 +29,7 @@ class ScanOptions(TypedDict, total=False):
     baseline: str | None  # auto, generate, calibrated, last-prompt, answers:FILE or none; auto
     answer_by: str | None  # model, or endpoint: who makes baseline responses; model
     refine: bool | None  # calibrated: answer exactly where a flag is open
-    calibrate_on: int | None  # prompts that are answered; 1024
+    calibrate_on: int | None  # prompts that are answered; 512
     group_by: str | None  # a field: statistics for each of its values
     max_new_tokens: int | None  # of the baseline responses; 256
     generation_batch_size: int | None  # prompts answered at once; 16, on CUDA 64

@@ -69,11 +69,19 @@ def test_components_are_the_principal_axes_of_the_states_at_each_layer() -> None
     for layer, at, axes in ((2, 0, [0, 2, 1]), (4, 1, [4, 3, 2])):
         rows = made[layer]
         assert (rows.shape, rows.dtype) == ((COMPONENTS, 5), np.float32)
-        np.testing.assert_allclose(rows[:5] @ rows[:5].T, np.eye(5), atol=1e-5)
+        np.testing.assert_allclose(rows[:4] @ rows[:4].T, np.diag([1, 1, 1, 0]), atol=1e-5)
         assert (np.abs(rows[:3]).argmax(1).tolist(), rows[range(3), axes].min() > 0) == (axes, True)
         along = np.cov(states[:, at].T, ddof=0) @ rows[0]
         np.testing.assert_allclose(along, along @ rows[0] * rows[0], atol=1e-3)  # an eigenvector
         assert not rows[5:].any()
+
+
+def test_there_is_no_component_along_which_few_prompts_do_not_differ() -> None:
+    """A prompt that was not answered may lie far along it, and a feature without spread has no scale."""
+    states = np.random.default_rng(0).normal(size=(4, 1, 2, 5)).astype(np.float32)
+    made = _components([prompt("a", 1, 2, 3)], Windows(1, states=list(states)))
+    for rows in made.values():
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), [1, 1, 1] + [0] * (COMPONENTS - 3), atol=1e-5)
 
 
 @pytest.mark.parametrize(("said", "told"), [(2, "2 of its answers were still thinking"), (0, "")])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from research.pocket.corpus.chats import mixed
+from screen.baselines import table
 from screen.errors import InputError, StoreError, UsageError
 from screen.pocket import VECTORS_DIR
 from screen.scan.run import run_scan
@@ -66,6 +67,12 @@ def calibrated(chats: Path, folder: Path, cache: Path) -> Any:
 def flagged(summary: Mapping[str, Any], scores: Any, trait: str) -> set[int]:
     stats = summary["traits"][trait]
     return set(scores.filter(scores[stats["column"]] > stats["threshold"])["row"].to_list())
+
+
+@pytest.mark.parametrize("distinct", [20, 512, 513, 1_000_000])
+def test_auto_answers_no_more_prompts_for_a_longer_dataset(distinct: int) -> None:
+    most = distinct if table.by_prompts(distinct).exact else ScanSpec(dataset=()).calibrate_on
+    assert most <= 512
 
 
 def test_few_prompts_are_all_answered_and_many_calibrated(

@@ -25,6 +25,7 @@ from screen.stats import spearman
 
 COMPONENTS = 32  # principal components of the last prompt token, a screened layer
 LEAST = 20  # answers below which nothing is fitted
+_NO_SPREAD = 1e-10  # of the largest variance: what rounding leaves
 
 
 def fitted(run: Preparing) -> Fitted:
@@ -91,7 +92,9 @@ def _components(prompts: Sequence[Prompt], run: Preparing) -> dict[int, Float32]
     for i, layer in enumerate(layers):
         centred = stacked[:, i] - stacked[:, i].mean(0)
         values, vectors = np.linalg.eigh(centred.T @ centred)
-        rows = vectors[:, np.argsort(-values, kind="stable")[:COMPONENTS]].T
+        largest = np.argsort(-values, kind="stable")[:COMPONENTS]
+        # where prompts are few: along which they do not differ nothing can be learnt, and others may lie far out
+        rows = vectors[:, largest[values[largest] > _NO_SPREAD * values.max()]].T
         rows *= np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(1)])[:, None]  # one sign, whatever the library
         padded = np.zeros((COMPONENTS, stacked.shape[2]), dtype=np.float32)
         padded[: len(rows)] = rows

@@ -49,9 +49,7 @@ Examples:
     help="Who makes baseline responses: the model, or its server at OPENAI_BASE_URL, by token ids.  [default: model]",
 )  # fmt: skip
 @click.option("--refine", is_flag=True, default=None, help="Calibrated: answer exactly where a flag is open.")
-@click.option(
-    "--calibrate-on", type=click.IntRange(50), metavar="N", help="Prompts that are answered.  [default: 1024]"
-)
+@click.option("--calibrate-on", type=click.IntRange(50), metavar="N", help="Prompts that are answered.  [default: 512]")
 @click.option("--group-by", metavar="FIELD", help="Statistics for each value of this field.  [default: by file]")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Length of the baseline responses.  [default: 256]")
 @click.option(
