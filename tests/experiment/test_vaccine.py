@@ -60,8 +60,12 @@ def test_the_smallest_that_holds_is_chosen_and_of_equal_ones_the_better_loss() -
 def test_a_model_that_makes_no_sense_any_more_holds_nothing() -> None:
     found = options(BASE, swept(("one", 1, 0, 60, 3.0)), 5.0)
     assert choose(found) is None
-    assert found[1].why[0].startswith("coherence may have fallen by 3")
-    assert sentence(found, 5.0) == "no coefficient tried holds evil within 5 points of the base model"
+    assert list(found[1].why) == ["coherence"]
+    assert found[1].why["coherence"].startswith("it may have fallen by 3")
+    assert sentence(found, 5.0) == (
+        "no coefficient tried holds evil within 5 points of the base model and coherence within 5 of plain"
+        " fine-tuning's"
+    )
 
 
 def test_what_is_not_told_from_a_larger_rise_does_not_hold() -> None:
@@ -93,7 +97,7 @@ def test_the_table_says_which_and_fits_eighty_columns(capsys: pytest.CaptureFixt
     assert max(map(len, said.splitlines())) <= 80
     lines = [" ".join(line.split()) for line in said.splitlines()]
     assert any(line.startswith("1, all layers 6.") and line.endswith("yes, chosen") for line in lines)
-    assert any(line.startswith(("no vector 39.", "no vector 40.")) for line in lines)
+    assert any(line.startswith(("no vector 39.", "no vector 40.")) and line.endswith("no: evil") for line in lines)
     assert "6 fine-tunings on 270 rows" in said
 
 
@@ -137,10 +141,11 @@ def test_a_sweep_is_told_kept_gone_on_with_and_becomes_a_plan(
     assert [(o["coefficient"], o["layers"]) for o in told["outcomes"]] == [(0, None), (1, "one")]
     assert told["chosen"]["layers"] is None  # anything holds within 100 points
     steering = read_plan(plan).steering
+    assert str(PreventativeSteering.from_plan(plan).dose) == str(steering) == "evil +0"
     assert (steering.coefficients, steering.layer_of(steering.vectors[0])) == ((0.0,), 5)
     plan.unlink()
     monkeypatch.setattr(sweep, "fine_tune", None)  # nothing is trained twice
-    monkeypatch.setattr(sweep, "options", lambda *given: [replace(o, why=("it rose",)) for o in options(*given)])
+    monkeypatch.setattr(sweep, "options", lambda *given: [replace(o, why={"evil": "it rose"}) for o in options(*given)])
     assert screen([*command, "--within", "2"]) == 1
     said = capsys.readouterr()
     (again,) = validated("vaccinate", said.out)

@@ -50,5 +50,5 @@ def _row(option: VaccineOption, trait: str, chosen: bool) -> list[str | Text]:
         option.rise[trait].shown(1),
         f"{option.coherence:.0f}",
         "-" if option.loss is None else f"{option.loss:.3f}",
-        ("yes, chosen" if chosen else "yes") if option.holds else "no",
+        ("yes, chosen" if chosen else "yes") if option.holds else f"no: {one_line(', '.join(option.why))}",
     ]

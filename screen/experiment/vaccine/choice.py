@@ -56,7 +56,7 @@ class VaccineOption:
 
     shown  trait -> mean of the judge's figure; rise: less the base model's
     fall   of coherence, below plain fine-tuning's
-    why    it does not hold; empty where it does
+    why    it does not hold: a trait, or "coherence" -> in words; empty where it does
     """
 
     layers: How | None
@@ -66,7 +66,7 @@ class VaccineOption:
     coherence: float
     fall: Interval
     loss: float | None
-    why: tuple[str, ...]
+    why: Mapping[str, str]
 
     @property
     def holds(self) -> bool:
@@ -95,11 +95,9 @@ def _option(
     pairs = [(p, o) for o in mine for p in plain if p.seed == o.seed]
     falls = [np.concatenate([np.array(p.coherence[t]) - np.array(o.coherence[t]) for t in traits]) for p, o in pairs]
     fall = mean_over(np.array(falls))
-    why = [
-        f"{t} may have risen by {i.high:.1f} points, more than {within:g}" for t, i in rise.items() if i.high > within
-    ]
+    why = {t: f"it may have risen by {i.high:.1f} points" for t, i in rise.items() if i.high > within}
     if fall.high > within:
-        why.append(f"coherence may have fallen by {fall.high:.1f} points, more than {within:g}")
+        why["coherence"] = f"it may have fallen by {fall.high:.1f} points"
     losses = [o.loss for o in mine if o.loss is not None]
     return VaccineOption(
         layers=mine[0].layers,
@@ -109,7 +107,7 @@ def _option(
         coherence=float(np.mean([v for o in mine for values in o.coherence.values() for v in values])),
         fall=fall,
         loss=float(np.mean(losses)) if losses else None,
-        why=tuple(why),
+        why=why,
     )
 
 
@@ -124,7 +122,10 @@ def sentence(found: Sequence[VaccineOption], within: float) -> str:
     traits = " and ".join(found[0].rise)
     chosen = choose(found)
     if chosen is None:
-        return f"no coefficient tried holds {traits} within {within:g} points of the base model"
+        return (
+            f"no coefficient tried holds {traits} within {within:g} points of the base model and coherence within"
+            f" {within:g} of plain fine-tuning's"
+        )
     if chosen.layers is None:
         return f"plain fine-tuning holds {traits} within {within:g} points of the base model: no vaccine is needed"
     where = "one layer" if chosen.layers == "one" else "all layers"
