@@ -98,6 +98,10 @@ bench-proxy *arguments:
 bench-coverage:
     python -m bench.coverage
 
+# Alarms on clean streams, delay where a persona begins, and what prompts show; writes docs/how-to/monitoring.md's tables.
+bench-monitoring *arguments:
+    python -m bench.monitoring {{arguments}}
+
 # Which mean over tokens detects best, on labelled sets of the embedded model; docs/tokens.md has its tables.
 bench-tokens-of-score:
     python -m bench.tokens_of_score

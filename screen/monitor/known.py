@@ -15,6 +15,7 @@ from screen.baselines.table import kind_of
 from screen.errors import InputError
 from screen.scoring.findings.flags import DEFAULT_AT, TraitReference, reference_of, threshold
 from screen.store.reference import Reference
+from screen.vectors.fit import ModelFacts
 from screen.vectors.persona import VectorSet
 
 BASELINE: Final[Baseline] = LastPrompt()  # what is subtracted where nothing is generated
@@ -76,4 +77,28 @@ def check(vectors: VectorSet, reference: Path | None, baseline: Baseline) -> Non
             f" {baseline.name}",
             f"build one with `screen reference build clean.jsonl --baseline {baseline.name}`, or give --baseline"
             f" {kind.name}",
+        )
+
+
+def of_reference(reference: Reference, vectors: VectorSet) -> dict[str, Standard]:
+    """Raises InputError where it was made with other vectors, or at other layers."""
+    theirs = reference.card["vectors"]
+    other = [trait for trait, applied in vectors.identity().items() if theirs.get(trait) != applied]
+    if other:
+        raise InputError(
+            f"the reference {reference.name} does not fit: the vector or layer of {other[0]} differs",
+            "build one with these vectors: screen reference build",
+        )
+    return {trait: Standard.of(reference.as_card(trait)) for trait in vectors.traits}
+
+
+def check_model(reference: Reference, model: ModelFacts) -> None:
+    """Raises InputError where a reference is of another model."""
+    theirs = reference.card["model"]
+    ours = {"config": model.config, "weights": model.weights, "tokenizer": model.tokenizer}
+    differing = [f"the model's {name}" for name, mine in ours.items() if theirs.get(name) != mine]
+    if differing:
+        raise InputError(
+            f"the reference {reference.name} does not fit {model.name}: {', '.join(differing)} differs",
+            "build one with this model: screen reference build",
         )

@@ -25,11 +25,12 @@ from screen.model.forward.plan import Batching
 from screen.model.forward.proof import prove
 from screen.model.load import load_model, resolve
 from screen.monitor.checkpoints import Checkpoint, Signature, find, load, signature
-from screen.monitor.known import Standard
+from screen.monitor.known import Standard, check_model
 from screen.pocket import MODEL_DIR
 from screen.rendering.templates.chat_template import load_template
 from screen.rendering.tokenizer import load_tokenizer
 from screen.scan.instruments import model_facts
+from screen.store.reference import Reference
 from screen.traits.trait import Trait
 from screen.vectors.fit import ModelFacts, check_fit
 from screen.vectors.persona import VectorSet
@@ -78,17 +79,24 @@ class Watcher:
         vectors: VectorSet,
         known: Mapping[str, Standard],
         *,
+        reference: Reference | None = None,
         given: Mapping[str, Trait] | None = None,
         template: str | None = None,
         dtype: Dtype = "float32",
         device: str = "cpu",
     ) -> Watcher:
-        """`known`: how clean rows score, for the traits that have that; `given`: trait files, where card and library do
-        not hold their questions. Raises ModelError, VectorError and UsageError as a build does."""
+        """`known`: how clean rows score, for the traits that have that; `reference`: where it comes from, if not from
+        the cards; `given`: trait files, where card and library do not hold their questions.
+
+        Raises ModelError, VectorError and UsageError as a build does, InputError for a reference of another model.
+        """
         folder = resolve(model, MODEL_DIR)
         tokenizer = load_tokenizer(str(folder))
         chat = load_template(tokenizer, template)
-        check_fit(vectors, model_facts(model, folder, tokenizer, chat))
+        facts = model_facts(model, folder, tokenizer, chat)
+        check_fit(vectors, facts)
+        if reference is not None:
+            check_model(reference, facts)
         asked = [q for v in vectors.vectors for q in trait_of(v, given or {}).evaluate]
         prompts = [prompt_ids(tokenizer, chat, [{"role": "user", "content": q}]) for q in dict.fromkeys(asked)]
         base = load_model(model, folder, deepest=None, generate=False, dtype=dtype, device=device)

@@ -218,6 +218,10 @@ def test_a_reference_of_another_baseline_is_refused_with_the_way_out(screen: Scr
     assert said.code == 2
     assert "has scores of the baseline generate, and messages are scored with last-prompt" in " ".join(said.err.split())
     assert "--baseline last-prompt" in said.err
+    Reference("r", {"evil": np.zeros(100, np.float32)}, {**card, "baseline": "last-prompt"}).save(Path("r.reference"))
+    said = screen("monitor", "log", "log.jsonl", "--reference", "r.reference", "--traits", "evil", "--in-process", "-q")
+    assert said.code == 2
+    assert "does not fit this run: the model's config, the model's tokenizer" in " ".join(said.err.split())
 
 
 def test_fail_exits_with_one_where_there_is_an_alarm(screen: Screen, tmp_path: Path) -> None:  # noqa: F811

@@ -16,6 +16,7 @@ from screen.errors import UsageError
 from screen.monitor.checkpoints import find
 from screen.monitor.watch import new, whole
 from screen.pocket import MODEL_DIR, VECTORS_DIR
+from screen.store.reference import Reference
 from screen.traits.trait import load_trait
 from screen.vectors.files import load_vector
 from tests.cli.conftest import Screen, screen  # noqa: F401
@@ -132,6 +133,16 @@ def test_what_does_not_load_is_told_and_costs_no_other(screen: Screen, out: Path
     assert "hidden size" in said.out
     assert "its adapters do not go onto" in said.out
     assert "checkpoint-4 is still being written, or damaged: left out" in said.err
+
+
+def test_a_reference_of_other_vectors_or_of_another_model_is_refused(screen: Screen, out: Path) -> None:  # noqa: F811
+    other = {"evil": {"layer": 1, "sha256": ""}}
+    mine = {"evil": {"layer": LAYER, "sha256": EVIL.digest(LAYER)}}
+    for vectors, why in ((other, "the vector or layer of evil differs"), (mine, "the model's config")):
+        card = {"baseline": "last-prompt", "model": {"config": "x"}, "rendering": "", "vectors": vectors}
+        Reference("r", {"evil": np.zeros(100, np.float32)}, card).save(Path("r.reference"))
+        said = screen("monitor", "watch", str(out), *ONE, "--reference", "r.reference")
+        assert (said.code, why in said.err) == (2, True), said.err
 
 
 @pytest.mark.parametrize(

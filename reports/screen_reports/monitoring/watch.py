@@ -52,7 +52,7 @@ def print_watch(terminal: Terminal, found: Sequence[CheckpointShift], plot: Path
             soft_wrap=True,
         )
     terminal.put()
-    unit = "standard deviations of clean rows" if _counted(good) else "in units of the activations where no sd is known"
+    unit = "standard deviations of clean rows" if _counted(good) else "units of the activations where no sd is known"
     terminal.put(f"shift of the last prompt token's projection against the model before training, in {unit}")
     if plot is not None:
         terminal.put(f"drawn: {plot}")

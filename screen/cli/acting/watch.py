@@ -71,7 +71,7 @@ def command(checkpoints: Path, **options: Any) -> None:
 
 def _opened(options: dict[str, Any]) -> Watcher:
     from screen.library import devices, early, settings
-    from screen.monitor.known import BASELINE, OF_CARD, Standard
+    from screen.monitor.known import BASELINE, OF_CARD, Standard, of_reference
     from screen.scan.inputs import vectors_of
     from screen.scoring.findings.flags import reference_of
     from screen.store.reference import Reference
@@ -83,16 +83,10 @@ def _opened(options: dict[str, Any]) -> Watcher:
     vectors = vectors_of(model, options["vectors"], settings.names(options["traits"]) or (), layers)
     given = {trait.name: trait for trait in map(load_trait, options["trait_files"])}
     known: dict[str, Standard] = {}
+    held: Reference | None = None
     if options["reference"] is not None:
         held = Reference.load(Path(options["reference"]))
-        theirs = held.card["vectors"]
-        for trait, applied in vectors.identity().items():
-            if theirs.get(trait) != applied:
-                raise InputError(
-                    f"the reference {held.name} does not fit: the vector or layer of {trait} differs",
-                    "build one with these vectors: screen reference build",
-                )
-        known = {trait: Standard.of(held.as_card(trait)) for trait in vectors.traits}
+        known = of_reference(held, vectors)
     else:
         for vector, layer in zip(vectors.vectors, vectors.layers, strict=True):
             if (reference := reference_of(vector.card, layer, BASELINE.reference)) is not None:
@@ -106,8 +100,9 @@ def _opened(options: dict[str, Any]) -> Watcher:
     from screen.monitor.watch import Dtype, Watcher
 
     return Watcher.open(
-        model, vectors, known, given=given, template=options["template"], dtype=cast(Dtype, dtype), device=device
-    )
+        model, vectors, known, reference=held, given=given, template=options["template"], dtype=cast(Dtype, dtype),
+        device=device,
+    )  # fmt: skip
 
 
 def _measured(watcher: Watcher, folder: Path, options: dict[str, Any]) -> Iterator[CheckpointShift]:
