@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import json
 import sys
 import threading
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,9 +73,9 @@ class StandIn:
 
     async def _stream(self, asked: dict[str, Any], chat: bool, writer: Any) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        made = list(events(asked, chat, self.pieces))
+        made: Iterable[bytes] = events(asked, chat, self.pieces)  # each is made when it is sent
         if asked["model"] == "cut":
-            made = made[: len(made) // 2]
+            made = itertools.islice(made, self.pieces // 2)
         try:
             for event in made:
                 writer.write(b"%x\r\n%s\r\n" % (len(event), event))
