@@ -13,7 +13,7 @@ from screen.pocket import TRAITS
 from screen.stats import pearson
 
 Floats = npt.NDArray[np.float64]
-DRAWS: Final = 4000
+DRAWS: Final = 2000
 PREDICTORS: Final = ("difference", "estimate", "last-prompt", "projection", "lift")
 
 

@@ -16,7 +16,7 @@ TEXT: Final = Path(__file__).parent / "texts" / "head.md"
 # where it has some. `found`: every piece's file by name
 SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "bars": (),
-    "predicts": ("matrix-embedded", "matrix-organism"),
+    "predicts": ("matrix-embedded", "matrix-organism", "doses-embedded", "doses-organism"),
     "narrow": ("matrix-embedded", "matrix-organism"),
     "thirds": ("thirds-embedded",),
     "filtering": ("filtering",),
