@@ -69,6 +69,15 @@ def _dropping(found: Found) -> Iterator[Line]:
             yield bar, f"{t}, {piece['model']}", f"{flagged:+.1f}; at random {at_random:+.1f}", held
 
 
+def _coverage(found: Found) -> Iterator[Line]:
+    for piece in _pieces(found, "coverage"):
+        for answered, traits in piece["found"]["within"].items():
+            for t, came in traits.items():
+                share = came["all"]["share"]
+                bar = "exact scores within 1.96 standard errors of estimates: 93 to 97 %"
+                yield bar, f"{t}, {answered} answered", f"{100 * share:.1f} %", COVERED[0] <= share <= COVERED[1]
+
+
 def _nothing(found: Found) -> Iterator[Line]:
     for piece in _pieces(found, "nothing"):
         for name, traits in piece["found"]["studies"].items():
@@ -96,4 +105,12 @@ def _pieces(found: Found, name: str) -> list[JsonObject]:
     return [piece for key, piece in found.items() if key.partition("-")[0] == name]
 
 
-_BARS: Final[tuple[Callable[[Found], Iterator[Line]], ...]] = (_shift, _order, _cuts, _dropping, _vaccine, _nothing)
+_BARS: Final[tuple[Callable[[Found], Iterator[Line]], ...]] = (
+    _shift,
+    _order,
+    _cuts,
+    _dropping,
+    _coverage,
+    _vaccine,
+    _nothing,
+)

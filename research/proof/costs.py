@@ -19,8 +19,9 @@ def section(found: Mapping[str, JsonObject]) -> str:
     return "\n".join(
         [
             "## What it took\n",
-            f"{whole:.0f} minutes of processor time; `just proof` spreads it over two cores. Minutes on the clock were"
-            " measured beside other work.\n",
+            f"{whole:.0f} minutes of processor time, without that of the processes in which scans run the model; `just"
+            " proof` spreads it over two cores. Minutes on the clock were measured beside other work, on a machine that"
+            " had too much of it.\n",
             table(["piece", "processor, minutes", "clock, minutes", "measured"], body),
             "",
             "Versions: " + "; ".join(told) + ".",
