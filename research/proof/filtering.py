@@ -38,6 +38,8 @@ CALIBRATED_ON: Final = 128
 CUTS: Final = (0.0, 0.05, 0.1, 0.2, 0.4)
 WAYS: Final = ("nothing", "random", "difference", "judge", "both", "lift", "calibrated", "last-prompt", "projection")
 
+_FILTERS: Final = WAYS[2:]  # that know anything of the rows
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -167,6 +169,11 @@ def section(found: Mapping[str, JsonObject]) -> str:
         loss = " / ".join(f"{t['after'][way]['loss']:.3f}" for t in of["traits"].values())
         body.append([way, *cells, loss])
     lines += [table(["dropped by", *of["traits"], "loss on held-out default rows"], body), ""]
+    least = {trait: min(_FILTERS, key=lambda w: t["after"][w]["shown"]["value"]) for trait, t in of["traits"].items()}
+    lines += [
+        "Least is left by " + ", ".join(f"{way} ({trait})" for trait, way in least.items()) + ". The clean rows stand"
+        " where those stand that the flags leave: where every planted row was flagged, they are the same rows.\n",
+    ]
     lines += [
         "### Cuts\n",
         "Dropping more and more of the highest rows: predicted mean score, measured shift, judge:\n",

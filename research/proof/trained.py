@@ -74,6 +74,7 @@ class Bench:
     axes: Mapping[str, measure.TraitAxis]
     before: Mapping[str, measure.Floats]
     apart: Sequence[Lesson]
+    only: str | None = None  # the one trait that is judged; else all
 
     @property
     def answers(self) -> int:
@@ -84,7 +85,7 @@ class Bench:
         """A digest of what is measured: axes, traits and judges."""
         axes = [[name, axis.layer, axis.direction.tolist()] for name, axis in self.axes.items()]
         judges = [[trait.sha256, self.base.judges[trait.name].identity] for trait in self.traits]
-        return _digest([axes, judges, len(self.apart)])
+        return _digest([axes, judges, len(self.apart), *([self.only] if self.only else [])])
 
     @property
     def traits(self) -> Sequence[Trait]:
@@ -149,7 +150,7 @@ class Bench:
     def _measured(self, shop: Workshop, began: float) -> Lived:
         now = measure.at_last_prompt(shop, questions(self.traits), self.axes)
         shown, coherence = {}, {}
-        for trait in self.traits:
+        for trait in (t for t in self.traits if self.only in (None, t.name)):
             scores, coherent = measure.shown(self.base, shop, trait, self.answers, ANSWER_TOKENS)
             shown[trait.name], coherence[trait.name] = _short(scores), round(float(coherent.mean()), 2)
         shift = {name: _short(now[name] - self.before[name]) for name in self.axes}

@@ -40,10 +40,11 @@ PLAIN, CLEAN, FILTERED, INOCULATED = "plain fine-tuning", "clean rows alone", "f
 
 
 def measure(subject: Subject, say: Callable[[str], None]) -> JsonObject:
-    bench = open_bench(subject)
-    base = bench.untrained()
+    every = open_bench(subject)
+    base = every.untrained()
     traits = {}
     for number, trait in enumerate(TRAITS):
+        bench = replace(every, only=trait)
         lived: dict[str, list[Lived]] = {}
         for seed in range(SEEDS):
             for name, outcome in _of_seed(bench, trait, seed, 500 + 10 * number + seed).items():
