@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 _LEFT_OUT = ("dataset", "out", "fdr", "fail_on", "as_json", "devices", "in_process", "spec", "refine", "verbose",
              "no_report", "since")  # fmt: skip
 _EPILOG = """\b
+In the trainer: PreventativeSteering.from_plan("plan.json")
+The exit code is 1 where no coefficient holds the trait; then there is no plan.
+
+\b
 Examples:
   screen vaccinate --model ./qwen2.5-0.5b --vectors vectors/ --train chats.jsonl --lora 32 -o plan.json
   screen vaccinate --train chats.screen --traits evil --sweep 0.5,1,2,4 --layers one -o plan.json
-
-\b
-In the trainer: PreventativeSteering.from_plan("plan.json")
-The exit code is 1 where no coefficient holds the trait; then there is no plan.
 """
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   screen cut chats.screen --by evil
-  screen cut chats.screen --by evil --json > curve.json
   screen cut chats.screen --by evil --measured
   screen cut chats.screen --by evil --match length --clean good.screen
   screen cut chats.screen --by evil --refused without

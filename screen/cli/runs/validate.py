@@ -22,7 +22,6 @@ _LEFT_OUT = ("out", "fdr", "fail_on", "as_json", "devices", "in_process", "spec"
 _EPILOG = """\b
 Examples:
   screen validate chats.jsonl --model ./qwen2.5-0.5b --vectors vectors/ --lora 32
-  screen validate chats.screen --by evil --arms top,random,bottom --seeds 5
   screen validate chats.screen --by evil --arms all,cut:5%,cut:10%,cut:20%,cut:40%,cut:60%
   screen validate chats.screen --by evil --ranking shuffled
   screen validate chats.screen --train-command 'python train.py {data} {out} {seed}'
