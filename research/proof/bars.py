@@ -8,7 +8,7 @@ from typing import Final
 from research.proof.correlation import correlations
 from research.proof.doses import sets_of
 from research.proof.tables import table
-from research.proof.vaccine import CLEAN, LOSS, best
+from research.proof.vaccine import CLEAN, LOSS, PLAIN, best
 from research.proof.vaccine import POINTS as HELD
 from screen.foreign import JsonObject
 from screen.pocket import TRAITS
@@ -69,6 +69,10 @@ def _dropping(found: Found) -> Iterator[Line]:
             yield bar, f"{t}, {piece['model']}", f"{flagged:+.1f}; at random {at_random:+.1f}", held
 
 
+def _losses(more: float, plain: float) -> str:
+    return f"{100 * more:+.1f} %; plain fine-tuning on the same rows {100 * plain:+.1f} %"
+
+
 def _coverage(found: Found) -> Iterator[Line]:
     for piece in _pieces(found, "coverage"):
         for answered, traits in piece["found"]["within"].items():
@@ -96,9 +100,9 @@ def _vaccine(found: Found) -> Iterator[Line]:
             bar = f"preventative steering at its best: trait within {HELD:g} points of the base; a random vector: not"
             told = f"{left:+.1f} ({name}); {at_random:+.1f} ({noise})"
             yield bar, f"{t}, {piece['model']}", told, left <= HELD < at_random
-            more = after[name]["loss"] / after[CLEAN]["loss"] - 1
+            more, plain = (after[n]["loss"] / after[CLEAN]["loss"] - 1 for n in (name, PLAIN))
             bar = f"its loss on held-out default rows within {100 * LOSS:g} % of training on clean data"
-            yield bar, f"{t}, {piece['model']}", f"{100 * more:+.1f} %", more <= LOSS
+            yield bar, f"{t}, {piece['model']}", _losses(more, plain), more <= LOSS
 
 
 def _pieces(found: Found, name: str) -> list[JsonObject]:
